@@ -1,0 +1,320 @@
+"""Settings: flags > environment ``JANGBU_*`` > ``jangbu.toml`` (or ``--config FILE``) > defaults.
+
+Each value knows where it came from, so that ``doctor`` can say it. The standard library is enough here: a gateway's
+process reads its settings with nothing else installed. Source of the names: contract.md, section 2.
+"""
+
+import difflib
+import os
+import secrets
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Final
+
+from jangbu import settings_values as values
+from jangbu.errors import SettingsError
+
+PREFIX: Final = "JANGBU_"
+CONFIG_NAME: Final = "jangbu.toml"
+ROLES: Final = ("worker", "billing", "reader")
+DEFAULT_ORIGIN: Final = "default"
+OWNER_ORIGIN: Final = "default: the owner's"
+TOKEN_BYTES: Final = 32
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Every setting, checked. Times are in the unit that the name ends with.
+
+    Attributes:
+        data_dir: absolute; holds the outbox, the token and the embedded services.
+        database_url: the owner's; None: embedded PostgreSQL in ``data_dir``. The three roles' default to it.
+        kafka_bootstrap: ``host:port[,host:port…]``; None: embedded broker.
+        timezone: name of the organisation's zone; its offsets are whole hours.
+        token: bearer token of HTTP; None: in ``data_dir/token`` (see ``resolve_token``).
+        source: name of this gateway in events; None: not told.
+        url: where a gateway posts if it has no way to Kafka.
+        max_event_ahead_seconds: an event may be this much later than its Kafka record.
+        max_event_back_days: and this much earlier.
+        retention_ms: of the topic; -1 keeps everything.
+        gateway_department_from: the payload field that names the department.
+        origins: setting name -> where its value came from.
+    """
+
+    data_dir: Path
+    database_url: str | None = field(repr=False)
+    database_url_worker: str | None = field(repr=False)
+    database_url_billing: str | None = field(repr=False)
+    database_url_reader: str | None = field(repr=False)
+    kafka_bootstrap: str | None
+    timezone: str
+    currency: str
+    port: int
+    token: str | None = field(repr=False)
+    source: str | None
+    url: str | None
+    topic: str
+    partitions: int
+    retention_ms: int
+    max_event_ahead_seconds: int
+    max_event_back_days: int
+    gateway_department_from: str
+    origins: Mapping[str, str] = field(repr=False, compare=False)
+
+    @property
+    def run_directory(self) -> Path:
+        """Where running services are written down (mode 0700)."""
+        return self.data_dir / "run"
+
+    @property
+    def postgres_directory(self) -> Path:
+        """The embedded cluster."""
+        return self.data_dir / "postgres"
+
+    @property
+    def token_file(self) -> Path:
+        """The generated token (mode 0600)."""
+        return self.data_dir / "token"
+
+    @property
+    def embeds_postgres(self) -> bool:
+        """Whether PostgreSQL is ours to start."""
+        return self.database_url is None
+
+    @property
+    def embeds_kafka(self) -> bool:
+        """Whether the broker is ours to start."""
+        return self.kafka_bootstrap is None
+
+
+@dataclass(frozen=True)
+class Spec:
+    """One setting: its name, how a text becomes its value, its default as text, whether it is secret."""
+
+    name: str
+    parse: Callable[[str], Any]
+    default: str | None = None
+    secret: bool = False
+
+    @property
+    def variable(self) -> str:
+        """Its environment variable."""
+        return PREFIX + self.name.upper()
+
+    @property
+    def flag(self) -> str:
+        """Its command-line flag."""
+        return "--" + self.name.replace("_", "-")
+
+
+SPECS: Final = (
+    Spec("data_dir", values.parse_path, ".jangbu"),
+    Spec("database_url", values.parse_database_url),
+    Spec("database_url_worker", values.parse_database_url),
+    Spec("database_url_billing", values.parse_database_url),
+    Spec("database_url_reader", values.parse_database_url),
+    Spec("kafka_bootstrap", values.parse_bootstrap),
+    Spec("timezone", values.parse_timezone, "Asia/Seoul"),
+    Spec("currency", values.parse_currency, "KRW"),
+    Spec("port", values.whole_number(1, 65535), "8080"),
+    Spec("token", values.parse_token, secret=True),
+    Spec("source", values.parse_source),
+    Spec("url", values.parse_http_url),
+    Spec("topic", values.parse_topic, "usage.events"),
+    Spec("partitions", values.whole_number(1, 10_000), "8"),
+    Spec("retention_ms", values.whole_number(-1, 2**63 - 1), "-1"),
+    Spec("max_event_ahead_seconds", values.whole_number(0, 366 * 86_400), "3600"),
+    Spec("max_event_back_days", values.whole_number(1, 36_600), "400"),
+    Spec("gateway_department_from", values.parse_field_name, "user_api_key_team_id"),
+)
+BY_NAME: Final = MappingProxyType({spec.name: spec for spec in SPECS})
+# Variables that start like ours and are no settings: the file's name, a trace on errors.
+OTHER_VARIABLES: Final = frozenset({f"{PREFIX}CONFIG", f"{PREFIX}TRACE"})
+
+
+def load(
+    flags: Mapping[str, str | None] | None = None,
+    environ: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
+    config: Path | None = None,
+) -> Settings:
+    """Resolve and check every setting.
+
+    Args:
+        flags: by setting name; None means not given.
+        environ: default ``os.environ``. An empty variable counts as unset.
+        cwd: where ``jangbu.toml`` is looked for and relative paths start; default the working directory.
+        config: a file that must exist instead of ``jangbu.toml``; also ``JANGBU_CONFIG``.
+
+    Raises:
+        SettingsError: naming the setting, its value, where it came from and what to do.
+    """
+    given_flags = {name: value for name, value in (flags or {}).items() if value is not None}
+    given = os.environ if environ is None else environ
+    start = (cwd or Path.cwd()).absolute()
+    file = _config_file(given, start, config)
+    table = {} if file is None else _read_file(file)
+    resolved: dict[str, Any] = {}
+    origins: dict[str, str] = {}
+    for spec in SPECS:
+        text, origin, base = spec.default, DEFAULT_ORIGIN, start
+        if spec.name in given_flags:
+            text, origin = given_flags[spec.name], f"flag {spec.flag}"
+        elif given.get(spec.variable):
+            text, origin = given[spec.variable], f"environment {spec.variable}"
+        elif file is not None and spec.name in table:
+            text, origin, base = table[spec.name], _file_origin(file, start), file.parent
+        resolved[spec.name] = _parse(spec, text, origin, base)
+        origins[spec.name] = origin
+    for role in ROLES:
+        name = f"database_url_{role}"
+        if resolved[name] is None and resolved["database_url"] is not None:
+            resolved[name] = resolved["database_url"]
+            origins[name] = OWNER_ORIGIN
+    return Settings(**resolved, origins=MappingProxyType(origins))
+
+
+def explain(settings: Settings) -> list[tuple[str, str, str]]:
+    """(name, value to show, origin) of every setting; passwords and tokens are not shown."""
+    shown = []
+    for spec in SPECS:
+        value = getattr(settings, spec.name)
+        if value is None:
+            text = _unset_meaning(spec.name, settings)
+        elif spec.secret:
+            text = "(set, not shown)"
+        else:
+            text = values.redacted(str(value))
+        shown.append((spec.name, text, settings.origins[spec.name]))
+    return shown
+
+
+def warnings_of(settings: Settings, environ: Mapping[str, str] | None = None) -> list[str]:
+    """What ``doctor`` warns about: sentences, each with what to do."""
+    given = os.environ if environ is None else environ
+    told = [
+        f"JANGBU_DATABASE_URL_{role.upper()} is not set: what works as {role} has the owner's rights; "
+        f"make a login in role jangbu_{role} and set it"
+        for role in ROLES
+        if settings.origins[f"database_url_{role}"] == OWNER_ORIGIN
+    ]
+    told += [
+        f"{variable} is no setting of jangbu and is ignored{_nearest(variable, _variables())}"
+        for variable in unknown_variables(given)
+    ]
+    return told
+
+
+def unknown_variables(environ: Mapping[str, str]) -> list[str]:
+    """Environment variables that start with ``JANGBU_`` and that nothing reads, sorted."""
+    known = {*_variables(), *OTHER_VARIABLES}
+    return sorted(name for name in environ if name.startswith(PREFIX) and name not in known)
+
+
+def resolve_token(settings: Settings) -> str:
+    """The HTTP token: the setting, else the content of ``data_dir/token``, made (mode 0600) when missing.
+
+    Raises:
+        SettingsError: the file exists and is empty or cannot be read.
+    """
+    if settings.token is not None:
+        return settings.token
+    file = settings.token_file
+    try:
+        if not file.exists():
+            file.parent.mkdir(parents=True, exist_ok=True)
+            _create_token(file)
+        token = file.read_text(encoding="ascii").strip()
+        return str(values.parse_token(token))
+    except (OSError, ValueError) as error:
+        raise SettingsError(
+            f"the token file {file} cannot be used ({error}): delete it to have a new one made, or set JANGBU_TOKEN"
+        ) from error
+
+
+def _create_token(file: Path) -> None:
+    """Write a token beside and link it into place: of two processes one wins and both read the same."""
+    temporary = file.with_name(f".{file.name}.{os.getpid()}")
+    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(handle, "w", encoding="ascii") as opened:
+        opened.write(secrets.token_urlsafe(TOKEN_BYTES) + "\n")
+    try:
+        os.link(temporary, file)
+    except FileExistsError:
+        pass
+    finally:
+        temporary.unlink()
+
+
+def _config_file(environ: Mapping[str, str], start: Path, config: Path | None) -> Path | None:
+    """The file to read: the named one must exist, the default one may."""
+    named = config or (Path(environ[f"{PREFIX}CONFIG"]) if environ.get(f"{PREFIX}CONFIG") else None)
+    if named is None:
+        default = start / CONFIG_NAME
+        return default if default.is_file() else None
+    file = start / named
+    if not file.is_file():
+        raise SettingsError(f"the configuration file {named} does not exist: name an existing one with --config")
+    return file
+
+
+def _file_origin(file: Path, start: Path) -> str:
+    return file.name if file.parent == start else str(file)
+
+
+def _read_file(file: Path) -> dict[str, str]:
+    """Settings of a TOML file as texts by name; a table's keys are joined to its name (``[gateway]``)."""
+    try:
+        document = tomllib.loads(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise SettingsError(f"{file} is not readable as TOML ({error}): correct it there") from error
+    flat: dict[str, Any] = {}
+    for key, value in document.items():
+        if isinstance(value, dict):
+            flat |= {f"{key}_{inner}": entry for inner, entry in value.items()}
+        else:
+            flat[key] = value
+    for name, value in flat.items():
+        if name not in BY_NAME:
+            raise SettingsError(
+                f"{file} has a setting {name!r} that jangbu does not know{_nearest(name, list(BY_NAME))}; "
+                "correct or remove it"
+            )
+        if isinstance(value, bool) or not isinstance(value, (str, int)):
+            raise SettingsError(f"{file}: {name} = {value!r} is neither a text nor a whole number: write one")
+    return {name: str(value) for name, value in flat.items()}
+
+
+def _parse(spec: Spec, text: str | None, origin: str, base: Path) -> Any:
+    """The checked value of one setting."""
+    if text is None:
+        return None
+    try:
+        value = spec.parse(text)
+    except ValueError as error:
+        shown = "(not shown)" if spec.secret else repr(values.redacted(text))
+        raise SettingsError(f"setting {spec.name} = {shown} (from {origin}) {error}") from None
+    return (base / value).absolute() if isinstance(value, Path) else value
+
+
+def _unset_meaning(name: str, settings: Settings) -> str:
+    """What stands where nothing is set."""
+    if name.startswith("database_url"):
+        return f"(embedded PostgreSQL in {settings.postgres_directory})"
+    if name == "kafka_bootstrap":
+        return "(embedded broker, in memory)"
+    if name == "token":
+        return f"(in {settings.token_file})"
+    return "(not set)"
+
+
+def _variables() -> list[str]:
+    return [spec.variable for spec in SPECS]
+
+
+def _nearest(name: str, known: list[str]) -> str:
+    close = difflib.get_close_matches(name, known, n=1)
+    return f" (did you mean {close[0]}?)" if close else ""

@@ -1,0 +1,162 @@
+"""How the text of a setting becomes its value. Pure; a ``ValueError`` says what is wrong and what to write instead.
+
+The sentence continues "setting NAME = VALUE (from …) …".
+"""
+
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from urllib.parse import SplitResult, urlsplit
+from zoneinfo import ZoneInfo
+
+DATABASE_SCHEMES = ("postgresql", "postgres", "postgresql+psycopg")
+CURRENCY = re.compile(r"[A-Z]{3}")
+TOPIC = re.compile(r"[A-Za-z0-9._-]{1,249}")
+HOST_AND_PORT = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):(?P<port>[0-9]{1,5})")
+SOURCE_CHARACTERS_MAX = 200
+TOKEN_CHARACTERS_MIN = 16
+PORT_MAX = 65535
+# Hourly sums can be cut at a zone's midnight only where every offset is a whole number of hours. What matters is the
+# time in which usage can lie, not the nineteenth century, in which hardly any zone passes.
+OFFSET_YEARS = range(2020, 2046)
+# Passwords in the user part of an address, and in a query (libpq takes both). Greedy up to the last @: a password
+# may hold any sign, rightly escaped or not, and hiding too much harms nobody.
+URL_PASSWORD = re.compile(r"(?P<head>://[^:@\s]*):\S*@")
+QUERY_PASSWORD = re.compile(r"(?P<head>[?&](?:ssl)?password=)[^&\s]*", re.IGNORECASE)
+HIDDEN = "***"
+
+
+def parse_path(text: str) -> Path:
+    """A path; ``~`` is the home directory."""
+    if not text.strip() or "\0" in text:
+        raise ValueError("is not a path: name a directory")
+    return Path(text).expanduser()
+
+
+def parse_database_url(text: str) -> str:
+    """An address of PostgreSQL, written ``postgresql://…`` whatever spelling came in."""
+    scheme, separator, rest = text.strip().partition("://")
+    if not separator or scheme not in DATABASE_SCHEMES:
+        raise ValueError("is not an address of PostgreSQL: write postgresql://user:password@host:port/database")
+    address = f"postgresql://{rest}"
+    parts = urlsplit(address)
+    _check_port(parts)
+    if not parts.path.strip("/") and "dbname=" not in parts.query:
+        raise ValueError("names no database: write postgresql://user:password@host:port/database")
+    return address
+
+
+def parse_bootstrap(text: str) -> str:
+    """One or more Kafka brokers, ``host:port`` separated by commas."""
+    brokers = [part.strip() for part in text.split(",")]
+    for broker in brokers:
+        matched = HOST_AND_PORT.fullmatch(broker)
+        if matched is None or not 1 <= int(matched["port"]) <= PORT_MAX:
+            raise ValueError(f"is not a list of Kafka brokers ({broker!r}): write host:port[,host:port]")
+    return ",".join(brokers)
+
+
+def parse_timezone(text: str) -> str:
+    """The name of a zone of the IANA database whose offsets are whole hours."""
+    try:
+        zone = ZoneInfo(text)
+    except (KeyError, ValueError, OSError) as error:
+        raise ValueError(
+            "is not a time zone of the IANA database: write a name such as Asia/Seoul "
+            "(and install tzdata where the system has none)"
+        ) from error
+    broken = _broken_offset(zone)
+    if broken is not None:
+        hours = broken.total_seconds() / 3600
+        raise ValueError(
+            f"has an offset of {hours:+g} hours, and sums are kept by whole UTC hours: choose a zone with whole hours"
+        )
+    return text
+
+
+def parse_currency(text: str) -> str:
+    """A currency code of three capital letters (ISO 4217)."""
+    if not CURRENCY.fullmatch(text):
+        raise ValueError("is not a currency code of ISO 4217: write three capital letters such as KRW")
+    return text
+
+
+def parse_token(text: str) -> str:
+    """A bearer token: visible ASCII, long enough not to be guessed."""
+    if len(text) < TOKEN_CHARACTERS_MIN or not all("!" <= sign <= "~" for sign in text):
+        raise ValueError(
+            f"is not a usable token: write at least {TOKEN_CHARACTERS_MIN} visible ASCII characters without blanks"
+        )
+    return text
+
+
+def parse_source(text: str) -> str:
+    """The CloudEvents source of this gateway's events."""
+    if not text.strip() or len(text) > SOURCE_CHARACTERS_MAX or not text.isprintable():
+        raise ValueError(f"is not a name of a gateway: write 1 to {SOURCE_CHARACTERS_MAX} printable characters")
+    return text
+
+
+def parse_http_url(text: str) -> str:
+    """An address of HTTP, without a slash at its end."""
+    parts = urlsplit(text)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError("is not an address of HTTP: write http://host:port or https://host")
+    _check_port(parts)
+    return text.rstrip("/")
+
+
+def parse_topic(text: str) -> str:
+    """A topic name that Kafka takes."""
+    if not TOPIC.fullmatch(text) or text in (".", ".."):
+        raise ValueError("is not a topic name of Kafka: write letters, digits, dot, dash, underscore (at most 249)")
+    return text
+
+
+def parse_field_name(text: str) -> str:
+    """The name of a payload field, dots for nesting."""
+    if not re.fullmatch(r"[A-Za-z0-9_.\-]+", text):
+        raise ValueError("is not the name of a field: write one such as user_api_key_team_id")
+    return text
+
+
+def whole_number(lowest: int, highest: int) -> Callable[[str], int]:
+    """A parser of whole numbers between ``lowest`` and ``highest``, both included."""
+
+    def parse(text: str) -> int:
+        # int() would also take "1_000", blanks and other scripts' digits.
+        if not re.fullmatch(r"-?[0-9]{1,19}", text) or not lowest <= int(text) <= highest:
+            raise ValueError(f"is not a whole number from {lowest} to {highest}: write one")
+        return int(text)
+
+    return parse
+
+
+def redacted(text: str) -> str:
+    """``text`` without the passwords that stand in addresses."""
+    return QUERY_PASSWORD.sub(rf"\g<head>{HIDDEN}", URL_PASSWORD.sub(rf"\g<head>:{HIDDEN}@", text))
+
+
+def sqlalchemy_url(database_url: str) -> str:
+    """The same address as SQLAlchemy writes it for psycopg 3."""
+    return "postgresql+psycopg://" + database_url.partition("://")[2]
+
+
+def _broken_offset(zone: ZoneInfo) -> timedelta | None:
+    """An offset of ``zone`` that is not a whole number of hours, if it has one."""
+    for year in OFFSET_YEARS:
+        for month in range(1, 13):
+            offset = datetime(year, month, 1, tzinfo=UTC).astimezone(zone).utcoffset()
+            if offset is not None and offset % timedelta(hours=1):
+                return offset
+    return None
+
+
+def _check_port(parts: SplitResult) -> None:
+    try:
+        port = parts.port
+    except ValueError as error:
+        raise ValueError(f"has a wrong port: write a number from 1 to {PORT_MAX}") from error
+    if port == 0:
+        raise ValueError(f"has a wrong port: write a number from 1 to {PORT_MAX}")

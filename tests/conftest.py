@@ -1,0 +1,143 @@
+"""Fixtures of every test: Apache Kafka and PostgreSQL once a session, an empty database a test.
+
+A test that needs a service which cannot be had here is skipped with the reason; with ``REQUIRE_SERVICES=1``, as in
+CI, every skip is a failure.
+"""
+
+import os
+import sys
+import uuid
+from collections.abc import Generator, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+CHECKOUT = Path(__file__).resolve().parents[1]
+if str(CHECKOUT) not in sys.path:
+    sys.path.insert(0, str(CHECKOUT))
+
+if TYPE_CHECKING:
+    from jangbu.services.postgres import DatabaseUrls, EmbeddedPostgres
+    from tests.services.apache_kafka import ApacheKafka
+
+REQUIRE_VARIABLE = "REQUIRE_SERVICES"
+SERVICE_MARKS = {
+    "kafka": "kafka",
+    "postgres_server": "postgres",
+}
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """No setting of the developer's shell reaches a test; warnings of others that we cannot mend are let pass."""
+    # kafka-python 3.0 reads its schemas by a function that Python 3.11 deprecated and 3.13 took back.
+    config.addinivalue_line("filterwarnings", "ignore:(read|open)_text is deprecated:DeprecationWarning")
+    for name in [name for name in os.environ if name.startswith("JANGBU_")]:
+        del os.environ[name]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Whoever uses a service's fixture carries its mark, so that ``-m "not kafka"`` needs no list."""
+    for item in items:
+        for fixture, mark in SERVICE_MARKS.items():
+            if fixture in getattr(item, "fixturenames", ()):
+                item.add_marker(mark)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """With REQUIRE_SERVICES=1 a skip is a failure that tells the skip's reason."""
+    report = yield
+    if report.skipped and not hasattr(report, "wasxfail") and os.environ.get(REQUIRE_VARIABLE) == "1":
+        report.outcome = "failed"
+        report.longrepr = f"{REQUIRE_VARIABLE}=1 and this test would be skipped: {_reason(report)}"
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """The same for a module that skips itself as a whole."""
+    report = yield
+    if report.outcome == "skipped" and os.environ.get(REQUIRE_VARIABLE) == "1":
+        report.outcome = "failed"
+        report.longrepr = f"{REQUIRE_VARIABLE}=1 and this module would be skipped: {_reason(report)}"
+    return report
+
+
+def _reason(report: pytest.TestReport | pytest.CollectReport) -> str:
+    """Why a test or a module skipped: pytest keeps (file, line, reason)."""
+    return str(report.longrepr[2]) if isinstance(report.longrepr, tuple) else str(report.longrepr)
+
+
+@pytest.fixture(scope="session")
+def kafka(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[ApacheKafka]":
+    """Apache Kafka itself, running, at ``kafka.bootstrap``; name topics by test, they stay."""
+    from tests.services.apache_kafka import ApacheKafka, KafkaUnavailableError
+
+    broker = ApacheKafka(tmp_path_factory.mktemp("kafka"))
+    try:
+        broker.start()
+    except KafkaUnavailableError as error:
+        pytest.skip(str(error))
+    yield broker
+    broker.stop()
+
+
+@pytest.fixture(scope="session")
+def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[EmbeddedPostgres]":
+    """The embedded PostgreSQL, running, without fsync; make databases of your own, or take ``database``."""
+    from jangbu.errors import SettingsError
+    from jangbu.services.postgres import EmbeddedPostgres
+
+    directory = tmp_path_factory.mktemp("postgres")
+    server = EmbeddedPostgres(directory / "cluster", directory / "run", durable=False)
+    try:
+        server.start()
+    except SettingsError as error:
+        pytest.skip(str(error))
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def database(postgres_server: "EmbeddedPostgres") -> "Iterator[DatabaseUrls]":
+    """A fresh, empty database: addresses of its owner and of the three roles' logins."""
+    import psycopg
+
+    name = f"test_{uuid.uuid4().hex[:16]}"
+    with psycopg.connect(postgres_server.urls.owner, autocommit=True) as connection:
+        connection.execute(f"create database {name}")
+    yield postgres_server.urls_of(name)
+    if not postgres_server.is_running():
+        postgres_server.start()
+    with psycopg.connect(postgres_server.urls.owner, autocommit=True) as connection:
+        connection.execute(f"drop database {name} with (force)")
+
+
+@pytest.fixture(scope="session")
+def _migrated_template(postgres_server: "EmbeddedPostgres") -> str:
+    """A database with every migration applied, once a session: copies of it are cheap."""
+    import psycopg
+
+    from jangbu.migrate import migrate_database
+
+    name = f"template_{uuid.uuid4().hex[:16]}"
+    with psycopg.connect(postgres_server.urls.owner, autocommit=True) as connection:
+        connection.execute(f"create database {name}")
+    migrate_database(postgres_server.urls_of(name).owner)
+    return name
+
+
+@pytest.fixture
+def migrated_database(postgres_server: "EmbeddedPostgres", _migrated_template: str) -> "Iterator[DatabaseUrls]":
+    """A fresh database with every migration applied and nothing in it."""
+    import psycopg
+
+    name = f"test_{uuid.uuid4().hex[:16]}"
+    with psycopg.connect(postgres_server.urls.owner, autocommit=True) as connection:
+        connection.execute(f"create database {name} template {_migrated_template}")
+    yield postgres_server.urls_of(name)
+    if not postgres_server.is_running():
+        postgres_server.start()
+    with psycopg.connect(postgres_server.urls.owner, autocommit=True) as connection:
+        connection.execute(f"drop database {name} with (force)")
