@@ -17,6 +17,7 @@
 # Needs root, debootstrap, mvn, a running engine (engine.sh start). `base_images.sh remove` removes what it made.
 # Exit codes: 0 done, 1 failed, 2 usage, 77 something that is needed is not on this machine.
 set -euo pipefail
+PATH=$PATH:/usr/sbin:/sbin # where dockerd and debootstrap are; not on the path of every user
 
 readonly cannot=77
 readonly label=org.jangbu.local-build

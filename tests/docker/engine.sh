@@ -10,6 +10,7 @@
 # (not root, or no apt: what is missing is named; a user with Docker installed never needs this script).
 # DOCKER_TEST_DIR (default /tmp/jangbu-docker) holds dockerd's data, process id and log.
 set -euo pipefail
+PATH=$PATH:/usr/sbin:/sbin # where dockerd and debootstrap are; not on the path of every user
 
 readonly cannot=77
 readonly start_s_max=60
