@@ -1,0 +1,1 @@
+"""Usage to money: prices, rating, statements, invoices, reconciliation."""

@@ -1,0 +1,5 @@
+"""`python -m jangbu` is the command `jangbu`."""
+
+from jangbu.cli import main
+
+main()

@@ -1,0 +1,91 @@
+"""What every command starts from: settings, services, database logins, and who is acting."""
+
+from __future__ import annotations
+
+import getpass
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import psycopg
+from kafka import errors as kafka_errors
+from sqlalchemy import Engine
+from sqlalchemy import exc as sql_errors
+
+if TYPE_CHECKING:
+    from jangbu.services import Endpoints
+    from jangbu.settings import Settings
+
+Role = Literal["owner", "worker", "billing", "reader"]
+
+
+@dataclass
+class Context:
+    """One command's run. `flags` are the settings given on the command line."""
+
+    flags: Mapping[str, str | None]
+    config: Path | None
+    environ: Mapping[str, str]
+    cwd: Path
+    extra_flags: dict[str, str | None] = field(default_factory=dict)
+
+    @cached_property
+    def settings(self) -> Settings:
+        """Resolved settings; raises SettingsError naming what is wrong."""
+        from jangbu.settings import load
+
+        return load({**self.flags, **self.extra_flags}, self.environ, self.cwd, self.config)
+
+    @contextmanager
+    def services(self, *, kafka: bool = False) -> Iterator[Endpoints]:
+        """Join what runs (PostgreSQL is started alone where nothing runs); leave at the end."""
+        from jangbu.services import join
+
+        with join(self.settings, need={"postgres", "kafka"} if kafka else {"postgres"}) as endpoints:
+            yield endpoints
+
+    @contextmanager
+    def engine(self, role: Role) -> Iterator[Engine]:
+        """An engine for one of the logins, schema present; disposed of at the end."""
+        with self.services() as endpoints, engine_for(endpoints, role) as engine:
+            yield engine
+
+    @property
+    def actor(self) -> str:
+        """Who changes something from here: the operating-system user (the database adds its login)."""
+        try:
+            return f"os:{getpass.getuser()}"
+        except (KeyError, OSError):
+            return "os:unknown"
+
+
+@contextmanager
+def engine_for(endpoints: Endpoints, role: Role) -> Iterator[Engine]:
+    """An engine for one login of services already joined; refuses a database without a schema."""
+    from jangbu.database import connect, require_schema
+
+    urls = {
+        "owner": endpoints.database_url,
+        "worker": endpoints.database_url_worker,
+        "billing": endpoints.database_url_billing,
+        "reader": endpoints.database_url_reader,
+    }
+    engine = connect(urls[role])
+    try:
+        require_schema(engine)
+        yield engine
+    finally:
+        engine.dispose()
+
+
+def connection_sentence(error: BaseException) -> str | None:
+    """A sentence for a database or broker that is away or refuses us; None for any other error."""
+    if isinstance(error, sql_errors.OperationalError | psycopg.OperationalError):
+        said = str(getattr(error, "orig", None) or error).splitlines()[0]
+        return f"the database does not answer: {said}; check JANGBU_DATABASE_URL (see `jangbu doctor`)"
+    if isinstance(error, kafka_errors.KafkaConnectionError | kafka_errors.NoBrokersAvailable | kafka_errors.KafkaTimeoutError):
+        return f"Kafka does not answer: {error}; check JANGBU_KAFKA_BOOTSTRAP (see `jangbu doctor`)"
+    return None

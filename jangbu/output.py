@@ -1,0 +1,85 @@
+"""Printing: one JSON document, CSV, a table on a terminal, tab-separated text elsewhere. stdout is data."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+import sys
+from collections.abc import Iterable, Sequence
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any
+
+import click
+
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+
+
+def print_json(document: Any) -> None:
+    """One JSON document on stdout; decimals as strings, times as RFC 3339 UTC. A float is refused: money is none."""
+    click.echo(json.dumps(document, ensure_ascii=False, default=_plain, indent=2))
+
+
+def print_rows(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, as_csv: bool = False,
+               right: Sequence[str] = ()) -> None:
+    """Rows as CSV where asked, as a table on a terminal, else tab-separated with a header. `right` aligns figures."""
+    if as_csv:
+        writer = csv.writer(sys.stdout, lineterminator="\n")
+        writer.writerow(columns)
+        writer.writerows([csv_cell(cell) for cell in row] for row in rows)
+    elif sys.stdout.isatty():
+        _print_table(columns, rows, right)
+    else:
+        click.echo("\t".join(columns))
+        for row in rows:
+            click.echo("\t".join(safe_text(cell) for cell in row))
+
+
+def csv_cell(value: Any) -> str:
+    """A cell that no spreadsheet takes for a formula: text led by = + - @ gets an apostrophe, figures stay."""
+    if value is None:
+        return ""
+    text = value if isinstance(value, str) else str(_plain(value))
+    if isinstance(value, str) and text.startswith(_FORMULA) and not _is_figure(text):
+        return f"'{text}"
+    return text
+
+
+def safe_text(value: Any) -> str:
+    """Text that cannot steer a terminal: control and direction marks are shown as escapes."""
+    if value is None:
+        return ""
+    text = value if isinstance(value, str) else str(_plain(value))
+    return _CONTROL.sub(lambda hit: f"\\x{ord(hit[0]):02x}" if ord(hit[0]) < 256 else f"\\u{ord(hit[0]):04x}", text)
+
+
+def _is_figure(text: str) -> bool:
+    return re.fullmatch(r"[+-]?[0-9]+(\.[0-9]+)?", text) is not None
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Decimal):
+        return format(value, "f")
+    if isinstance(value, datetime):
+        return value.isoformat().replace("+00:00", "Z")
+    if isinstance(value, date):
+        return value.isoformat()
+    if isinstance(value, int):
+        return value
+    raise TypeError(f"{type(value).__name__} has no place in output: {value!r}")
+
+
+def _print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], right: Sequence[str]) -> None:
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    for column in columns:
+        table.add_column(Text(column), justify="right" if column in right else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(safe_text(cell)) for cell in row))
+    Console().print(table)

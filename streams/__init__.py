@@ -1,0 +1,1 @@
+"""The topic to usage tables: identity, attribution and sums of quantities; no money."""

@@ -1,0 +1,61 @@
+"""Numbers for routes and payers, so that an event holds 8 bytes of them.
+
+Filled in transactions of its own, ahead of the one that stores a chunk: a number that ends up unused harms nobody, and
+two workers that meet the same new combination at once agree through the tables' unique constraints.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TypeVar
+
+import psycopg
+
+from streams.attribution import Payer
+from streams.decode import Route
+
+_Row = TypeVar("_Row", Route, Payer)
+
+REMEMBERED_MAX = 500_000
+
+_ROUTE_COLUMNS = ", ".join(Route._fields)
+_PAYER_COLUMNS = 'department, attributed_by, "user", key'
+
+
+class Dictionary:
+    """Remembers numbers, asks SQL for new ones. Not for several threads at once."""
+
+    def __init__(self, connection: psycopg.Connection) -> None:
+        self._connection = connection
+        self.routes: dict[Route, int] = {}
+        self.payers: dict[Payer, int] = {}
+
+    def learn(self, routes: Iterable[Route], payers: Iterable[Payer]) -> None:
+        """Make sure that all of these have numbers here."""
+        if len(self.routes) + len(self.payers) > REMEMBERED_MAX:
+            self.routes.clear()
+            self.payers.clear()
+        new_routes = {route for route in routes if route not in self.routes}
+        new_payers = {payer for payer in payers if payer not in self.payers}
+        if new_routes:
+            self.routes.update(self._numbers("route", _ROUTE_COLUMNS, new_routes))
+        if new_payers:
+            self.payers.update(self._numbers("payer", _PAYER_COLUMNS, new_payers))
+
+    def _numbers(self, table: str, columns: str, wanted: set[_Row]) -> dict[_Row, int]:
+        """The numbers of `wanted`, rows of one table; those it does not hold yet are added."""
+        ordered = sorted(wanted, key=lambda row: tuple(value or "" for value in row))
+        names = [name.strip() for name in columns.split(",")]
+        arrays = [[row[place] for row in ordered] for place in range(len(names))]
+        asked = f"unnest({', '.join(['%s::text[]'] * len(names))}) with ordinality as asked ({columns}, place)"
+        same = f"({', '.join(f't.{name}' for name in names)}) is not distinct from ({', '.join(f'asked.{name}' for name in names)})"
+        with self._connection.transaction():
+            self._connection.execute(
+                f"insert into {table} ({columns}) select {columns} from {asked} order by place on conflict do nothing",
+                arrays,
+            )
+        with self._connection.transaction():
+            found = self._connection.execute(
+                f"select asked.place, t.id from {asked} join {table} t on {same}", arrays
+            ).fetchall()
+        return {ordered[place - 1]: number for place, number in found}

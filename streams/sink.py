@@ -1,0 +1,216 @@
+"""The one transaction of a chunk: offset, identity, events, sums, quarantine, all or none.
+
+Steps, and what a failure at each means:
+
+1. Lock the facts' version FOR SHARE. It moved: roll back, answer StaleFacts; the chunk is decoded again.
+2. Move the partition's offset from the chunk's first to its next, if it stands at the first (compare and swap). Another
+   worker was there: roll back, answer Behind or Gap with the offset that SQL holds. This is also what fences a zombie:
+   a worker that was expelled and wakes up finds the offset moved, and writes nothing.
+3. Look the identities up. Known with the same payload hash: a duplicate, counted. With another: a conflict, quarantined.
+4. COPY the new events, COPY the sums of just these, insert the quarantine and the chunk's own row.
+   A unique violation (a copy met another partition's worker at this moment): roll back, begin again; then step 3 sees it.
+5. Commit. The reply is lost: connect again; the offset row says whether it happened (step 2 answers Behind).
+
+A crash at any point leaves either nothing of the chunk or all of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import psycopg
+from psycopg import errors
+
+from streams.decode import Rejected, conflict
+from streams.prepare import Prepared, events_copy, parts_copy
+from streams.rows import EVENT_COLUMNS, PART_COLUMNS
+
+_COPY_EVENTS = f"copy usage_event ({', '.join(EVENT_COLUMNS)}) from stdin (format binary)"
+_COPY_PARTS = f"copy usage_part ({', '.join(PART_COLUMNS)}) from stdin (format binary)"
+_CONFLICTS_RETRIED_MAX = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """The chunk is in. `next_offset` is where the partition stands now."""
+
+    next_offset: int
+    stored: int
+    duplicates: int
+    quarantined: int
+
+
+@dataclass(frozen=True, slots=True)
+class Behind:
+    """SQL is further than the chunk's first record: records below `next_offset` are in already."""
+
+    next_offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """The chunk begins above what SQL has read: records from `next_offset` on are missing."""
+
+    next_offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class StaleFacts:
+    """Roster or thresholds changed since the chunk was decoded."""
+
+
+Outcome = Stored | Behind | Gap | StaleFacts
+
+
+def no_observer(point: str) -> None:
+    """Production looks away; the fault tests act at the points named here."""
+
+
+class Sink:
+    """Stores prepared chunks through one connection. Not for several threads at once."""
+
+    def __init__(
+        self,
+        connect: Callable[[], psycopg.Connection],
+        log_id: int,
+        worker: str,
+        observe: Callable[[str], None] = no_observer,
+    ) -> None:
+        self._connect = connect
+        self._log_id = log_id
+        self._worker = worker
+        self._observe = observe
+        self._connection: psycopg.Connection | None = None
+
+    def store(self, prepared: Prepared) -> Outcome:
+        """Store a chunk. Raises psycopg.OperationalError where the database is away: try again later."""
+        for _ in range(_CONFLICTS_RETRIED_MAX):
+            try:
+                return self._once(prepared)
+            except errors.UniqueViolation:
+                continue
+            except (psycopg.OperationalError, psycopg.InterfaceError):
+                self.close()
+                raise
+        raise RuntimeError(
+            f"partition {prepared.chunk.partition} at {prepared.chunk.first_offset}: the identity index refused the "
+            f"chunk {_CONFLICTS_RETRIED_MAX} times although the look-up found nothing; run `jangbu audit`"
+        )
+
+    def close(self) -> None:
+        """Let the connection go; the next chunk opens another."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def _once(self, prepared: Prepared) -> Outcome:
+        connection = self._ready()
+        self._observe("before_sql")
+        with connection.transaction():
+            outcome = self._write(connection, prepared)
+            self._observe("in_transaction")
+            if not isinstance(outcome, Stored):
+                raise psycopg.Rollback
+        self._observe("after_commit")
+        return outcome
+
+    def _write(self, connection: psycopg.Connection, prepared: Prepared) -> Outcome:
+        chunk = prepared.chunk
+        row = connection.execute("select version from reference_version for share").fetchone()
+        if row is None or row[0] != prepared.facts.version:
+            return StaleFacts()
+        held = connection.execute(
+            "select next_offset from stream_offset where log_id = %s and partition = %s for update",
+            (self._log_id, chunk.partition),
+        ).fetchone()
+        if held is None:
+            raise LookupError(f"no offset row for log {self._log_id}, partition {chunk.partition}")
+        if held[0] > chunk.first_offset:
+            return Behind(held[0])
+        if held[0] < chunk.first_offset:
+            return Gap(held[0])
+        connection.execute(
+            "update stream_offset set next_offset = %s where log_id = %s and partition = %s",
+            (chunk.next_offset, self._log_id, chunk.partition),
+        )
+        left_out, rejected, duplicates = self._identify(connection, prepared)
+        stored = len(prepared.entries) - len(left_out)
+        if stored:
+            with connection.cursor() as cursor:
+                with cursor.copy(_COPY_EVENTS) as copy:
+                    copy.write(events_copy(prepared, left_out))
+                with cursor.copy(_COPY_PARTS) as copy:
+                    copy.write(parts_copy(prepared, left_out, self._log_id))
+        if rejected:
+            self._quarantine(connection, chunk.partition, rejected)
+        connection.execute(
+            "insert into stream_chunk (log_id, partition, first_offset, next_offset, records, stored, duplicates,"
+            " quarantined, worker) values (%s, %s, %s, %s, %s, %s, %s, %s, %s)",
+            (self._log_id, chunk.partition, chunk.first_offset, chunk.next_offset, len(chunk.records), stored, duplicates,
+             len(rejected), self._worker),
+        )  # fmt: skip
+        return Stored(chunk.next_offset, stored, duplicates, len(rejected))
+
+    def _identify(self, connection: psycopg.Connection, prepared: Prepared) -> tuple[set[int], list[Rejected], int]:
+        """The places of events that are in the ledger already, with what is to be said of them."""
+        rejected = list(prepared.rejected)
+        duplicates = prepared.duplicates
+        left_out: set[int] = set()
+        if not prepared.entries:
+            return left_out, rejected, duplicates
+        with connection.cursor(binary=True) as cursor:
+            with cursor.copy("copy chunk_key from stdin (format binary)") as copy:
+                copy.write(prepared.keys_copy)
+            known = cursor.execute(
+                "select uuid_send(e.event_key), e.payload_hash from chunk_key c join usage_event e using (event_key)"
+            ).fetchall()
+        if not known:
+            return left_out, rejected, duplicates
+        hash_by_digest = {bytes(key)[4:]: payload_hash for key, payload_hash in known}
+        for place, entry in enumerate(prepared.entries):
+            known_hash = hash_by_digest.get(entry.digest)
+            if known_hash is None:
+                continue
+            left_out.add(place)
+            if known_hash == entry.payload_hash:
+                duplicates += 1
+            else:
+                record = prepared.chunk.records[entry.record_index]
+                rejected.append(conflict(record, entry.event_id, entry.key))
+        return left_out, rejected, duplicates
+
+    def _quarantine(self, connection: psycopg.Connection, partition: int, rejected: list[Rejected]) -> None:
+        with connection.cursor() as cursor:
+            cursor.executemany(
+                "insert into quarantine (log_id, partition, kafka_offset, record_time, code, field, value, reason,"
+                " record_key, record_value, event_key) values (%s, %s, %s,"
+                " to_timestamp(least(greatest(%s, 0), 253402300799)), %s, %s, %s, %s, %s, %s, encode(%s, 'hex')::uuid)",
+                [
+                    (self._log_id, partition, item.record.offset, item.record.timestamp_ms // 1000, item.code,
+                     _sql_text(item.field), _sql_text(item.value), _sql_text(item.reason), item.record.key,
+                     item.record.value, item.event_key)
+                    for item in rejected
+                ],
+            )  # fmt: skip
+
+    def _ready(self) -> psycopg.Connection:
+        """The connection, with the table of ids that each transaction fills anew."""
+        if self._connection is None or self._connection.closed:
+            self._connection = self._connect()
+            with self._connection.transaction():
+                self._connection.execute(
+                    "create temporary table if not exists chunk_key (event_key uuid not null) on commit delete rows"
+                )
+            # A temporary table has no statistics: without these the planner would hash the whole ledger.
+            self._connection.execute("set enable_hashjoin = off")
+            self._connection.execute("set enable_mergejoin = off")
+            self._connection.commit()
+        return self._connection
+
+
+def _sql_text(value: str) -> str:
+    """Text that PostgreSQL can hold: no NUL, no lone surrogates."""
+    return value.replace("\x00", "\\x00").encode("utf-8", "replace").decode("utf-8")
+
+

@@ -1,0 +1,225 @@
+"""The stream worker: Faust's shell around decode, prepare and sink.
+
+An agent takes chunks one after the other. While PostgreSQL stores one chunk, the next is decoded; a chunk of one
+partition never overtakes another. The agent's body never raises for bad data: that is quarantine's business. What it
+cannot mend (a defect, a gap in the log) ends the worker with a sentence, and nothing of the chunk is stored.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import socket
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+import faust
+import mode
+import psycopg
+from faust.types import TP
+
+from producers.contract import TimeBounds
+from producers.topic import TopicLog
+from streams.chunk import Chunk
+from streams.decode import Decoder, Facts
+from streams.dictionary import Dictionary
+from streams.facts import load_facts
+from streams.offsets import SqlOffsets, register_log
+from streams.prepare import Prepared, prepare
+from streams.sink import Behind, Gap, Outcome, Sink, StaleFacts, Stored, no_observer
+from streams.transport import CHUNK_RECORDS_MAX, ChunkTransport
+
+logger = logging.getLogger("jangbu.worker")
+
+_Result = TypeVar("_Result")
+
+RETRY_SECONDS = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerSettings:
+    """What a worker needs. `database_url` is the worker role's login."""
+
+    bootstrap: str
+    database_url: str
+    log: TopicLog
+    data_dir: str
+    group: str = "jangbu-worker"
+    bounds: TimeBounds = field(default_factory=TimeBounds)
+    session_seconds: float = 10.0
+    name: str = field(default_factory=lambda: f"{socket.gethostname()}:{os.getpid()}")
+    observe: Callable[[str], None] = no_observer
+    sink_type: type[Sink] = Sink
+
+
+class Pipeline:
+    """Chunks in, outcomes out. Owns the connections and the two threads that use them."""
+
+    def __init__(self, settings: WorkerSettings) -> None:
+        self._settings = settings
+        self._decode_thread = ThreadPoolExecutor(1, "decode")
+        self._store_thread = ThreadPoolExecutor(1, "store")
+        self._decoder = Decoder(settings.bounds)
+        self._facts: Facts | None = None
+        self._reference = self.connect()
+        self.log_id = register_log(self._reference, settings.log)
+        self._dictionary = Dictionary(self._reference)
+        self._sink = settings.sink_type(self.connect, self.log_id, settings.name, settings.observe)
+
+    def connect(self) -> psycopg.Connection:
+        """A connection as the worker role."""
+        return psycopg.connect(
+            self._settings.database_url,
+            autocommit=True,
+            application_name="jangbu worker",
+            connect_timeout=10,
+            options="-c timezone=UTC",
+        )
+
+    async def decoded(self, chunk: Chunk) -> Prepared:
+        """Decode and pack a chunk, in the decode thread; tries again while the database is away."""
+        return await self._until_up(self._decode_thread, lambda: self._decode(chunk))
+
+    async def stored(self, prepared: Prepared) -> Outcome:
+        """Store a prepared chunk, in the store thread; tries again while the database is away."""
+        return await self._until_up(self._store_thread, lambda: self._sink.store(prepared))
+
+    def forget_facts(self) -> None:
+        """Roster or thresholds changed: read them again before the next chunk."""
+        self._facts = None
+
+    def close(self) -> None:
+        """Let go of threads and connections."""
+        self._decode_thread.shutdown(wait=False, cancel_futures=True)
+        self._store_thread.shutdown(wait=True, cancel_futures=True)
+        self._sink.close()
+        self._reference.close()
+
+    def _decode(self, chunk: Chunk) -> Prepared:
+        if self._reference.closed:
+            self._reference = self.connect()
+            self._dictionary = Dictionary(self._reference)
+        try:
+            if self._facts is None:
+                self._facts = load_facts(self._reference)
+            return prepare(self._decoder.decode(chunk, self._facts), self._dictionary, self.log_id)
+        except (psycopg.OperationalError, psycopg.InterfaceError):
+            self._reference.close()
+            raise
+
+    async def _until_up(self, pool: ThreadPoolExecutor, work: Callable[[], _Result]) -> _Result:
+        loop = asyncio.get_running_loop()
+        attempt = 0
+        while True:
+            try:
+                return await loop.run_in_executor(pool, work)
+            except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+                wait_s = RETRY_SECONDS[min(attempt, len(RETRY_SECONDS) - 1)]
+                attempt += 1
+                logger.warning("the database is away (%s); trying again in %s s", first_line(error), wait_s)
+                await asyncio.sleep(wait_s)
+
+
+class UsageWorker:
+    """A Faust app with one agent over chunks of `usage.events`."""
+
+    def __init__(self, settings: WorkerSettings) -> None:
+        self.settings = settings
+        self.pipeline = Pipeline(settings)
+        self.app = self._make_app()
+        self._storing: asyncio.Task[None] | None = None
+
+    def _make_app(self) -> faust.App:
+        settings = self.settings
+        app = faust.App(
+            settings.group,
+            broker=f"kafka://{settings.bootstrap}",
+            datadir=settings.data_dir,
+            value_serializer="raw",
+            topic_disable_leader=True,
+            topic_allow_declare=False,
+            consumer_auto_offset_reset="earliest",
+            broker_max_poll_records=CHUNK_RECORDS_MAX,
+            broker_session_timeout=settings.session_seconds,
+            broker_heartbeat_interval=settings.session_seconds / 4,
+            broker_request_timeout=max(40.0, settings.session_seconds * 2),
+            stream_buffer_maxsize=2,
+            stream_wait_empty=False,
+            stream_processing_timeout=3600.0,
+            broker_commit_livelock_soft_timeout=3600.0,
+            web_enabled=False,
+        )
+        transport = ChunkTransport(app.conf.broker_consumer, app)
+        transport.offset_store = SqlOffsets(self.pipeline.connect, self.pipeline.log_id)
+        app.transport = transport
+        topic = app.topic(settings.log.topic, value_serializer="raw", key_serializer="raw", acks=False)
+        app.agent(topic, concurrency=1, supervisor_strategy=mode.CrashingSupervisor)(self._agent)
+        return app
+
+    async def _agent(self, stream: faust.StreamT[Chunk]) -> None:
+        """Decode each chunk while the one before is stored."""
+        async for event in stream.noack().events():
+            chunk = event.message.value
+            if self._is_stale(chunk):
+                continue
+            prepared = await self.pipeline.decoded(chunk)
+            await self._finish_storing()
+            self._storing = asyncio.create_task(self._store(prepared))
+
+    async def _finish_storing(self) -> None:
+        if self._storing is not None:
+            storing, self._storing = self._storing, None
+            await storing
+
+    async def _store(self, prepared: Prepared) -> None:
+        """Bring one chunk to its end: stored, found to be stored already, or to be read again."""
+        while True:
+            chunk = prepared.chunk
+            if self._is_stale(chunk):
+                return
+            outcome = await self.pipeline.stored(prepared)
+            if isinstance(outcome, Stored):
+                return
+            if isinstance(outcome, Gap):
+                await self._read_again(chunk, outcome.next_offset)
+                return
+            left: Chunk | None = chunk
+            if isinstance(outcome, StaleFacts):
+                self.pipeline.forget_facts()
+            else:
+                assert isinstance(outcome, Behind)
+                left = chunk.from_offset(outcome.next_offset)
+            if left is None:
+                return
+            prepared = await self.pipeline.decoded(left)
+
+    def _is_stale(self, chunk: Chunk) -> bool:
+        """Whether the chunk was fetched before the last rebalance: another worker may have its partition now."""
+        tp = TP(self.settings.log.topic, chunk.partition)
+        return chunk.generation != self.app.consumer_generation_id or tp not in self.app.consumer.assignment()
+
+    async def _read_again(self, chunk: Chunk, next_offset: int) -> None:
+        """Records below the chunk were fetched and dropped on the way (a rebalance does that): go back for them."""
+        logger.info("partition %d: reading again from %d", chunk.partition, next_offset)
+        await self.app.consumer.read_again_from(TP(self.settings.log.topic, chunk.partition), next_offset)
+
+
+def first_line(error: BaseException) -> str:
+    """An error's first line, for a log."""
+    return str(error).splitlines()[0] if str(error) else type(error).__name__
+
+
+def run_worker(settings: WorkerSettings, loglevel: str = "WARNING") -> int:
+    """Run one worker in the foreground until SIGINT or SIGTERM; the process' exit code."""
+    worker = UsageWorker(settings)
+    shell = faust.Worker(worker.app, loglevel=loglevel, quiet=True, redirect_stdouts=False, override_logging=False)
+    try:
+        shell.execute_from_commandline()
+    except SystemExit as stop:
+        return stop.code if isinstance(stop.code, int) else 1
+    finally:
+        worker.pipeline.close()
+    return 1 if worker.app.should_stop and shell.crashed else 0
