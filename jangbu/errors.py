@@ -5,8 +5,6 @@ The message is one sentence: what, which value, what to do next. ``cli.main`` pr
 
 from typing import ClassVar
 
-EXIT_DONE = 0
-
 
 class JangbuError(Exception):
     """Anything unexpected that we can still say something about."""
@@ -48,10 +46,3 @@ class LawViolatedError(JangbuError):
     """A law of the books does not hold."""
 
     exit_code = 7
-
-
-# The short names of the contract's table; the classes end in Error as Python's own do.
-NotFound = NotFoundError
-RefusedByState = RefusedByStateError
-WorkLeft = WorkLeftError
-LawViolated = LawViolatedError

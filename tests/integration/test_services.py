@@ -2,6 +2,7 @@
 
 import json
 import os
+import pwd
 import signal
 import socket
 import stat
@@ -17,7 +18,7 @@ import pytest
 from jangbu.errors import RefusedByStateError, SettingsError
 from jangbu.services import describe, join, membership, postgres_cluster, processes, running_incarnation, state
 from jangbu.services.broker import EmbeddedBroker, answers_kafka
-from jangbu.services.postgres import EmbeddedPostgres
+from jangbu.services.postgres import DatabaseUrls, EmbeddedPostgres
 from jangbu.settings import Settings, load
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -317,6 +318,39 @@ def test_a_cluster_that_cannot_start_is_named_with_its_reason(settings: Settings
     (settings.postgres_directory / "something").unlink()
     with join(settings) as endpoints:
         assert _current_user(endpoints.database_url) == "jangbu_owner"
+
+
+@pytest.mark.parametrize("owned_by_another", [False, True])
+def test_postgresql_never_runs_as_root(settings: Settings, owned_by_another: bool) -> None:
+    """As root it runs as the data directory's owner or a user of its own; otherwise as ourselves."""
+    settings.data_dir.mkdir()
+    expected = None if os.geteuid() == 0 else os.geteuid()
+    if os.geteuid() == 0 and owned_by_another:
+        expected = pwd.getpwnam("nobody").pw_uid
+        os.chown(settings.data_dir, expected, -1)
+    with join(settings):
+        server = describe(settings)["services"]["postgres"]["pid"]
+        user = Path(f"/proc/{server}").stat().st_uid
+        assert user != 0
+        assert expected in (None, user)
+        # What we write there belongs to the directory's owner, who can go on without us.
+        owner = settings.data_dir.stat().st_uid
+        assert {file.stat().st_uid for file in settings.run_directory.iterdir()} == {owner}
+        assert settings.postgres_directory.stat().st_uid == user
+
+
+def test_another_users_cluster_is_refused(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings.postgres_directory.mkdir(parents=True)
+    monkeypatch.setattr(os, "geteuid", lambda: settings.data_dir.stat().st_uid + 4711)
+    with pytest.raises(SettingsError, match="belongs to user"):
+        EmbeddedPostgres(settings.postgres_directory, settings.run_directory).start()
+
+
+def test_fixtures_give_each_test_a_database_of_its_own(database: DatabaseUrls) -> None:
+    with psycopg.connect(database.owner) as owner:
+        row = owner.execute("select count(*) from pg_class where relnamespace = 'public'::regnamespace").fetchone()
+    assert row == (0,)
+    assert _current_user(database.reader) == "jangbu_reader_login"
 
 
 def test_path_too_long_for_a_socket(tmp_path: Path) -> None:
