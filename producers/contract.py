@@ -251,16 +251,16 @@ def _explain(raw: bytes, error: Exception) -> EventRefused:
         value: object = msgspec.json.decode(raw)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError):
         return EventRefused("malformed", path or "event", "unreadable", sentence)
-    for part in path.split("."):
+    for part in path.replace("[...]", "[*]").split("."):
         value, path = _step(value, part, path)
     return EventRefused("invalid", path or "event", value, sentence)
 
 
 def _step(value: object, part: str, path: str) -> tuple[object, str]:
     """One step down a decoder's path; `units[...]` is searched for the unit that does not fit."""
-    name = part.removesuffix("[...]")
+    name = part.removesuffix("[*]")
     inner = value.get(name) if isinstance(value, dict) else value
-    if part.endswith("[...]") and isinstance(inner, dict):
+    if part.endswith("[*]") and isinstance(inner, dict):
         for key, quantity in inner.items():
             fits = isinstance(quantity, int) and not isinstance(quantity, bool) and 0 <= quantity <= QUANTITY_MAX
             if (name == "units" and not fits) or (name == "tags" and not isinstance(quantity, str)):

@@ -1,0 +1,20 @@
+"""Lines that others write -> usage events: one module a format, chosen by name (contract.md, section 3).
+
+An adapter takes one line and gives its events, or raises EventRefused; it never raises anything else for bad data.
+What it gives has passed every rule of `producers.contract` but the time bounds, which need a clock.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from producers.adapters import litellm, response, usage
+from producers.adapters.base import Adapter, Options
+
+__all__ = ["ADAPTERS", "Adapter", "Options"]
+
+ADAPTERS: Final[dict[str, Adapter]] = {
+    "usage": usage.ADAPTER,
+    "litellm": litellm.ADAPTER,
+    "response": response.ADAPTER,
+}

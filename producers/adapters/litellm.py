@@ -1,0 +1,289 @@
+"""`litellm`: a StandardLoggingPayload -> a usage event. A callback and the backfill of its logs call the same function.
+
+Read: who (key, user, team), what (model, provider, tier, region), when, how it ended, the counts, LiteLLM's own cost.
+Never read, so that it cannot pass: prompts, answers, e-mail, IP, user agent, end user, error texts, headers but one.
+
+Decisions:
+- `time` is `startTime`, by which LiteLLM books its own spend; `endTime` where there is none.
+- id = payload `id`, `:`, attempt. LiteLLM tells the attempt in `x-litellm-attempted-retries` (0 is the first) or not
+  at all: then it is 1.
+- counts come from `metadata.usage_object`, then `hidden_params.usage_object`, then `response.usage`. Without any, the
+  top-level `prompt_tokens` and `completion_tokens` are LiteLLM's own count: `usage_source` estimated; zeros: missing.
+- a failed stream that has used tokens is `cut`.
+- `response_cost` 0 may mean unknown: only an amount above 0 is reported.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, cast
+
+import msgspec
+
+from producers import formats
+from producers.adapters import litellm_names as names
+from producers.adapters.base import (
+    LONG_LINE_BYTES_MAX,
+    Adapter,
+    Options,
+    checked,
+    exact,
+    keep_only,
+    read_line,
+    refused_usage,
+)
+from producers.adapters.litellm_usage import read_usage
+from producers.contract import (
+    EVENT_TYPE,
+    TAGS_MAX,
+    EventRefused,
+    ReportedCost,
+    ServiceTier,
+    Status,
+    UsageData,
+    UsageEvent,
+    UsageSource,
+)
+from producers.formats.beside import tier
+from producers.formats.usage import Usage
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_SECONDS_MAX = Decimal(253_402_300_799)  # 9999-12-31T23:59:59Z
+_CACHED: tuple[Usage, UsageSource] = (Usage({"requests": 1}, "missing"), "provider")
+_ATTEMPTS_HEADER = "x-litellm-attempted-retries"
+_PROJECT_HEADER = "llm_provider-openai-project"
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """Of the answer, only what is counted by."""
+
+    model: Any = None
+    usage: Any = None
+    service_tier: Any = None
+
+
+class Parameters(msgspec.Struct, frozen=True):
+    """Of the request's parameters, only the tier that was asked for."""
+
+    service_tier: Any = None
+
+
+class Payload(msgspec.Struct, frozen=True):
+    """The fields of a StandardLoggingPayload that are read; the others are skipped unread."""
+
+    id: str
+    model: str | None = None
+    call_type: str | None = None
+    stream: bool | None = None
+    status: str | None = None
+    custom_llm_provider: str | None = None
+    model_group: str | None = None
+    api_base: str | None = None
+    cache_hit: bool | str | None = None
+    startTime: Any = None  # noqa: N815 - LiteLLM's name
+    endTime: Any = None  # noqa: N815
+    prompt_tokens: Any = None
+    completion_tokens: Any = None
+    response_cost: Any = None
+    request_tags: list[Any] | None = None
+    metadata: dict[str, Any] | None = None
+    hidden_params: dict[str, Any] | None = None
+    model_map_information: dict[str, Any] | None = None
+    response: Answer | str | list[Any] | None = None
+    model_parameters: Parameters | str | None = None
+
+
+_decoder = msgspec.json.Decoder(Payload, float_hook=Decimal)
+_KEPT = ("id", "model", "call_type", "stream", "status", "custom_llm_provider", "model_group", "cache_hit", "startTime",
+         "endTime", "prompt_tokens", "completion_tokens", "total_tokens", "response_cost")  # fmt: skip
+_KEPT_OF_METADATA = ("user_api_key_hash", "user_api_key_alias", "user_api_key_team_id", "user_api_key_user_id",
+                     "usage_object")  # fmt: skip
+
+
+def adapt(line: bytes, options: Options) -> list[UsageEvent]:
+    """The event of one payload in JSON. Raises EventRefused."""
+    return [event_of(read_line(line, _decoder), options)]
+
+
+def adapt_payload(payload: Mapping[str, Any], options: Options) -> UsageEvent:
+    """The event of a payload in memory, as a callback gets it; its JSON gives the same. Raises EventRefused."""
+    try:
+        return event_of(msgspec.convert(dict(payload), Payload), options)
+    except (msgspec.ValidationError, RecursionError) as error:
+        raise EventRefused("invalid", "payload", payload.get("id"), str(error)) from None
+
+
+def event_of(payload: Payload, options: Options) -> UsageEvent:
+    """The rules, on a payload that has been read."""
+    if not options.source:
+        raise EventRefused("missing", "source", "absent", "name the gateway with --source or JANGBU_SOURCE")
+    called, region = names.bare_model(payload.model or "", payload.custom_llm_provider)
+    provider = names.provider_of(payload.custom_llm_provider, payload.model or "")
+    for field, value in (("id", payload.id), ("model", called), ("custom_llm_provider", provider)):
+        if not value:
+            raise EventRefused("missing", field, "absent", "it is required to count the request")
+    cached = payload.cache_hit is True or payload.cache_hit in ("True", "true")
+    try:
+        usage, usage_source = _CACHED if cached else _counts(payload)
+    except formats.UsageRefused as error:
+        raise refused_usage(error) from None
+    status = "cached" if cached else _status(payload, usage_source)
+    attempt = _attempt(payload)
+    metadata = payload.metadata or {}
+    event = UsageEvent(
+        specversion="1.0",
+        type=EVENT_TYPE,
+        source=options.source,
+        id=f"{payload.id}:{attempt}",
+        time=_time(payload),
+        subject=_text(metadata, "user_api_key_user_id"),
+        data=UsageData(
+            model=_model(payload, called),
+            provider=provider or "",
+            units=usage.units,
+            department=_text_at(metadata, options.department_from),
+            key=_text(metadata, "user_api_key_alias") or _text(metadata, "user_api_key_hash"),
+            account=_text(_headers(payload), _PROJECT_HEADER),
+            operation=names.operation_of(payload.call_type),
+            attempt=attempt,
+            service_tier=_tier(payload, usage),
+            region=region or names.region_of(payload.api_base) or usage.region,
+            status=status,
+            usage_source=usage_source,
+            reported_cost=_cost(payload),
+            tags={**usage.tags, **_tags(payload.request_tags or [])} or None,
+        ),
+    )
+    return checked(event)
+
+
+def _counts(payload: Payload) -> tuple[Usage, UsageSource]:
+    """What the first usage object that says something says; else LiteLLM's own count; else one request, unmeasured."""
+    answer = payload.response
+    places = (
+        (payload.metadata or {}).get("usage_object"),
+        (payload.hidden_params or {}).get("usage_object"),
+        answer.usage if isinstance(answer, Answer) else None,
+    )
+    for place in places:
+        if isinstance(place, dict) and (usage := read_usage(place)) is not None:
+            return usage, "provider"
+    fields = (("input_tokens", payload.prompt_tokens), ("output_tokens", payload.completion_tokens))
+    told = {unit: exact(count) for unit, count in fields}
+    units = {unit: int(count) for unit, count in told.items() if count is not None and count >= 0 and count % 1 == 0}
+    if not any(units.values()):
+        return Usage({"requests": 1}, "missing"), "missing"
+    return Usage({**units, "requests": 1}, "missing"), "estimated"
+
+
+def _status(payload: Payload, usage_source: UsageSource) -> Status:
+    if payload.status in (None, "", "success"):
+        return "success"
+    if payload.status == "failure":
+        return "cut" if payload.stream and usage_source != "missing" else "failure"
+    raise EventRefused("invalid", "status", payload.status, "LiteLLM says success or failure")
+
+
+def _time(payload: Payload) -> datetime:
+    """The request's start as a moment in UTC, to the microsecond; halves go to the even one."""
+    for field in ("startTime", "endTime"):
+        value = getattr(payload, field)
+        if value is None:
+            continue
+        seconds = exact(value)
+        if seconds is not None and 0 <= seconds <= _SECONDS_MAX:
+            return _EPOCH + timedelta(microseconds=int((seconds * 1_000_000).to_integral_value()))
+        moment = _written_time(value)
+        if moment is None:
+            raise EventRefused("invalid", field, value, "send seconds since 1970 UTC")
+        return moment
+    raise EventRefused("missing", "startTime", "absent", "it is required to book the request")
+
+
+def _written_time(value: object) -> datetime | None:
+    """A moment that is written out with its zone, as some logs do."""
+    try:
+        moment = value if isinstance(value, datetime) else datetime.fromisoformat(str(value))
+        return moment.astimezone(UTC) if moment.tzinfo is not None else None
+    except (ValueError, OverflowError):
+        return None
+
+
+def _model(payload: Payload, called: str) -> str:
+    answered = payload.response.model if isinstance(payload.response, Answer) else None
+    if not isinstance(answered, str) or answered == payload.model_group:
+        return called
+    mapped = (payload.model_map_information or {}).get("model_map_key")
+    bare, _ = names.bare_model(answered, payload.custom_llm_provider)
+    for name in (called, names.bare_model(mapped, payload.custom_llm_provider)[0] if isinstance(mapped, str) else ""):
+        if name and (found := names.snapshot_of(name, bare)) == bare:
+            return found
+    return called
+
+
+def _tier(payload: Payload, usage: Usage) -> ServiceTier:
+    """What the vendor says it was; else what was asked for; a batch by LiteLLM's own mark."""
+    if (payload.hidden_params or {}).get("batch_models") or "batch" in (payload.call_type or ""):
+        return "batch"
+    words = [usage.service_tier]
+    for holder in (payload.response, payload.model_parameters):
+        word = holder.service_tier if isinstance(holder, Answer | Parameters) else None
+        words.append(tier(word)[0] if isinstance(word, str) else None)
+    return cast("ServiceTier", next((word for word in words if word), "standard"))  # `tier` knows no other words
+
+
+def _cost(payload: Payload) -> ReportedCost | None:
+    amount = exact(payload.response_cost)
+    if amount is None or amount <= 0:
+        return None
+    return ReportedCost(amount=amount, currency="USD")
+
+
+def _attempt(payload: Payload) -> int:
+    retries = _headers(payload).get(_ATTEMPTS_HEADER)
+    text = str(retries) if isinstance(retries, int | str) and not isinstance(retries, bool) else ""
+    return int(text) + 1 if text.isascii() and text.isdigit() and len(text) < 5 else 1
+
+
+def _headers(payload: Payload) -> Mapping[str, Any]:
+    headers = (payload.hidden_params or {}).get("additional_headers")
+    return headers if isinstance(headers, dict) else {}
+
+
+def _tags(request_tags: list[Any]) -> dict[str, str]:
+    """`name:value` and bare tags; those that LiteLLM makes of the client's user agent are dropped."""
+    tags: dict[str, str] = {}
+    for tag in request_tags[:TAGS_MAX]:
+        name, _, value = tag.partition(":") if isinstance(tag, str) else ("", "", "")
+        if name.strip() and name.strip().lower() != "user-agent":
+            tags[name.strip()[:256]] = value.strip()[:1024]
+    return tags
+
+
+def _text_at(fields: Mapping[str, Any], path: str) -> str | None:
+    """A text inside the metadata, by dotted path."""
+    *holders, last = path.removeprefix("metadata.").split(".")
+    for name in holders:
+        inner = fields.get(name)
+        fields = inner if isinstance(inner, dict) else {}
+    return _text(fields, last)
+
+
+def _text(fields: Mapping[str, Any], name: str) -> str | None:
+    value = fields.get(name)
+    if value is None or value == "":
+        return None
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        raise EventRefused("invalid", name, value, "send a text")
+    return str(value)
+
+
+def _redact(line: bytes) -> bytes | None:
+    return keep_only(line, _KEPT, {"metadata": _KEPT_OF_METADATA})
+
+
+ADAPTER = Adapter(adapt, _redact, line_bytes_max=LONG_LINE_BYTES_MAX, needs_source=True)
