@@ -72,7 +72,7 @@ class LazyGroup(click.Group):
 @click.option("--currency", metavar="CODE", help="The organisation's currency (default KRW).")
 @click.option("--config", metavar="FILE", type=click.Path(path_type=Path), help="Settings file (default jangbu.toml).")
 @click.pass_context
-def cli(ctx: click.Context, config: Path | None, **flags: str | None) -> None:
+def cli(ctx: click.Context, /, config: Path | None, **flags: str | None) -> None:
     """Usage billing for an organisation's AI gateway: exact to the won, exactly once, reconciled."""
     ctx.obj = Context(flags=flags, config=config, environ=dict(os.environ), cwd=Path.cwd())
 
@@ -131,4 +131,6 @@ def _unexpected(error: Exception) -> int:
     if os.environ.get("JANGBU_TRACE"):
         raise error
     kind: Any = type(error).__name__
-    return _say(f"unexpected {kind}: {str(error).splitlines()[0] if str(error) else ''} (set JANGBU_TRACE=1 for the trace)", 1)
+    return _say(
+        f"unexpected {kind}: {str(error).splitlines()[0] if str(error) else ''} (set JANGBU_TRACE=1 for the trace)", 1
+    )

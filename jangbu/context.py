@@ -5,7 +5,7 @@ from __future__ import annotations
 import getpass
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -30,14 +30,19 @@ class Context:
     config: Path | None
     environ: Mapping[str, str]
     cwd: Path
-    extra_flags: dict[str, str | None] = field(default_factory=dict)
 
     @cached_property
     def settings(self) -> Settings:
         """Resolved settings; raises SettingsError naming what is wrong."""
         from jangbu.settings import load
 
-        return load({**self.flags, **self.extra_flags}, self.environ, self.cwd, self.config)
+        return load(self.flags, self.environ, self.cwd, self.config)
+
+    @property
+    def settings_arguments(self) -> list[str]:
+        """The settings given on this command line, for a command of ours that is started from here."""
+        given = [word for name, value in self.flags.items() if value is not None for word in (_flag(name), value)]
+        return given + (["--config", str(self.config)] if self.config is not None else [])
 
     @contextmanager
     def services(self, *, kafka: bool = False) -> Iterator[Endpoints]:
@@ -81,11 +86,17 @@ def engine_for(endpoints: Endpoints, role: Role) -> Iterator[Engine]:
         engine.dispose()
 
 
+def _flag(name: str) -> str:
+    return "--" + name.replace("_", "-")
+
+
 def connection_sentence(error: BaseException) -> str | None:
     """A sentence for a database or broker that is away or refuses us; None for any other error."""
     if isinstance(error, sql_errors.OperationalError | psycopg.OperationalError):
         said = str(getattr(error, "orig", None) or error).splitlines()[0]
         return f"the database does not answer: {said}; check JANGBU_DATABASE_URL (see `jangbu doctor`)"
-    if isinstance(error, kafka_errors.KafkaConnectionError | kafka_errors.NoBrokersAvailable | kafka_errors.KafkaTimeoutError):
+    if isinstance(
+        error, kafka_errors.KafkaConnectionError | kafka_errors.KafkaTimeoutError
+    ):
         return f"Kafka does not answer: {error}; check JANGBU_KAFKA_BOOTSTRAP (see `jangbu doctor`)"
     return None

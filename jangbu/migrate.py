@@ -26,8 +26,7 @@ def run_file(number: str) -> None:
     from alembic import op
 
     script = (sql_directory() / "migrations" / f"{number}.sql").read_text(encoding="utf-8")
-    with op.get_bind().connection.cursor() as cursor:
-        cursor.execute(script)  # without parameters, so that a % in the script is a %
+    op.get_bind().connection.cursor().execute(script)  # without parameters, so that a % in the script is a %
 
 
 def migrate_database(owner_url: str) -> str:

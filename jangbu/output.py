@@ -22,8 +22,9 @@ def print_json(document: Any) -> None:
     click.echo(json.dumps(document, ensure_ascii=False, default=_plain, indent=2))
 
 
-def print_rows(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, as_csv: bool = False,
-               right: Sequence[str] = ()) -> None:
+def print_rows(
+    columns: Sequence[str], rows: Iterable[Sequence[Any]], *, as_csv: bool = False, right: Sequence[str] = ()
+) -> None:
     """Rows as CSV where asked, as a table on a terminal, else tab-separated with a header. `right` aligns figures."""
     if as_csv:
         writer = csv.writer(sys.stdout, lineterminator="\n")

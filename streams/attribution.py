@@ -79,6 +79,4 @@ class Roster:
 
 
 def _dated(by_subject: dict[str, list[RosterRow]]) -> dict[str, _Memberships]:
-    return {
-        subject: _Memberships([row.valid_from_us for row in rows], rows) for subject, rows in by_subject.items()
-    }
+    return {subject: _Memberships([row.valid_from_us for row in rows], rows) for subject, rows in by_subject.items()}

@@ -212,5 +212,3 @@ class Sink:
 def _sql_text(value: str) -> str:
     """Text that PostgreSQL can hold: no NUL, no lone surrogates."""
     return value.replace("\x00", "\\x00").encode("utf-8", "replace").decode("utf-8")
-
-

@@ -1,0 +1,49 @@
+"""Checking the laws (design.md, section 3): those that SQL can say in `sql/checks/`, the others in `billing.laws`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sqlalchemy import text
+
+from billing.laws import check_rounding
+from billing.policy import MoneyPolicy
+from jangbu.migrate import sql_directory
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+    from jangbu.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class LawResult:
+    """A law's id, how many facts were looked at, and a sentence for each that does not hold."""
+
+    law: str
+    checked: int
+    violations: list[str]
+
+
+def audit(settings: Settings, engine: Engine) -> list[LawResult]:
+    """Every law that applies so far, in their order, on one snapshot. `engine` is the reader's."""
+    with engine.connect() as connection:
+        connection.execute(text("set transaction isolation level repeatable read, read only"))
+        results = []
+        for file in sorted((sql_directory() / "checks").glob("*.sql")):
+            checked, violations = connection.execute(text(file.read_text(encoding="utf-8").replace(":", r"\:"))).one()
+            results.append(LawResult(file.stem, int(checked), list(violations)))
+        rounding = check_rounding(connection, MoneyPolicy(settings.timezone, settings.currency))
+        results.append(LawResult(rounding.law, rounding.checked, list(rounding.violations)))
+        connection.rollback()
+    return sorted(results, key=lambda result: result.law)
+
+
+def take_out_copies(engine: Engine) -> int:
+    """Copies of one event with times in different hours leave sums and ledger for quarantine; how many did.
+
+    `engine` is billing's. Run before the laws are checked, and before anything is booked.
+    """
+    with engine.begin() as connection:
+        return int(connection.execute(text("select take_out_copies()")).scalar_one())

@@ -1,0 +1,84 @@
+"""`jangbu roster`: who belonged to which department when."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from jangbu.importing import Outcome, print_import, refusals, write
+from jangbu.output import print_json, print_rows
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from billing.roster import Moved, RosterChanges
+    from jangbu.context import Context
+
+NOBODY = "(unattributed)"
+
+
+@click.group()
+def roster() -> None:
+    """Who belonged to which department when: import, list."""
+
+
+@roster.command("import")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--dry-run", is_flag=True, help="Show what would change; write nothing.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--json", "as_json", is_flag=True)
+@click.pass_obj
+def roster_import(ctx: Context, file: Path, dry_run: bool, yes: bool, as_json: bool) -> None:
+    """Add and change memberships from a CSV file, and attribute again the use that they touch."""
+    from billing.roster import changes, held_roster, read_roster, write_roster
+
+    with refusals():
+        rows = read_roster(file.read_bytes(), file.name, ctx.settings.timezone)
+
+    def work(connection: Connection) -> Outcome[tuple[RosterChanges, list[Moved]]]:
+        difference = changes(held_roster(connection), rows)
+        moved = write_roster(connection, difference)
+        sentence = (
+            f"{file.name}: {len(difference.added)} memberships added, {len(difference.changed)} changed, "
+            f"{difference.unchanged} as they were; {sum(row.events for row in moved)} events attributed anew"
+        )
+        details = tuple(
+            f"{row.events} events: {row.old_department or NOBODY} -> {row.new_department or NOBODY}"
+            for row in moved[:20]
+        )
+        return Outcome((difference, moved), difference.since is not None, sentence, details)
+
+    outcome = write(ctx, work, dry_run=dry_run, yes=yes)
+    difference, moved = outcome.result
+    document = {
+        "source": file.name,
+        "added": len(difference.added),
+        "changed": len(difference.changed),
+        "unchanged": difference.unchanged,
+        "moved": [{"from": row.old_department, "to": row.new_department, "events": row.events} for row in moved],
+    }
+    print_import(document, outcome, as_json=as_json, dry_run=dry_run)
+
+
+@roster.command("list")
+@click.option("--user", help="Rows of one user only.")
+@click.option("--department", help="Rows of one department only.")
+@click.option("--json", "as_json", is_flag=True)
+@click.option("--csv", "as_csv", is_flag=True)
+@click.pass_obj
+def roster_list(ctx: Context, user: str | None, department: str | None, as_json: bool, as_csv: bool) -> None:
+    """The roster as it stands."""
+    from billing.roster import Membership, held_roster
+
+    with ctx.engine("reader") as engine, engine.connect() as connection:
+        rows = [
+            row
+            for row in held_roster(connection)
+            if (user is None or row.user == user) and (department is None or row.department == department)
+        ]
+    if as_json:
+        print_json({"memberships": [row._asdict() for row in rows]})
+    else:
+        print_rows(Membership._fields, rows, as_csv=as_csv)

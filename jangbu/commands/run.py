@@ -1,0 +1,141 @@
+"""`jangbu up`, `worker` and `publisher`: what runs until it is stopped."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import sys
+import threading
+from typing import TYPE_CHECKING
+
+import click
+
+from jangbu.errors import SettingsError
+
+if TYPE_CHECKING:
+    from jangbu.context import Context
+    from jangbu.services import Endpoints
+    from jangbu.settings import Settings
+    from producers.topic import TopicLog
+
+
+@click.command()
+@click.option("--workers", default=1, show_default=True, type=click.IntRange(1, 64), help="Stream workers to run.")
+@click.pass_obj
+def up(ctx: Context, workers: int) -> None:
+    """Run everything in the foreground: embedded services where no address is set, workers, publisher."""
+    from jangbu.services import join, running_incarnation
+    from jangbu.services.supervisor import Command, Supervisor, jangbu_command
+
+    settings = ctx.settings
+
+    def child(command: str, instance: str) -> Command:
+        return jangbu_command(command, *ctx.settings_arguments, instance=instance)
+
+    _mark_signals()
+    while not _stop.is_set():
+        with join(settings, {"postgres", "kafka"}, start_broker=True, exclusive=True, command="jangbu up") as endpoints:
+            prepare(settings, endpoints)
+            _say_where(settings, endpoints)
+            children = [child("worker", f"worker-{number}") for number in range(1, workers + 1)]
+            children.append(child("publisher", "publisher"))
+            incarnation = endpoints.kafka_incarnation
+
+            def broker_lost(held: str | None = incarnation) -> bool:
+                return _stop.is_set() or (held is not None and running_incarnation(settings) != held)
+
+            Supervisor(children).run(until=broker_lost)
+            if incarnation is None or running_incarnation(settings) == incarnation:
+                return
+            click.echo("The embedded broker ended: starting it anew; accepted events are in the outbox.", err=True)
+
+
+@click.command()
+@click.option("--log-level", default="WARNING", show_default=True, help="What to tell on standard error.")
+@click.pass_obj
+def worker(ctx: Context, log_level: str) -> None:
+    """Run one stream worker: topic to tables. Any number may run, anywhere."""
+    from producers.contract import TimeBounds
+    from streams.worker import WorkerSettings, run_worker
+
+    settings = ctx.settings
+    _log_to_stderr(log_level)
+    with ctx.services(kafka=True) as endpoints:
+        log = topic_log(settings, endpoints)
+        data_dir = settings.data_dir / "worker"
+        data_dir.mkdir(parents=True, exist_ok=True)
+        worker_settings = WorkerSettings(
+            bootstrap=bootstrap_of(endpoints),
+            database_url=endpoints.database_url_worker,
+            log=log,
+            data_dir=str(data_dir),
+            bounds=TimeBounds(settings.max_event_ahead_seconds, settings.max_event_back_days),
+        )
+        sys.exit(run_worker(worker_settings, log_level))
+
+
+@click.command()
+@click.pass_obj
+def publisher(ctx: Context) -> None:
+    """Publish this data directory's outbox to Kafka until stopped."""
+    from jangbu.ingesting import run_publisher
+
+    _log_to_stderr("WARNING")
+    _mark_signals()
+    with ctx.services(kafka=True) as endpoints:
+        run_publisher(ctx.settings, endpoints, _stop, lambda sentence: click.echo(f"publisher: {sentence}", err=True))
+
+
+def prepare(settings: Settings, endpoints: Endpoints) -> None:
+    """Bring what is embedded to the newest schema and make its topic; leave what is not ours to `jangbu migrate`."""
+    from jangbu.migrate import migrate_database
+    from producers.topic import make_topic
+
+    if "postgres" in endpoints.embedded:
+        migrate_database(endpoints.database_url)
+    if "kafka" in endpoints.embedded:
+        make_topic(bootstrap_of(endpoints), settings.topic, settings.partitions, settings.retention_ms, replicas=1)
+
+
+def topic_log(settings: Settings, endpoints: Endpoints) -> TopicLog:
+    """The topic's present life; a sentence where it does not exist."""
+    from producers.topic import TopicMissing, describe_log
+
+    try:
+        return describe_log(bootstrap_of(endpoints), settings.topic)
+    except TopicMissing as missing:
+        raise SettingsError(str(missing)) from missing
+
+
+def bootstrap_of(endpoints: Endpoints) -> str:
+    """Kafka's address. Raises SettingsError where there is none."""
+    if endpoints.kafka_bootstrap is None:
+        raise SettingsError(
+            "no Kafka is set and no embedded broker runs: set JANGBU_KAFKA_BOOTSTRAP or run `jangbu up`"
+        )
+    return endpoints.kafka_bootstrap
+
+
+_stop = threading.Event()
+
+
+def _mark_signals() -> None:
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: _stop.set())
+
+
+def _log_to_stderr(level: str) -> None:
+    logging.basicConfig(
+        level=level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr
+    )
+    logging.getLogger("kafka").setLevel(logging.CRITICAL)
+
+
+def _say_where(settings: Settings, endpoints: Endpoints) -> None:
+    kafka = "embedded, memory only" if "kafka" in endpoints.embedded else "yours"
+    postgres = "embedded" if "postgres" in endpoints.embedded else "yours"
+    click.echo(
+        f"jangbu is up. Kafka: {endpoints.kafka_bootstrap} ({kafka}). PostgreSQL: {postgres}. "
+        f"Data: {settings.data_dir}. Ctrl-C stops everything.",
+        err=True,
+    )

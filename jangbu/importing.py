@@ -1,0 +1,73 @@
+"""How a command takes over a file that a person brings: tried, shown, asked about on a terminal, written whole or not."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+import click
+
+from jangbu.errors import RefusedByStateError, UsageError
+from jangbu.output import print_json
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from sqlalchemy import Connection
+
+    from jangbu.context import Context
+
+Result = TypeVar("Result")
+
+
+@contextmanager
+def refusals() -> Iterator[None]:
+    """A refused file or value is the user's to correct: one message with every place, exit 2."""
+    from billing.errors import BillingError
+
+    try:
+        yield
+    except BillingError as error:
+        raise UsageError(str(error)) from error
+
+
+@dataclass(frozen=True)
+class Outcome(Generic[Result]):
+    """What an import did within its transaction; `details` are shown before a person is asked."""
+
+    result: Result
+    has_changes: bool
+    sentence: str
+    details: tuple[str, ...] = ()
+
+
+def write(ctx: Context, work: Callable[[Connection], Outcome[Result]], *, dry_run: bool, yes: bool) -> Outcome[Result]:
+    """Do an import in a transaction of the billing login. On a terminal it is tried first, taken back, and asked about,
+    so that no lock is held while a person thinks."""
+    asks = not dry_run and not yes and sys.stdin.isatty() and sys.stdout.isatty()
+    with refusals(), ctx.engine("billing") as engine, engine.connect() as connection:
+        outcome = work(connection)
+        if asks and outcome.has_changes:
+            connection.rollback()
+            for line in (outcome.sentence, *outcome.details):
+                click.echo(line, err=True)
+            if not click.confirm("Write this?", err=True):
+                raise RefusedByStateError("nothing was written: you said no")
+            outcome = work(connection)
+        if dry_run:
+            connection.rollback()
+        else:
+            connection.commit()
+        return outcome
+
+
+def print_import(document: dict[str, Any], outcome: Outcome[Any], *, as_json: bool, dry_run: bool) -> None:
+    """What an import did, as one JSON document or a sentence with its details."""
+    if as_json:
+        print_json({"dry_run": dry_run, **document})
+        return
+    click.echo(outcome.sentence + (" (dry run: nothing written)" if dry_run else ""))
+    for detail in outcome.details:
+        click.echo(f"  {detail}")
