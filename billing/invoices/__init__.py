@@ -1,0 +1,1 @@
+"""What vendors say: the vendor register, importers of their files, and the store of raw bytes and lines."""

@@ -1,0 +1,49 @@
+"""Which importer reads a file, found by its content; a new surface adds its object to IMPORTERS."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from billing.invoices.errors import InvoiceRefused
+from billing.invoices.openai_costs import CostCsv, CostsApi
+from billing.invoices.openai_usage import UsageCsv
+
+if TYPE_CHECKING:
+    from billing.invoices.lines import Importer
+    from billing.invoices.source import SourceFile
+
+IMPORTERS: tuple[Importer, ...] = (CostsApi(), CostCsv(), UsageCsv())
+
+
+@dataclass(frozen=True, slots=True)
+class Recognised:
+    """The importer for a file, and why."""
+
+    importer: Importer
+    why: str
+
+
+def recognise(source: SourceFile, importers: tuple[Importer, ...] = IMPORTERS) -> Recognised:
+    """The one importer whose content this is. Raises InvoiceRefused where none is, or more than one."""
+    found = [Recognised(importer, why) for importer in importers if (why := importer.recognise(source)) is not None]
+    if len(found) == 1:
+        return found[0]
+    if not found:
+        begins = source.text.lstrip()[:60].splitlines()[:1]
+        raise InvoiceRefused.at(
+            source.name,
+            "line 1",
+            "content",
+            "".join(begins),
+            f"no vendor file that is known; known are {', '.join(importer.format for importer in importers)}",
+        )
+    names = ", ".join(hit.importer.format for hit in found)
+    raise InvoiceRefused(
+        f"{source.name} could be {names}: the content does not tell; nothing of this import was stored"
+    )
+
+
+def importer_of(format_name: str) -> Importer:
+    """The importer that once read a stored file."""
+    return next(importer for importer in IMPORTERS if importer.format == format_name)

@@ -1,0 +1,283 @@
+"""Invoices in PostgreSQL: importing the files of one delivery in one transaction, all of them or none.
+
+An import covers vendor days. A later import of the same kind (money, or quantities) that covers a day again takes its
+place, visibly: the earlier day keeps its lines and says what superseded it. It adds instead where both name accounts
+and share none (one export a project). Files of one delivery never supersede each other.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+import zstandard
+from sqlalchemy import Connection, text
+
+from billing.invoices.errors import AlreadyImported, CoversAlready, InvoiceRefused
+from billing.invoices.lines import CoveredDay, FileKind, LineKind, VendorLine
+from billing.invoices.recognise import Recognised, recognise
+from billing.money import exact
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from datetime import date
+
+    from billing.invoices.source import SourceFile
+    from billing.invoices.vendors import Vendor
+    from billing.periods import Month
+
+IMPORT_LOCK = 0x6A620003
+_COLUMNS = (
+    "import_id",
+    "number",
+    "place",
+    "day",
+    "kind",
+    "item",
+    "account",
+    "model",
+    "unit",
+    "service_tier",
+    "quantity",
+    "quantity_step",
+    "amount",
+    "currency",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Superseded:
+    """Days of an earlier import that an import replaces, and what they come to before and after, by currency."""
+
+    import_id: int
+    file_name: str
+    days: tuple[date, ...]
+    before: dict[str, Decimal]
+    after: dict[str, Decimal]
+
+
+@dataclass(slots=True)
+class Imported:
+    """One file as it went in. `amounts` is the sum of its lines by currency."""
+
+    import_id: int
+    file_name: str
+    sha256: str
+    format: str
+    kind: FileKind
+    why: str
+    lines: int = 0
+    days: set[date] = field(default_factory=set)
+    accounts: set[str | None] = field(default_factory=set)
+    amounts: dict[str, Decimal] = field(default_factory=dict)
+    by_day: dict[tuple[date, str], Decimal] = field(default_factory=dict)
+    has_detail: bool = False
+    supersedes: list[Superseded] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """What a person wants imported. `month`: refuse lines outside it; None: take every day of the files."""
+
+    vendor: Vendor
+    month: Month | None
+    actor: str
+    replace: bool = False
+
+
+def import_files(connection: Connection, files: Sequence[SourceFile], delivery: Delivery) -> list[Imported]:
+    """Import the files in their order, in the caller's transaction; the billing login.
+
+    Raises InvoiceRefused and its kinds; the caller rolls back, so that nothing of any file stays.
+    """
+    connection.execute(text("select pg_advisory_xact_lock(:key)"), {"key": IMPORT_LOCK})
+    first_id = int(connection.execute(text("select coalesce(max(id), 0) + 1 from invoice_import")).scalar_one())
+    done: list[Imported] = []
+    for number, source in enumerate(files):
+        _refuse_known(connection, source, delivery, done)
+        found = recognise(source)
+        imported = Imported(
+            first_id + number, source.name, source.sha256, found.importer.format, found.importer.kind, found.why
+        )
+        _copy_lines(connection, source, found, imported, delivery)
+        _store_import(connection, source, found, imported, delivery, first_id)
+        _supersede(connection, imported, delivery, done)
+        done.append(imported)
+    return done
+
+
+def _refuse_known(connection: Connection, source: SourceFile, delivery: Delivery, done: Sequence[Imported]) -> None:
+    """The same bytes again, in this delivery or in an earlier one."""
+    twin = next((one for one in done if one.sha256 == source.sha256), None)
+    if twin is not None:
+        raise AlreadyImported(
+            f"{source.name} holds the same bytes as {twin.file_name}: name it once; nothing was imported"
+        )
+    row = connection.execute(
+        text("""select i.id, i.file_name, i.imported_at, bool_or(d.superseded_by is null) as stands
+                from invoice_import i left join invoice_day d on d.import_id = i.id
+                where i.sha256 = :sha256 and i.vendor = :vendor
+                group by i.id order by i.id desc limit 1"""),
+        {"sha256": source.sha256, "vendor": delivery.vendor.vendor},
+    ).one_or_none()
+    if row is None or (delivery.replace and not row.stands):
+        return
+    rest = "" if row.stands else " and since superseded; use --replace to let it count again"
+    raise AlreadyImported(
+        f"{source.name} is already imported as import {row.id} ({row.file_name}, {row.imported_at:%Y-%m-%d %H:%M} UTC)"
+        f"{rest}; nothing was imported"
+    )
+
+
+def _copy_lines(
+    connection: Connection, source: SourceFile, found: Recognised, imported: Imported, delivery: Delivery
+) -> None:
+    """Stream the lines into the table as they are read, and keep what the file covers."""
+    raw = connection.connection.driver_connection
+    assert raw is not None
+    with exact(), raw.cursor() as cursor, cursor.copy(f"copy invoice_line ({', '.join(_COLUMNS)}) from stdin") as copy:
+        for line in _within(source, found.importer.read(source), delivery.month, imported):
+            imported.lines += 1
+            imported.accounts.add(line.account)
+            imported.has_detail = imported.has_detail or line.kind is LineKind.USAGE
+            if line.amount is not None and line.currency is not None:
+                at = (line.day, line.currency)
+                imported.by_day[at] = imported.by_day.get(at, Decimal(0)) + line.amount
+                imported.amounts[line.currency] = imported.amounts.get(line.currency, Decimal(0)) + line.amount
+            copy.write_row((
+                imported.import_id, imported.lines, line.place, line.day, str(line.kind), line.text, line.account,
+                line.model, line.unit, line.service_tier, line.quantity, line.quantity_step, line.amount, line.currency,
+            ))  # fmt: skip
+    if not imported.days:
+        raise InvoiceRefused(
+            f"{source.name} covers no day{_of(delivery)}: export the month again; nothing was imported"
+        )
+
+
+def _within(
+    source: SourceFile, items: Iterator[VendorLine | CoveredDay], month: Month | None, imported: Imported
+) -> Iterator[VendorLine]:
+    """The lines, their days noted. A line outside the month named is refused; an empty day outside it is left out."""
+    for item in items:
+        inside = month is None or item.day in month.days
+        if inside:
+            imported.days.add(item.day)
+        if isinstance(item, VendorLine):
+            if not inside and month is not None:
+                raise InvoiceRefused.at(
+                    source.name,
+                    item.place,
+                    "day",
+                    item.day,
+                    f"it lies outside {month.name}; leave out --month to import every day of the file",
+                )
+            yield item
+
+
+def _store_import(
+    connection: Connection, source: SourceFile, found: Recognised, imported: Imported, delivery: Delivery, first_id: int
+) -> None:
+    connection.execute(
+        text("""insert into invoice_content (sha256, bytes, zstd) values (:sha256, :bytes, :zstd)
+                on conflict (sha256) do nothing"""),
+        {"sha256": source.sha256, "bytes": len(source.content), "zstd": zstandard.compress(source.content, 9)},
+    )
+    connection.execute(
+        text("""insert into invoice_import (id, delivery, vendor, format, kind, sha256, file_name, recognised_by, zone,
+                                            lines, actor)
+                values (:id, :delivery, :vendor, :format, :kind, :sha256, :file_name, :why, :zone, :lines, :actor)"""),
+        {
+            "id": imported.import_id,
+            "delivery": first_id,
+            "vendor": delivery.vendor.vendor,
+            "format": imported.format,
+            "kind": str(imported.kind),
+            "sha256": imported.sha256,
+            "file_name": source.name,
+            "why": found.why,
+            "zone": delivery.vendor.zone,
+            "lines": imported.lines,
+            "actor": delivery.actor,
+        },
+    )
+    connection.execute(
+        text("insert into invoice_day (import_id, day) select :id, unnest(cast(:days as date[]))"),
+        {"id": imported.import_id, "days": sorted(imported.days)},
+    )
+
+
+def _supersede(connection: Connection, imported: Imported, delivery: Delivery, done: Sequence[Imported]) -> None:
+    """Mark the days of earlier imports of this kind that this one speaks about again."""
+    rows = connection.execute(
+        text("""select i.id, i.file_name, array_agg(d.day order by d.day) as days,
+                       (select array_agg(distinct l.account) from invoice_line l where l.import_id = i.id) as accounts
+                from invoice_import i join invoice_day d on d.import_id = i.id
+                where i.vendor = :vendor and i.kind = :kind and i.id < :id and d.superseded_by is null
+                  and d.day = any(cast(:days as date[]))
+                group by i.id order by i.id"""),
+        {
+            "vendor": delivery.vendor.vendor,
+            "kind": str(imported.kind),
+            "id": imported.import_id,
+            "days": sorted(imported.days),
+        },
+    ).all()
+    for row in rows:
+        theirs = set(row.accounts or ())
+        if theirs and imported.accounts and None not in theirs | imported.accounts and not theirs & imported.accounts:
+            continue
+        if any(one.import_id == row.id for one in done):
+            raise InvoiceRefused(
+                f"{imported.file_name} and {row.file_name} both cover {row.days[0]}: import them one after the other "
+                "if the later replaces the earlier; nothing was imported"
+            )
+        _refuse_coarser(connection, imported, row.id, row.days, delivery)
+        before = _day_sums(connection, row.id, row.days)
+        connection.execute(
+            text("""update invoice_day set superseded_by = :new
+                    where import_id = :old and superseded_by is null and day = any(cast(:days as date[]))"""),
+            {"new": imported.import_id, "old": row.id, "days": row.days},
+        )
+        after = _sums({at: amount for at, amount in imported.by_day.items() if at[0] in set(row.days)})
+        imported.supersedes.append(Superseded(row.id, row.file_name, tuple(row.days), before, after))
+
+
+def _refuse_coarser(
+    connection: Connection, imported: Imported, old: int, days: Sequence[date], delivery: Delivery
+) -> None:
+    """Day totals do not take the place of line items unless a person says so: the detail would be lost to matching."""
+    if delivery.replace or imported.has_detail or imported.kind is not FileKind.COST or not imported.lines:
+        return
+    has_detail = connection.execute(
+        text("""select exists (select from invoice_line where import_id = :old and kind = 'usage'
+                               and day = any(cast(:days as date[])))"""),
+        {"old": old, "days": list(days)},
+    ).scalar_one()
+    if has_detail:
+        raise CoversAlready(
+            f"{imported.file_name} has day totals for {days[0]} to {days[-1]}, which import {old} knows by line item: "
+            "use --replace if the totals are to count instead; nothing was imported"
+        )
+
+
+def _day_sums(connection: Connection, import_id: int, days: Sequence[date]) -> dict[str, Decimal]:
+    rows = connection.execute(
+        text("""select currency, sum(amount) from invoice_line
+                where import_id = :id and day = any(cast(:days as date[])) and amount is not null
+                group by currency order by currency"""),
+        {"id": import_id, "days": list(days)},
+    )
+    return {row[0]: row[1] for row in rows}
+
+
+def _sums(by_day: dict[tuple[date, str], Decimal]) -> dict[str, Decimal]:
+    found: dict[str, Decimal] = {}
+    with exact():
+        for (_, currency), amount in by_day.items():
+            found[currency] = found.get(currency, Decimal(0)) + amount
+    return found
+
+
+def _of(delivery: Delivery) -> str:
+    return "" if delivery.month is None else f" of {delivery.month.name}"

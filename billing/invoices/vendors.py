@@ -1,0 +1,197 @@
+"""The vendor register: who bills, for whose models, in which zone and currency; dated by the vendor's day.
+
+CSV `vendor,creditor,providers,accounts,zone,currency,tax_mode,tax_rate,fx_policy,settle_days,valid_from,valid_to`.
+`providers` and `accounts` are lists whose parts are separated by `;` or by spaces; no accounts means all of them.
+A row replaces an earlier one of the same vendor and valid_from; nothing is overwritten. A vendor without a row is known
+where BUILT_IN has it.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from datetime import date, datetime
+from decimal import Decimal
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from billing.csv_file import CellError, Columns, read_file
+from billing.errors import BillingError
+from billing.invoices.errors import UnknownVendor, VendorsRefused
+from billing.money import minor_digits, parse_amount
+from billing.periods import Month, month_in
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+COLUMNS = Columns(
+    ("vendor", "providers"),
+    ("creditor", "accounts", "zone", "currency", "tax_mode", "tax_rate", "fx_policy", "settle_days", "valid_from",
+     "valid_to"),
+)  # fmt: skip
+TAX_MODES = ("none", "vendor_charged", "reverse_charge", "domestic_invoice")
+FX_POLICIES = ("usage_day", "month_average", "invoice_date", "payment_date")
+SETTLE_DAYS_MAX = 366
+_CHECKED_MONTHS = ("2026-01", "2026-07")
+"""A winter and a summer month: a zone must have whole hours in both."""
+
+
+@dataclass(frozen=True, slots=True)
+class Vendor:
+    """One dated row of the register. `settle_days`: how long the vendor may revise a day after it ended."""
+
+    vendor: str
+    creditor: str
+    providers: tuple[str, ...]
+    accounts: tuple[str, ...] = ()
+    zone: str = "UTC"
+    currency: str = "USD"
+    tax_mode: str = "none"
+    tax_rate: Decimal = Decimal(0)
+    fx_policy: str = "usage_day"
+    settle_days: int = 2
+    valid_from: date | None = None
+    valid_to: date | None = None
+
+    def month(self, name: str) -> Month:
+        """The vendor's month in the vendor's zone."""
+        return month_in(name, self.zone)
+
+    def holds(self, day: date) -> bool:
+        """Whether the row counts on a day."""
+        return (self.valid_from is None or self.valid_from <= day) and (self.valid_to is None or day < self.valid_to)
+
+
+BUILT_IN = {"openai": Vendor("openai", "OpenAI", ("openai",))}
+"""What holds without an import. OpenAI states no window of revision; two days leave room for late batches."""
+
+
+def read_vendors(raw: bytes, name: str) -> list[Vendor]:
+    """The rows of a register file. Raises FileRefused naming every problem."""
+    return [vendor for _, vendor in read_file(raw, name, COLUMNS, _row)]
+
+
+def with_new(known: Iterable[Vendor], new: Iterable[Vendor]) -> tuple[list[Vendor], list[Vendor]]:
+    """(the register afterwards, the rows of `new` that change it). Raises VendorsRefused where rows overlap in time."""
+    register = {(row.vendor, row.valid_from): row for row in known}
+    changed = []
+    for row in new:
+        if register.get((row.vendor, row.valid_from)) != row:
+            register[row.vendor, row.valid_from] = row
+            changed.append(row)
+    rows = sorted(register.values(), key=lambda row: (row.vendor, row.valid_from or date.min))
+    for earlier, later in pairwise(rows):
+        if earlier.vendor == later.vendor and (
+            earlier.valid_to is None or earlier.valid_to > (later.valid_from or date.min)
+        ):
+            raise VendorsRefused(
+                f"vendor {later.vendor!r} has two rows on {later.valid_from}: give the row from "
+                f"{earlier.valid_from or 'the beginning'} the valid_to {later.valid_from}; nothing was imported"
+            )
+    return rows, changed
+
+
+def vendor_for(register: Iterable[Vendor], name: str, month: str) -> Vendor:
+    """The one row that counts in a month. Raises UnknownVendor, or BillingError where a row ends within the month."""
+    mine = [row for row in register if row.vendor == name] or ([BUILT_IN[name]] if name in BUILT_IN else [])
+    if not mine:
+        raise UnknownVendor(
+            f"no vendor is named {name!r}: import it with `jangbu vendor import FILE` (see `jangbu vendor list`)"
+        )
+    days = month_in(month, "UTC").days
+    first, last = ([row for row in mine if row.holds(day)] for day in (days[0], days[-1]))
+    if not first and not last:
+        raise UnknownVendor(
+            f"vendor {name!r} has no row that holds in {month}: import one with `jangbu vendor import FILE`"
+        )
+    if not first or not last or first[0] != last[0]:
+        if first and last and _same_terms(first[0], last[0]):
+            return first[0]
+        raise BillingError(f"the terms of vendor {name!r} change within {month}: let rows begin and end with a month")
+    return first[0]
+
+
+def _same_terms(one: Vendor, other: Vendor) -> bool:
+    undated = {"valid_from": None, "valid_to": None}
+    return replace(one, **undated) == replace(other, **undated)  # type: ignore[arg-type]
+
+
+def _row(cells: Mapping[str, str]) -> Vendor:
+    def cell(name: str, otherwise: str = "") -> str:
+        return cells.get(name) or otherwise
+
+    vendor = cell("vendor")
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}", vendor):
+        raise CellError("vendor", vendor, "name it with letters, digits, dot, dash or underscore, at most 63")
+    providers = _names(cell("providers"))
+    if not providers:
+        raise CellError("providers", "", "name at least one provider, separated by ; or spaces, as events name them")
+    start, end = _day("valid_from", cell("valid_from")), _day("valid_to", cell("valid_to"))
+    if start is not None and end is not None and end <= start:
+        raise CellError("valid_to", cell("valid_to"), "it must be later than valid_from")
+    return Vendor(
+        vendor=vendor,
+        creditor=cell("creditor", vendor),
+        providers=tuple(name.lower() for name in providers),
+        accounts=_names(cell("accounts")),
+        zone=_zone(cell("zone", "UTC")),
+        currency=_currency(cell("currency", "USD")),
+        tax_mode=_one_of("tax_mode", cell("tax_mode", "none"), TAX_MODES),
+        tax_rate=_tax_rate(cell("tax_rate", "0")),
+        fx_policy=_one_of("fx_policy", cell("fx_policy", "usage_day"), FX_POLICIES),
+        settle_days=_settle_days(cell("settle_days", "2")),
+        valid_from=start,
+        valid_to=end,
+    )
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(part for part in re.split(r"[;\s]+", text) if part))
+
+
+def _one_of(column: str, value: str, choices: tuple[str, ...]) -> str:
+    if value.lower() not in choices:
+        raise CellError(column, value, f"use one of {', '.join(choices)}")
+    return value.lower()
+
+
+def _zone(value: str) -> str:
+    try:
+        for month in _CHECKED_MONTHS:
+            month_in(month, value)
+    except BillingError as error:
+        raise CellError("zone", value, str(error)) from None
+    return value
+
+
+def _currency(value: str) -> str:
+    try:
+        minor_digits(value.upper())
+    except ValueError as error:
+        raise CellError("currency", value, str(error)) from None
+    return value.upper()
+
+
+def _tax_rate(value: str) -> Decimal:
+    try:
+        rate = parse_amount(value)
+    except ValueError as error:
+        raise CellError("tax_rate", value, str(error)) from None
+    if rate >= 1:
+        raise CellError("tax_rate", value, "write 10 % as 0.1")
+    return rate
+
+
+def _settle_days(value: str) -> int:
+    if not re.fullmatch(r"[0-9]{1,3}", value) or int(value) > SETTLE_DAYS_MAX:
+        raise CellError("settle_days", value, f"use whole days from 0 to {SETTLE_DAYS_MAX}")
+    return int(value)
+
+
+def _day(column: str, value: str) -> date | None:
+    if not value:
+        return None
+    try:
+        return datetime.strptime(value, "%Y-%m-%d").date()  # noqa: DTZ007 - a calendar day, no instant
+    except ValueError:
+        raise CellError(column, value, "write a day as 2026-10-01, in the vendor's zone") from None

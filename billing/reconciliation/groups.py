@@ -1,0 +1,159 @@
+"""The values that reconciliation takes and gives. Everything here is plain data; nothing is read from outside."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from decimal import Decimal
+from enum import StrEnum
+from typing import NamedTuple
+
+MINOR_UNIT = Decimal("0.01")
+
+
+class BreakClass(StrEnum):
+    """Why a difference stands, in the order in which classes are decided (contract.md, section 3)."""
+
+    TAX = "TAX"
+    CREDIT_OR_DISCOUNT = "CREDIT_OR_DISCOUNT"
+    FEE = "FEE"
+    DUPLICATE = "DUPLICATE"
+    UNKNOWN_MODEL = "UNKNOWN_MODEL"
+    PERIOD_EDGE = "PERIOD_EDGE"
+    BYPASS = "BYPASS"
+    NOT_BILLED = "NOT_BILLED"
+    UNIT_SCALE = "UNIT_SCALE"
+    UNIT_CLASS = "UNIT_CLASS"
+    ROUNDING = "ROUNDING"
+    QUANTITY = "QUANTITY"
+    PRICE = "PRICE"
+    FX = "FX"
+    UNEXPLAINED = "UNEXPLAINED"
+
+
+class UsageKey(NamedTuple):
+    """What a group of ours is about, at our finest grain: the vendor's day, in the vendor's zone, and our own names."""
+
+    day: date
+    account: str | None
+    model: str
+    service_tier: str
+    unit: str
+
+
+@dataclass(frozen=True, slots=True)
+class PriceUse:
+    """A price row that decided: its code (P-000118), the exact price of ONE unit, and since which UTC day it holds."""
+
+    code: str
+    unit_price: Decimal
+    currency: str
+    since: date
+
+
+@dataclass(frozen=True, slots=True)
+class OurGroup:
+    """What we metered and priced. `amount` None: no price was found, so what it is worth is unknown, not 0."""
+
+    key: UsageKey
+    quantity: int
+    amount: Decimal | None
+    currency: str | None = None
+    prices: tuple[PriceUse, ...] = ()
+
+
+PriceLookup = Callable[[date, str, str, str], PriceUse | None]
+"""(vendor day, model, service tier, unit) to the price that would have counted; None where the book has none."""
+
+
+def no_price(_day: date, _model: str, _tier: str, _unit: str) -> PriceUse | None:
+    """A book without rows."""
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What decides besides the figures.
+
+    `folds` names units of ours that the vendor does not tell apart (reasoning_tokens inside output_tokens).
+    `settled_before`: vendor days before it no longer move; None: nothing is provisional.
+    `covered_days`: those that an import speaks about; None: all of them.
+    `rounding_unit`: the vendor's smallest step of an amount where it is known; else the decimals seen decide.
+    """
+
+    currency: str
+    price: PriceLookup = no_price
+    folds: Mapping[str, str] = field(default_factory=dict)
+    settled_before: date | None = None
+    rounding_unit: Decimal | None = None
+    minor_unit: Decimal = MINOR_UNIT
+    covered_days: frozenset[date] | None = None
+
+    def silence(self, day: date) -> str:
+        """Why the vendor has nothing on a day: it says so, or nothing of it was imported."""
+        if self.covered_days is not None and day not in self.covered_days:
+            return "no import covers this day"
+        return "the vendor's export covers this day and has no row for it"
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """One side of a group. None is "not told", or for our amount "not priced"."""
+
+    quantity: Decimal | None
+    amount: Decimal | None
+
+
+@dataclass(frozen=True, slots=True)
+class BreakKey:
+    """Where a break stands; None where the vendor's grain does not reach. `item` is the vendor's own text."""
+
+    day: date
+    model: str | None = None
+    unit: str | None = None
+    account: str | None = None
+    service_tier: str | None = None
+    item: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Break:
+    """One difference with its cause. `amount` is vendor minus ours; `why` holds the evidence."""
+
+    cls: BreakClass
+    amount: Decimal
+    key: BreakKey
+    ours: Figures | None
+    vendor: Figures | None
+    why: str
+    provisional: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """The line that must come out at 0. `invoice` is summed afresh by the caller, apart from the matching."""
+
+    ours: Decimal
+    breaks: Decimal
+    invoice: Decimal
+    stated_total: Decimal | None
+    difference: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class Reconciliation:
+    """A vendor's month in one currency. Matched groups agree but for rounding; their amount is the vendor's.
+
+    `unpriced_not_billed` counts groups of ours that have no price and that the vendor did not bill either: no money
+    stands on either side, so there is no break, but they show.
+    """
+
+    currency: str
+    invoice_total: Decimal
+    ours_total: Decimal
+    matched_groups: int
+    matched_amount: Decimal
+    breaks: tuple[Break, ...]
+    proof: Proof
+    unpriced_not_billed: int = 0

@@ -1,0 +1,148 @@
+"""A vendor's month against ours: kinds of line first, then cells and days, then the proof. Values in, values out."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from billing.invoices.lines import LineKind, VendorLine
+from billing.money import exact, plain
+from billing.reconciliation.cells import Cell, CellKey, Folded, Money, fold
+from billing.reconciliation.coarse import DayCase, decide_day
+from billing.reconciliation.fine import CellCase, decide_cell, settled
+from billing.reconciliation.groups import (
+    Break,
+    BreakClass,
+    BreakKey,
+    Figures,
+    OurGroup,
+    Policy,
+    Proof,
+    Reconciliation,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Sequence
+    from datetime import date
+
+_KIND_CLASSES = {
+    LineKind.TAX: BreakClass.TAX,
+    LineKind.CREDIT: BreakClass.CREDIT_OR_DISCOUNT,
+    LineKind.FEE: BreakClass.FEE,
+}
+_UNCOUNTED = {"requests"}
+"""Units that are counted and not billable: without a price they are no use that a vendor could bill."""
+
+
+def reconcile(
+    ours: Sequence[OurGroup],
+    vendor_lines: Sequence[VendorLine],
+    policy: Policy,
+    invoice_total: Decimal | None = None,
+    stated_total: Decimal | None = None,
+) -> Reconciliation:
+    """The month in `policy.currency`. Lines and groups of another currency are the caller's mistake: ValueError.
+
+    `invoice_total` is the caller's own sum of the stored lines, taken apart from the matching; without one the lines
+    given are added here, before anything is matched.
+    """
+    for side in (ours, vendor_lines):
+        for item in side:
+            if item.currency not in {policy.currency, None}:
+                raise ValueError(f"{item} is not in {policy.currency}: reconcile one currency at a time")
+    with exact():
+        counted = [group for group in ours if group.amount is not None or group.key.unit not in _UNCOUNTED]
+        folded = fold(counted, vendor_lines, policy)
+        breaks = _by_kind(vendor_lines)
+        matched_groups, matched_amount, unpriced = 0, Decimal(0), 0
+        for money, cells, found in _decided(folded, policy):
+            breaks += found
+            if not money.rows:
+                unpriced += sum(1 for cell in cells if cell.unpriced)
+            if money.rows and all(one.cls is BreakClass.ROUNDING for one in found):
+                matched_groups += 1
+                matched_amount += money.amount
+        breaks = sorted((settled(one, policy) for one in breaks), key=_largest_first)
+        proof = _proof(ours, vendor_lines, breaks, invoice_total, stated_total)
+    return Reconciliation(
+        currency=policy.currency,
+        invoice_total=proof.invoice,
+        ours_total=proof.ours,
+        matched_groups=matched_groups,
+        matched_amount=matched_amount,
+        breaks=tuple(breaks),
+        proof=proof,
+        unpriced_not_billed=unpriced,
+    )
+
+
+def is_open(found: Break) -> bool:
+    """Whether a person has to look: rounding within its bound is booked and counted, and asks nobody."""
+    return found.cls is not BreakClass.ROUNDING
+
+
+def _decided(folded: Folded, policy: Policy) -> Iterable[tuple[Money, Collection[Cell], list[Break]]]:
+    """Each group of the vendor's grain with its cells and breaks, coarse days first."""
+    days: dict[tuple[date, str | None], dict[CellKey, Cell]] = {at: {} for at in folded.day_money}
+    for key, cell in folded.cells.items():
+        if folded.grain.is_coarse(key.day):
+            days.setdefault((key.day, key.account), {})[key] = cell
+    for (day, account), cells in days.items():
+        money = folded.day_money.get((day, account), Money())
+        case = DayCase(day, account, money, cells, day in folded.usage_days, policy)
+        yield money, cells.values(), decide_day(case)
+    for key, cell in folded.cells.items():
+        if not folded.grain.is_coarse(key.day):
+            yield cell.money, (cell,), decide_cell(CellCase(key, cell, policy))
+
+
+def _by_kind(lines: Iterable[VendorLine]) -> list[Break]:
+    """Lines that are no use by their kind, one break for each day, account and wording."""
+    sums: dict[tuple[BreakClass, BreakKey], tuple[Decimal, int]] = {}
+    for line in lines:
+        cls = _KIND_CLASSES.get(line.kind)
+        if cls is not None and line.amount is not None:
+            key = BreakKey(line.day, line.model, line.unit, line.account, line.service_tier, line.text)
+            amount, rows = sums.get((cls, key), (Decimal(0), 0))
+            sums[cls, key] = (amount + line.amount, rows + 1)
+    return [
+        Break(
+            cls,
+            amount,
+            key,
+            None,
+            Figures(None, amount),
+            f"{rows} row{'' if rows == 1 else 's'} of the vendor's of this kind by wording or sign "
+            f"({key.item or 'a total'}), {plain(amount)} together: no use of ours stands against it",
+        )
+        for (cls, key), (amount, rows) in sums.items()
+    ]
+
+
+def _proof(
+    ours: Iterable[OurGroup],
+    lines: Iterable[VendorLine],
+    breaks: Iterable[Break],
+    invoice_total: Decimal | None,
+    stated_total: Decimal | None,
+) -> Proof:
+    """The three sums, each from its own source: our groups as given, breaks as found, the invoice as stored."""
+    ours_sum = sum((group.amount for group in ours if group.amount is not None), Decimal(0))
+    breaks_sum = sum((found.amount for found in breaks), Decimal(0))
+    if invoice_total is None:
+        invoice_total = sum((line.amount for line in lines if line.amount is not None), Decimal(0))
+    return Proof(ours_sum, breaks_sum, invoice_total, stated_total, invoice_total - ours_sum - breaks_sum)
+
+
+def _largest_first(found: Break) -> tuple[object, ...]:
+    key = found.key
+    return (
+        -abs(found.amount),
+        list(BreakClass).index(found.cls),
+        key.day,
+        key.model or "",
+        key.unit or "",
+        key.account or "",
+        key.service_tier or "",
+        key.item or "",
+    )
