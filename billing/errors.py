@@ -1,0 +1,43 @@
+"""What billing refuses. Each error is a sentence that names what, which value and what to do next."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+class BillingError(ValueError):
+    """Something that billing cannot do as asked; the message is a full sentence for the person who asked."""
+
+
+@dataclass(frozen=True, slots=True)
+class CellProblem:
+    """One thing wrong in a file. `line` counts from 1, the header included; `column` is empty for a whole line."""
+
+    file: str
+    line: int
+    column: str
+    value: str
+    remedy: str
+
+    def __str__(self) -> str:
+        place = f"{self.file}, line {self.line}" + (f", column {self.column}" if self.column else "")
+        return f"{place}: {self.value!r}: {self.remedy}"
+
+
+class FileRefused(BillingError):
+    """A file that was refused whole: nothing of it was taken over. `problems` lists everything that is wrong."""
+
+    def __init__(self, problems: Sequence[CellProblem]) -> None:
+        self.problems = tuple(problems)
+        count = len(self.problems)
+        head = f"the file was refused whole, nothing was imported ({count} problem{'s' if count > 1 else ''}):"
+        super().__init__(
+            "\n".join(
+                [head, *(f"  {problem}" for problem in self.problems[:20])]
+                + ([f"  and {count - 20} more"] if count > 20 else [])
+            )
+        )

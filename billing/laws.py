@@ -1,0 +1,96 @@
+"""Laws of the books that SQL cannot say (design.md, section 3): each counts what it checked and names violations.
+
+Law 3: for each booked group |exact - booked| is below one unit, and the parts add up exactly. It is checked on the
+statements as they are shown, not by the rounding that made them.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import TYPE_CHECKING, NamedTuple
+
+from billing.money import exact
+from billing.periods import month_of_hour
+from billing.statements import MonthStatements, Statement, compute_month
+from billing.sums import first_and_last_hour
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from sqlalchemy import Connection
+
+    from billing.policy import MoneyPolicy
+
+ROUNDING = "3-rounding"
+
+
+class LawResult(NamedTuple):
+    """What `jangbu audit` prints of a law: its id, how many figures were checked, and a sentence for each violation."""
+
+    law: str
+    checked: int
+    violations: tuple[str, ...]
+
+
+def check_rounding(connection: Connection, policy: MoneyPolicy) -> LawResult:
+    """Law 3 for every month that holds usage; the connection is a snapshot."""
+    results = [rounding_of(compute_month(connection, month, policy)) for month in months_with_usage(connection, policy)]
+    return LawResult(
+        ROUNDING,
+        sum(result.checked for result in results),
+        tuple(sentence for result in results for sentence in result.violations),
+    )
+
+
+def months_with_usage(connection: Connection, policy: MoneyPolicy) -> list[str]:
+    """The months, in the organisation's zone, from the first hour of usage to the last."""
+    span = first_and_last_hour(connection)
+    if span is None:
+        return []
+    first, last = (month_of_hour(hour, policy.zone) for hour in span)
+    months = [first]
+    while months[-1] < last:
+        year, number = int(months[-1][:4]), int(months[-1][5:])
+        months.append(f"{year + number // 12:04d}-{number % 12 + 1:02d}")
+    return months
+
+
+def rounding_of(month: MonthStatements) -> LawResult:
+    """Law 3 for the statements of one month."""
+    violations: list[str] = []
+    checked = 1
+    with exact():
+        step = Decimal(1).scaleb(month.policy.step_exponent)
+        _figure(violations, f"{month.month.name}, organisation", month.exact_total, month.total, step)
+        if sum((one.total for one in month.statements), Decimal(0)) != month.total:
+            violations.append(f"{month.month.name}: the departments do not add up to the organisation's {month.total}")
+        if sum((one.exact_total for one in month.statements), Decimal(0)) != month.exact_total:
+            violations.append(f"{month.month.name}: exact amounts do not add up to {month.exact_total}")
+        for statement in month.statements:
+            checked += 1 + _statement(violations, statement, month.month.name, step)
+    return LawResult(ROUNDING, checked, tuple(violations))
+
+
+def _statement(violations: list[str], statement: Statement, month: str, step: Decimal) -> int:
+    """Check one department and its lines; returns the number of lines checked."""
+    name = f"{month}, department {statement.department or '(unattributed)'}"
+    _figure(violations, name, statement.exact_total, statement.total, step)
+    booked = [line for line in statement.lines if line.amount is not None and line.exact_amount is not None]
+    for line in booked:
+        _figure(violations, f"{name}, {line.key.model} {line.key.unit}", line.exact_amount, line.amount, step)
+    _adds_up(violations, name, (line.amount for line in booked), statement.total)
+    _adds_up(violations, f"{name}, exact", (line.exact_amount for line in booked), statement.exact_total)
+    return len(booked)
+
+
+def _figure(
+    violations: list[str], name: str, exact_amount: Decimal | None, amount: Decimal | None, step: Decimal
+) -> None:
+    if exact_amount is None or amount is None or abs(exact_amount - amount) >= step or amount % step:
+        violations.append(f"{name}: booked {amount} for exactly {exact_amount}, which is not within {step} of it")
+
+
+def _adds_up(violations: list[str], name: str, parts: Iterable[Decimal | None], whole: Decimal) -> None:
+    total = sum((part for part in parts if part is not None), Decimal(0))
+    if total != whole:
+        violations.append(f"{name}: lines add up to {total}, the statement says {whole}")

@@ -1,0 +1,213 @@
+"""The dated price book: which row prices a unit of a model at an hour (contract.md, section 9, Prices).
+
+A row is found in this order, and the first step that finds one decides:
+1. the unit itself, then its parents (`producers.units.parent`: reasoning takes the output row, a modality its text
+   parent; cache units take nothing else and stay unpriced);
+2. an agreed price ('contract') before a list price ('list');
+3. the model by its exact name, then by the longest prefix (`gpt-5*`), then by the model that the rules say it means
+   (`billing.models`); only a snapshot that none of these knows inherits from its family (the name without its date);
+4. the tier itself before `*`, the region itself before any region, and of the prompt lengths that the request exceeds
+   the largest.
+Rows are dated: half-open in UTC hours. A row ends at its own end or where the next row of its key begins, whichever is
+earlier; of rows that begin together the last id counts. Nothing is ever overwritten.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+from billing.models import ModelRules, family_of
+from billing.money import exact
+from producers.units import parent
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from decimal import Decimal
+
+Origin = Literal["list", "contract"]
+FOREVER = 1 << 40
+"""An hour later than any: the end of a row that has none."""
+_RANK = {"list": 0, "contract": 1}
+
+
+class PriceKey(NamedTuple):
+    """What a row prices. Rows of one key and origin follow each other in time."""
+
+    provider: str
+    model: str
+    unit: str
+    service_tier: str
+    region: str | None
+    prompt_above: int
+
+
+@dataclass(frozen=True, slots=True)
+class PriceRow:
+    """`price` of `currency` for `per` units, from `from_hour` to before `to_hour` (UTC hours since 1970)."""
+
+    id: int
+    origin: Origin
+    key: PriceKey
+    currency: str
+    price: Decimal
+    per: int
+    from_hour: int
+    to_hour: int | None
+    source: str
+
+    @property
+    def code(self) -> str:
+        """The row's name on statements: P-000118."""
+        return f"P-{self.id:06d}"
+
+    @property
+    def unit_price(self) -> Decimal:
+        """The exact price of ONE unit."""
+        with exact():
+            return self.price / self.per
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """A row that counts, with the hour at which it really ends."""
+
+    row: PriceRow
+    end_hour: int
+
+    def holds(self, hour: int) -> bool:
+        return self.row.from_hour <= hour < self.end_hour
+
+
+class Asked(NamedTuple):
+    """What a price is wanted for. `band` is the largest threshold of the book that the prompt exceeds."""
+
+    provider: str
+    model: str
+    service_tier: str
+    region: str | None
+    band: int
+
+
+def in_force(rows: Iterable[PriceRow]) -> list[Term]:
+    """The rows that count, each with its real end; rows that a later id replaced are left out."""
+    chains: dict[tuple[Origin, PriceKey], dict[int, PriceRow]] = {}
+    for row in sorted(rows, key=lambda row: row.id):
+        chains.setdefault((row.origin, _folded(row.key)), {})[row.from_hour] = row
+    terms = []
+    for chain in chains.values():
+        starts = sorted(chain)
+        for start, following in zip(starts, [*starts[1:], FOREVER], strict=True):
+            row = chain[start]
+            terms.append(Term(row, min(FOREVER if row.to_hour is None else row.to_hour, following)))
+    return terms
+
+
+@dataclass(frozen=True, slots=True)
+class _Shelf:
+    """The terms of one model of the book, by unit."""
+
+    by_unit: dict[str, list[Term]] = field(default_factory=dict)
+
+
+class PriceBook:
+    """Price rows and model rules, ready to be asked. Values in, rows out; nothing is read from outside."""
+
+    def __init__(self, rows: Iterable[PriceRow], rules: ModelRules | None = None) -> None:
+        """Raises ValueError for two rows of one id: callers add up by id."""
+        rows = list(rows)
+        if len({row.id for row in rows}) != len(rows):
+            raise ValueError("two price rows have the same id: give each its own before they become a book")
+        self.terms = in_force(rows)
+        self.rules = rules or ModelRules(())
+        self._shelves: dict[tuple[str, str], _Shelf] = {}
+        self._prefixes: dict[str, list[str]] = {}
+        for term in self.terms:
+            key = term.row.key
+            place = (key.provider.lower(), key.model.lower())
+            shelf = self._shelves.setdefault(place, _Shelf())
+            shelf.by_unit.setdefault(key.unit, []).append(term)
+        for provider, model in self._shelves:
+            if model.endswith("*"):
+                self._prefixes.setdefault(provider, []).append(model[:-1])
+        for prefixes in self._prefixes.values():
+            prefixes.sort(key=len, reverse=True)
+        self._candidates: dict[tuple[str, str], list[_Shelf]] = {}
+        self._found: dict[tuple[Asked, str, int], PriceRow | None] = {}
+
+    def find(self, asked: Asked, unit: str, hour: int) -> PriceRow | None:
+        """The row that prices a unit at a UTC hour, or None: unpriced."""
+        question = (asked, unit, hour)
+        try:
+            return self._found[question]
+        except KeyError:
+            pass
+        row = None
+        step: str | None = unit
+        while step is not None and row is None:
+            row = self._best(asked, step, hour)
+            step = parent(step)
+        self._found[question] = row
+        return row
+
+    def knows(self, provider: str, model: str) -> bool:
+        """Whether the book has any row for a model, whatever the unit, tier or hour."""
+        return bool(self._shelves_of(provider, model))
+
+    def cuts(self, first_hour: int, end_hour: int) -> set[int]:
+        """The UTC hours strictly between two at which some price begins or ends."""
+        edges = {term.row.from_hour for term in self.terms} | {term.end_hour for term in self.terms}
+        return {hour for hour in edges if first_hour < hour < end_hour}
+
+    def _best(self, asked: Asked, unit: str, hour: int) -> PriceRow | None:
+        best: PriceRow | None = None
+        best_rank: tuple[int, ...] = ()
+        for distance, shelf in enumerate(self._shelves_of(asked.provider, asked.model)):
+            for term in shelf.by_unit.get(unit, ()):
+                key = term.row.key
+                if not (
+                    term.holds(hour)
+                    and key.service_tier in (asked.service_tier, "*")
+                    and key.region in (asked.region, None)
+                    and key.prompt_above <= asked.band
+                ):
+                    continue
+                rank = (
+                    _RANK[term.row.origin],
+                    -distance,
+                    key.service_tier != "*",
+                    key.region is not None,
+                    key.prompt_above,
+                )
+                if rank > best_rank:
+                    best, best_rank = term.row, rank
+        return best
+
+    def _shelves_of(self, provider: str, model: str) -> list[_Shelf]:
+        name = (provider.lower(), model.lower())
+        if name not in self._candidates:
+            shelves = [self._shelves[place] for place in dict.fromkeys(self._names(*name)) if place in self._shelves]
+            family = family_of(name[1])
+            if not shelves and family is not None:
+                shelves = [
+                    self._shelves[place]
+                    for place in dict.fromkeys(self._names(name[0], family))
+                    if place in self._shelves
+                ]
+            self._candidates[name] = shelves
+        return self._candidates[name]
+
+    def _names(self, provider: str, model: str) -> Iterator[tuple[str, str]]:
+        """Where a model's rows may stand, most telling first."""
+        yield provider, model
+        for prefix in self._prefixes.get(provider, ()):
+            if model.startswith(prefix):
+                yield provider, f"{prefix}*"
+        meaning = self.rules.meaning(provider, model)
+        if meaning is not None:
+            yield provider, meaning[1].lower()
+            yield meaning[0].lower(), meaning[1].lower()
+
+
+def _folded(key: PriceKey) -> PriceKey:
+    return key._replace(provider=key.provider.lower(), model=key.model.lower())

@@ -1,0 +1,73 @@
+"""Rating: sums of quantities, the price book and the rates of exchange -> lines with exact amounts.
+
+Pure. A sum is a quantity of one unit of one model in a stretch of hours in which no price and no day changes
+(`billing.sums` cuts them so). What happens to it:
+* priced: a row of the book holds; the exact cost is quantity x price / per, in the row's currency;
+* unpriced: no row holds. Unknown is never 0: such a quantity has no cost;
+* not billable: `requests` without a row are counted only, and an answer from the gateway's cache cost nobody anything.
+A failed or broken-off request is charged for what it used, like any other.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+from billing.money import exact
+from billing.prices import Asked, PriceBook, PriceRow
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from decimal import Decimal
+
+PriceStatus = Literal["priced", "unpriced", "unconverted", "not_billable"]
+
+
+class UsageSum(NamedTuple):
+    """What was used of one model within one stretch of hours. `dimensions` is what the caller groups by.
+
+    `hour` is the first UTC hour of the stretch; `band` the largest price threshold that each prompt in it exceeds;
+    `cached` says that the gateway's cache answered; `quantities` holds (unit, quantity) with quantities other than 0.
+    """
+
+    dimensions: tuple[object, ...]
+    hour: int
+    provider: str
+    model: str
+    service_tier: str
+    region: str | None
+    band: int
+    cached: bool
+    quantities: tuple[tuple[str, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RatedQuantity:
+    """One unit of a sum with the row that prices it."""
+
+    usage: UsageSum
+    unit: str
+    quantity: int
+    price: PriceRow | None
+    status: PriceStatus
+
+
+def rate(sums: Iterable[UsageSum], book: PriceBook) -> Iterator[RatedQuantity]:
+    """Find the price row of every quantity. Amounts are taken later (`cost_of`), on totals."""
+    for usage in sums:
+        asked = Asked(usage.provider, usage.model, usage.service_tier, usage.region, usage.band)
+        for unit, quantity in usage.quantities:
+            price = None if usage.cached else book.find(asked, unit, usage.hour)
+            yield RatedQuantity(usage, unit, quantity, price, _status(usage, unit, price))
+
+
+def cost_of(quantity: int, price: PriceRow) -> Decimal:
+    """The exact cost of a quantity, in the row's currency."""
+    with exact():
+        return price.price * quantity / price.per
+
+
+def _status(usage: UsageSum, unit: str, price: PriceRow | None) -> PriceStatus:
+    if price is not None:
+        return "priced"
+    return "not_billable" if usage.cached or unit == "requests" else "unpriced"
