@@ -25,6 +25,9 @@ EVENT_BYTES_MAX = 1_000_000
 QUANTITY_MAX = 1_000_000_000
 """One request's largest believable quantity of one unit. The longest prompts sold hold 10 million tokens."""
 UNITS_MAX = 64
+NAME_BYTES_MAX = 384
+"""A name's UTF-8, in bytes (128 Korean characters): six of them and their kin must fit into one index row of SQL,
+which holds 2,704 (a third of PostgreSQL's page), or one event could never be stored and would stop its partition."""
 TAGS_MAX = 64
 US = 1_000_000
 HOUR_US = 3600 * US
@@ -133,11 +136,18 @@ def check_event(event: UsageEvent) -> None:
 
 
 def check_names(event: UsageEvent) -> None:
-    """Names hold no control characters: they reach terminals, files and SQL."""
-    data = event.data
-    check_name("subject", event.subject)
+    """Names hold no control characters (they reach terminals, files and SQL), and all of them fit into an index."""
+    check_index_name("source", event.source)
+    check_index_name("subject", event.subject)
     for field in ("model", "provider", "department", "key", "account", "operation", "region"):
-        check_name(f"data.{field}", getattr(data, field))
+        check_index_name(f"data.{field}", getattr(event.data, field))
+
+
+def check_index_name(field: str, value: str | None) -> None:
+    """A name that is part of a key in SQL."""
+    check_name(field, value)
+    if value is not None and 4 * len(value) > NAME_BYTES_MAX < len(value.encode()):
+        raise EventRefused("too_long", field, value, f"send at most {NAME_BYTES_MAX} bytes of UTF-8")
 
 
 def check_units(data: UsageData) -> None:

@@ -44,11 +44,28 @@ class Dictionary:
 
     def _numbers(self, table: str, columns: str, wanted: set[_Row]) -> dict[_Row, int]:
         """The numbers of `wanted`, rows of one table; those it does not hold yet are added."""
-        ordered = sorted(wanted, key=lambda row: tuple(value or "" for value in row))
+        numbers: dict[_Row, int] = {}
+        by_told: dict[tuple[bool, ...], list[_Row]] = {}
+        for row in sorted(wanted, key=lambda row: tuple(value or "" for value in row)):
+            by_told.setdefault(tuple(value is not None for value in row), []).append(row)
+        for told, rows in by_told.items():
+            numbers.update(self._numbers_of(table, columns, told, rows))
+        return numbers
+
+    def _numbers_of(
+        self, table: str, columns: str, told: tuple[bool, ...], rows: list[_Row]
+    ) -> dict[_Row, int]:
+        """The same for rows that tell the same columns, so that each is found by equality, through the unique index.
+
+        `is not distinct from` would say all in one query, and compare every row with the whole table.
+        """
         names = [name.strip() for name in columns.split(",")]
-        arrays = [[row[place] for row in ordered] for place in range(len(names))]
+        arrays = [[row[place] for row in rows] for place in range(len(names))]
         asked = f"unnest({', '.join(['%s::text[]'] * len(names))}) with ordinality as asked ({columns}, place)"
-        same = f"({', '.join(f't.{name}' for name in names)}) is not distinct from ({', '.join(f'asked.{name}' for name in names)})"
+        same = " and ".join(
+            f"t.{name} = asked.{name}" if is_told else f"t.{name} is null"
+            for name, is_told in zip(names, told, strict=True)
+        )
         with self._connection.transaction():
             self._connection.execute(
                 f"insert into {table} ({columns}) select {columns} from {asked} order by place on conflict do nothing",
@@ -58,4 +75,4 @@ class Dictionary:
             found = self._connection.execute(
                 f"select asked.place, t.id from {asked} join {table} t on {same}", arrays
             ).fetchall()
-        return {ordered[place - 1]: number for place, number in found}
+        return {rows[place - 1]: number for place, number in found}
