@@ -113,41 +113,47 @@ def test_tiers_on_both_sides(seed: Seed, book: PriceBook, model: str, provider: 
     assert ours == (theirs.input_price, theirs.output_price)
 
 
-def test_every_flat_model_costs_what_the_list_says_at_every_date(seed: Seed, book: PriceBook) -> None:
-    """All providers, all models, at each of some dates around those on which prices change."""
-    moments = [
-        datetime(2024, 1, 1, tzinfo=UTC),
-        *(
-            datetime(2026, month, day, hour, tzinfo=UTC)
-            for month, day, hour in ((3, 12, 23), (3, 13, 0), (8, 31, 23), (9, 1, 0), (10, 14, 0), (11, 1, 5))
-        ),
-    ]
+PRICE_UNITS = {
+    "input_mtok": "input_tokens",
+    "output_mtok": "output_tokens",
+    "cache_read_mtok": "cache_read_tokens",
+    "cache_write_mtok": "cache_write_5m_tokens",
+    "cache_write_1h_mtok": "cache_write_1h_tokens",
+    "input_audio_mtok": "audio_input_tokens",
+    "web_searches_kcount": "web_searches",
+}
+MOMENTS = [
+    datetime(2026, month, day, hour, tzinfo=UTC)
+    for month, day, hour in ((3, 12, 23), (3, 13, 0), (8, 31, 23), (9, 1, 0), (10, 14, 0), (11, 1, 5))
+]
+
+
+def listed_price(model: Any, price_key: str, moment: datetime, band: int) -> Decimal | None:
+    """What the list says of one field, for prompts of a band; None where it says nothing."""
+    value = vars(model.get_prices(moment)).get(price_key)
+    if value is None or isinstance(value, Decimal):
+        return value
+    return next((tier.price for tier in reversed(value.tiers) if tier.start <= band), value.base)
+
+
+@pytest.mark.parametrize("band", [0, 200_000, 272_000])
+def test_every_model_costs_what_the_list_says_at_every_date(seed: Seed, book: PriceBook, band: int) -> None:
+    """All providers, all models, at dates around those on which prices change: what has no price is unpriced."""
     lost = {sentence.split(":")[0] for sentence in seed.not_carried if "time of day" in sentence}
     checked = 0
     for provider in data.providers:
         for model in provider.models:
-            for moment in moments:
-                if f"{provider.id}/{model.id}" in lost or not model.prices:
-                    continue
-                stated = vars(model.get_prices(moment))
-                for price_key, unit in (
-                    ("input_mtok", "input_tokens"),
-                    ("output_mtok", "output_tokens"),
-                    ("cache_read_mtok", "cache_read_tokens"),
-                    ("cache_write_mtok", "cache_write_5m_tokens"),
-                    ("cache_write_1h_mtok", "cache_write_1h_tokens"),
-                    ("input_audio_mtok", "audio_input_tokens"),
-                    ("web_searches_kcount", "web_searches"),
-                ):
-                    if price_key not in stated:
-                        continue
-                    value = stated[price_key]
-                    row = book.find(Asked(provider.id, model.id, "standard", None, 0), unit, hour_number(moment))
-                    if row is None or row.key.model != model.id:
-                        continue  # another model's name comes first in the list's own order
-                    assert row.price == getattr(value, "base", value), (provider.id, model.id, unit, moment)
+            meaning = book.rules.meaning(provider.id, model.id)
+            if meaning != (provider.id, model.id) or f"{provider.id}/{model.id}" in lost or not model.prices:
+                continue  # another model's rule takes that name first, in the list too
+            for moment in [datetime(2024, 1, 1, tzinfo=UTC), *MOMENTS]:
+                for price_key, unit in PRICE_UNITS.items():
+                    asked = Asked(provider.id, model.id, "standard", None, band)
+                    row = book.find(asked, unit, hour_number(moment))
+                    own = None if row is None or row.key.unit != unit else row.price
+                    assert own == listed_price(model, price_key, moment, band), (asked, unit, moment)
                     checked += 1
-    assert checked > 30_000
+    assert checked > 90_000
 
 
 def test_batch_prices_are_whole(book: PriceBook) -> None:
