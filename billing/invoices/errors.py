@@ -15,7 +15,7 @@ class InvoiceRefused(BillingError):
 
 
 class AlreadyImported(InvoiceRefused):
-    """The same bytes again, while what they brought still stands."""
+    """The same bytes again."""
 
 
 class CoversAlready(InvoiceRefused):

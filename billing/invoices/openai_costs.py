@@ -19,6 +19,7 @@ from billing.invoices.json_pages import Json, looks_like_json, pages_of
 from billing.invoices.lines import CoveredDay, FileKind, LineKind, VendorLine
 from billing.invoices.openai_days import bucket_day, decimal_of, scaled
 from billing.invoices.openai_items import FOLDS, QUANTITY_UNITS, LineItem, counted_as, parse_line_item
+from billing.invoices.texts import text_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -146,7 +147,7 @@ def _line(
     amount_field: str,
 ) -> Iterator[VendorLine]:
     """One line, or none where nothing was spent and nothing named."""
-    text = _text(source, place, "line_item", cells.get("line_item"))
+    text = text_of(source.name, place, "line_item", cells.get("line_item"))
     if value is None:
         if text is None and cells.get("quantity") is None:
             return
@@ -172,7 +173,7 @@ def _line(
         day=day,
         kind=kind,
         text=text,
-        account=_text(source, place, "project_id", cells.get("project_id")),
+        account=text_of(source.name, place, "project_id", cells.get("project_id")),
         model=item.model,
         unit=item.unit,
         service_tier=item.service_tier,
@@ -209,12 +210,6 @@ def _currency(source: SourceFile, place: str, value: object) -> str:
     if isinstance(value, str) and len(value.strip()) == 3 and value.strip().isascii() and value.strip().isalpha():
         return value.strip().upper()
     raise InvoiceRefused.at(source.name, place, "currency", value, "a currency is three letters, as in usd")
-
-
-def _text(source: SourceFile, place: str, field: str, value: object) -> str | None:
-    if value is None or isinstance(value, str):
-        return (value or "").strip() or None
-    raise InvoiceRefused.at(source.name, place, field, value, "this is a text")
 
 
 def _known(source: SourceFile, place: str, found: Mapping[str, object], known: set[str]) -> None:

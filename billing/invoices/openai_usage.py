@@ -18,6 +18,7 @@ from billing.invoices.errors import InvoiceRefused
 from billing.invoices.lines import CoveredDay, FileKind, LineKind, VendorLine
 from billing.invoices.openai_days import bucket_day, count_of
 from billing.invoices.openai_items import FOLDS
+from billing.invoices.texts import text_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -80,8 +81,9 @@ class UsageCsv:
 
 
 def _lines(source: SourceFile, place: str, day: date, row: Mapping[str, str]) -> Iterator[VendorLine]:
-    model = row["model"]
-    if not model:
+    model = text_of(source.name, place, "model", row["model"])
+    account = text_of(source.name, place, "project_id", row.get("project_id"))
+    if model is None:
         raise InvoiceRefused.at(
             source.name, place, "model", None, "group the export by model, so that units can be priced"
         )
@@ -93,7 +95,7 @@ def _lines(source: SourceFile, place: str, day: date, row: Mapping[str, str]) ->
                 day=day,
                 kind=LineKind.QUANTITY,
                 text=None,
-                account=row.get("project_id") or None,
+                account=account,
                 model=model,
                 unit=unit,
                 service_tier=tier,

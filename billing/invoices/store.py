@@ -97,6 +97,7 @@ def import_files(connection: Connection, files: Sequence[SourceFile], delivery: 
     for number, source in enumerate(files):
         _refuse_known(connection, source, delivery, done)
         found = recognise(source)
+        _refuse_stranger(source, found, delivery)
         imported = Imported(
             first_id + number, source.name, source.sha256, found.importer.format, found.importer.kind, found.why
         )
@@ -115,19 +116,29 @@ def _refuse_known(connection: Connection, source: SourceFile, delivery: Delivery
             f"{source.name} holds the same bytes as {twin.file_name}: name it once; nothing was imported"
         )
     row = connection.execute(
-        text("""select i.id, i.file_name, i.imported_at, bool_or(d.superseded_by is null) as stands
+        text("""select i.id, i.file_name, i.imported_at, bool_and(d.superseded_by is null) as whole
                 from invoice_import i left join invoice_day d on d.import_id = i.id
                 where i.sha256 = :sha256 and i.vendor = :vendor
                 group by i.id order by i.id desc limit 1"""),
         {"sha256": source.sha256, "vendor": delivery.vendor.vendor},
     ).one_or_none()
-    if row is None or (delivery.replace and not row.stands):
+    if row is None or (delivery.replace and not row.whole):
         return
-    rest = "" if row.stands else " and since superseded; use --replace to let it count again"
+    rest = "" if row.whole else " and days of it are superseded since; use --replace to let it count again"
     raise AlreadyImported(
         f"{source.name} is already imported as import {row.id} ({row.file_name}, {row.imported_at:%Y-%m-%d %H:%M} UTC)"
         f"{rest}; nothing was imported"
     )
+
+
+def _refuse_stranger(source: SourceFile, found: Recognised, delivery: Delivery) -> None:
+    """A file of one vendor's surface under another vendor's name, unless that one sells its models."""
+    vendor = delivery.vendor
+    if found.importer.vendor not in {vendor.vendor, *vendor.providers}:
+        raise InvoiceRefused(
+            f"{source.name} is a file of {found.importer.vendor} ({found.why}), but vendor {vendor.vendor!r} bills for "
+            f"{', '.join(vendor.providers)}: name the right --vendor; nothing was imported"
+        )
 
 
 def _copy_lines(

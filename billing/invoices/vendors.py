@@ -91,13 +91,18 @@ def with_new(known: Iterable[Vendor], new: Iterable[Vendor]) -> tuple[list[Vendo
     return rows, changed
 
 
-def vendor_for(register: Iterable[Vendor], name: str, month: str) -> Vendor:
-    """The one row that counts in a month. Raises UnknownVendor, or BillingError where a row ends within the month."""
+def vendor_for(register: Iterable[Vendor], name: str, month: str | None) -> Vendor:
+    """The one row that counts in a month; without a month the vendor's last.
+
+    Raises UnknownVendor, or BillingError where a row ends within the month.
+    """
     mine = [row for row in register if row.vendor == name] or ([BUILT_IN[name]] if name in BUILT_IN else [])
     if not mine:
         raise UnknownVendor(
             f"no vendor is named {name!r}: import it with `jangbu vendor import FILE` (see `jangbu vendor list`)"
         )
+    if month is None:
+        return mine[-1]
     days = month_in(month, "UTC").days
     first, last = ([row for row in mine if row.holds(day)] for day in (days[0], days[-1]))
     if not first and not last:

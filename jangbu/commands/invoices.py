@@ -158,7 +158,7 @@ def invoice_import(
         sources = [SourceFile(file.name, file.read_bytes()) for file in files]
 
     def work(connection: Connection) -> list[Imported]:
-        terms = vendor_for(read_register(connection), vendor_name, month_name or _month_now())
+        terms = vendor_for(read_register(connection), vendor_name, month_name)
         month = None if month_name is None else terms.month(month_name)
         return import_files(connection, sources, Delivery(terms, month, ctx.actor, replace))
 
@@ -273,10 +273,6 @@ def _write(
         else:
             connection.commit()
         return result
-
-
-def _month_now() -> str:
-    return datetime.now(UTC).strftime("%Y-%m")
 
 
 def _echo(sentences: Sequence[str], dry_run: bool) -> None:

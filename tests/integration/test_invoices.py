@@ -355,6 +355,67 @@ def test_vendors_register(run: Callable[..., Run], migrated_database: DatabaseUr
     assert "Asia/Kolkata" in said
 
 
+HEADER = "vendor,creditor,providers,accounts,zone,currency,tax_mode,tax_rate,fx_policy,settle_days,valid_from,valid_to"
+
+
+def test_only_the_vendors_accounts_are_ours(
+    run: Callable[..., Run], migrated_database: DatabaseUrls, tmp_path: Path
+) -> None:
+    use = [Used(DAYS[0], MINI, "input", 1_000, "proj_a"), Used(DAYS[0], MINI, "input", 2_000, "proj_b")]
+    with psycopg.connect(migrated_database.owner) as connection:
+        put_prices(connection, PRICES)
+        put_use(connection, use)
+    (tmp_path / "vendors.csv").write_text(f"{HEADER}\nopenai,,openai,proj_a,UTC,USD,,,,,,\n")
+    assert run("vendor", "import", tmp_path / "vendors.csv")[0] == 0
+    assert import_text(run, tmp_path, bill(use[:1], PRICES, DAYS))[0] == 0
+    assert reconciled(run, 0)["matched"] == {"groups": 1, "amount": "0.00025"}
+
+
+def test_a_file_under_the_wrong_vendor_is_refused(
+    run: Callable[..., Run], migrated_database: DatabaseUrls, tmp_path: Path
+) -> None:
+    (tmp_path / "vendors.csv").write_text(f"{HEADER}\nmaker,,anthropic,,UTC,USD,,,,,,\n")
+    assert run("vendor", "import", tmp_path / "vendors.csv")[0] == 0
+    (tmp_path / "costs.json").write_text(bill(USE, PRICES, DAYS))
+    code, _, said = run("invoice", "import", tmp_path / "costs.json", "--vendor", "maker")
+    assert code == 2
+    assert "is a file of openai" in said
+
+
+def test_totals_do_not_replace_line_items_unasked(run: Callable[..., Run], world: DatabaseUrls, tmp_path: Path) -> None:
+    assert import_text(run, tmp_path, bill(USE, PRICES, DAYS))[0] == 0
+    totals = f"{COST_HEADER}\n{seconds(DAYS[0])},{seconds(DAYS[1])},,,1.5,usd,,,org-1,Personal\n"
+    code, _, said = import_text(run, tmp_path, totals, "cost.csv")
+    assert code == 5
+    assert "use --replace" in said
+    code, out, _ = import_text(run, tmp_path, totals, "cost.csv", "--replace")
+    assert code == 0
+    assert "replaces 1 days of import 1" in out
+    code, _, said = import_text(run, tmp_path, bill(USE, PRICES, DAYS))
+    assert code == 5
+    assert "days of it are superseded since; use --replace" in said
+    assert import_text(run, tmp_path, bill(USE, PRICES, DAYS), "costs.json", "--replace")[0] == 0
+    assert reconciled(run, 0)["breaks"] == []
+
+
+def test_breaks_as_rows_and_as_text(run: Callable[..., Run], world: DatabaseUrls, tmp_path: Path) -> None:
+    extra = Used(DAYS[-1], MINI, "output", 5_000)
+    assert import_text(run, tmp_path, bill([*USE, extra], PRICES, DAYS))[0] == 0
+    code, out, _ = run("reconcile", "--vendor", "openai", "--month", "2026-10", "--csv", "--dry-run")
+    header, row = out.splitlines()
+    assert (code, header.split(",")[:4], row.split(",")[:4]) == (
+        6,
+        ["class", "amount", "currency", "day"],
+        ["BYPASS", "0.01", "USD", "2026-10-31"],
+    )
+    code, out, said = run("reconcile", "--vendor", "openai", "--month", "2026-10", "--dry-run")
+    assert "BYPASS\t1\t+0.01\t" in out
+    assert "= 0; 145 groups agree" in out
+    assert "open breaks" in said
+    with psycopg.connect(world.owner) as connection:
+        assert connection.execute("select count(*) from reconciliation").fetchone() == (0,)
+
+
 def test_unknown_vendor_and_month_without_invoice(run: Callable[..., Run], migrated_database: DatabaseUrls) -> None:
     assert run("reconcile", "--vendor", "nobody", "--month", "2026-10")[0] == 4
     code, _, said = run("reconcile", "--vendor", "openai", "--month", "2026-10")
