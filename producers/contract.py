@@ -1,7 +1,7 @@
 """Usage event, version 1: the one shape in which usage enters jangbu.
 
 CloudEvents 1.0 in structured JSON, one event a Kafka record. This module says what an event is, which events are
-refused and why, and how an event is named: its identity `(source, id)`, its record key and its payload hash.
+refused and why, and how an event is named: its identity `(source, id)` and its record key.
 Everything here is pure; the clock is a parameter.
 """
 
@@ -98,7 +98,6 @@ class EventRefused(ValueError):
 
 _decoder = msgspec.json.Decoder(UsageEvent)
 _encoder = msgspec.json.Encoder()
-_canonical = msgspec.msgpack.Encoder(order="deterministic")
 _UNSAFE = re.compile("[\x00-\x1f\x7f\u2028\u2029\ud800-\udfff]")
 
 
@@ -218,11 +217,6 @@ def identity_digest(source: str, event_id: str) -> bytes:
     """
     encoded = source.encode()
     return sha256(b"%d:%b%b" % (len(encoded), encoded, event_id.encode())).digest()[:12]
-
-
-def payload_hash(event: UsageEvent, time_us: int) -> bytes:
-    """8 bytes over the canonical event: time in UTC, keys sorted, defaults left out. Tells duplicate from conflict."""
-    return sha256(_canonical.encode((time_us, event.subject, event.data))).digest()[:8]
 
 
 def shown(value: object) -> str:

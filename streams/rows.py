@@ -1,4 +1,4 @@
-"""Rows as PostgreSQL's binary COPY wants them: one `struct.pack` a row, about 1 µs.
+"""Rows as PostgreSQL's binary COPY wants them: one `struct.pack` a row, below 1 µs.
 
 Columns of a fixed width stand first, texts last. A unit that an event does not tell is NULL, never 0; units outside
 the named columns travel as JSON in `other_units`.
@@ -6,7 +6,7 @@ the named columns travel as JSON in `other_units`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from operator import itemgetter
 from struct import Struct
@@ -36,7 +36,6 @@ COLUMN_UNITS = (
 
 EVENT_COLUMNS = (
     "event_key",
-    "payload_hash",
     "time",
     "kafka_offset",
     "prompt_tokens",
@@ -56,73 +55,52 @@ PART_COLUMNS = ("hour", "band", "route_id", "payer_id", "partition", "log_id", "
 COPY_HEADER = b"PGCOPY\n\xff\r\n\x00" + bytes(8)
 COPY_TRAILER = b"\xff\xff"
 NULL = b"\xff\xff\xff\xff"
+NO_TAIL = NULL * 3
+"""`tail_fields` of an event that tells neither cost nor tags nor other units: nearly all."""
 PG_EPOCH_US = 946_684_800_000_000
 """PostgreSQL counts timestamps from 2000-01-01; microseconds between that and 1970-01-01."""
 
-KEY_ROW = Struct(">hi16s")
+KEY_ROW_HEAD = b"\x00\x01\x00\x00\x00\x10"
+"""What stands before a 16-byte identity in a row of one column: 1 field, 16 bytes."""
+EVENT_KEY = slice(6, 22)
+"""Where a row of `usage_event` holds its identity."""
+
 _LENGTH = Struct(">i").pack
-_SMALL = Struct(">ih").pack
-_NO_PROMPT = (-1,)
 _encode_json = msgspec.json.Encoder(order="sorted").encode
 
 
 class Shape:
-    """The units that one kind of event tells, and how its rows are packed. Few exist; see `shape_of`."""
+    """The units that one kind of event tells, and how its rows are packed. Few exist; see `shape_of`.
 
-    __slots__ = ("_event_fixed", "_input", "_known", "_order", "_part_fixed", "others", "units")
+    `event_fixed[attempt is not None](key, time_us, offset, prompt_tokens, route_id, payer_id, partition, log_id,
+    quantities, attempt, id_bytes)` gives a row of `usage_event` up to the length of `event_id`, which the id's bytes
+    and `tail_fields` follow. `part_fixed(hour, band, route_id, payer_id, partition, log_id, sums)` gives a row of
+    `usage_part` but for `other_units`, where sums are the number of events, then the quantities. Both are put together
+    once a shape: a loop over 14 columns for each row would cost more than everything else.
+    """
+
+    __slots__ = ("_known", "event_fixed", "names", "others", "part_fixed", "prompt_tokens", "quantities")
+
+    event_fixed: tuple[Callable[..., bytes], Callable[..., bytes]]
+    part_fixed: Callable[..., bytes]
+    quantities: Callable[[Mapping[str, int]], tuple[int, ...]]
+    """The event's quantities: named units in column order, then the others by name."""
+    prompt_tokens: Callable[[Mapping[str, int]], int | None]
+    """All input units of the request together; None where it tells none."""
 
     def __init__(self, units: tuple[str, ...]) -> None:
-        self.units = units
         known = [unit for unit in COLUMN_UNITS if unit in units]
         self.others = tuple(sorted(unit for unit in units if unit not in COLUMN_UNITS))
-        self._order = _values_of((*known, *self.others))
-        self._input = [unit for unit in units if is_input_unit(unit)]
         self._known = len(known)
-        unit_fields = "".join("iq" if unit in units else "i" for unit in COLUMN_UNITS)
-        prompt_field = "iq" if self._input else "i"
-        self._event_fixed = Struct(f">hi16siqiqiq{prompt_field}iiiiiiih{unit_fields}").pack
-        self._part_fixed = Struct(f">hiiiqiiiiiiihiq{unit_fields}").pack
-
-    def quantities(self, units: Mapping[str, int]) -> tuple[int, ...]:
-        """The event's quantities: named units in column order, then the others by name."""
-        ordered: tuple[int, ...] = self._order(units)
-        return ordered
-
-    def prompt_tokens(self, units: Mapping[str, int]) -> int | None:
-        """All input units of the request together; None where it tells none."""
-        return sum([units[unit] for unit in self._input]) if self._input else None
-
-    def event_row(
-        self,
-        key: bytes,
-        payload_hash: int,
-        time_us: int,
-        offset: int,
-        prompt_tokens: int | None,
-        route_id: int,
-        payer_id: int,
-        partition: int,
-        log_id: int,
-        quantities: tuple[int, ...],
-        texts: bytes,
-    ) -> bytes:
-        """One row of `usage_event`. `texts` are its last five fields, encoded by `text_fields`."""
-        fixed = self._event_fixed(
-            28, 16, key, 8, payload_hash, 8, time_us - PG_EPOCH_US, 8, offset,
-            *(_NO_PROMPT if prompt_tokens is None else (8, prompt_tokens)),
-            4, route_id, 4, payer_id, 4, partition, 2, log_id, *self._unit_fields(quantities),
-        )  # fmt: skip
-        return fixed + texts
-
-    def part_row(
-        self, hour: int, band: int, route_id: int, payer_id: int, partition: int, log_id: int, sums: Sequence[int]
-    ) -> bytes:
-        """One row of `usage_part`; `sums` are the number of events, then the quantities."""
-        fixed = self._part_fixed(
-            22, 4, hour, 8, band, 4, route_id, 4, payer_id, 4, partition, 2, log_id, 8, sums[0],
-            *self._unit_fields(sums[1:]),
-        )  # fmt: skip
-        return fixed + self.other_field(sums[1:])
+        self.names = (*known, *self.others)
+        self.quantities = _values_of(self.names)
+        self.prompt_tokens = _sum_of(tuple(unit for unit in units if is_input_unit(unit)))
+        has_prompt = any(is_input_unit(unit) for unit in units)
+        self.event_fixed = (
+            _event_packer(known, has_prompt=has_prompt, has_attempt=False),
+            _event_packer(known, has_prompt=has_prompt, has_attempt=True),
+        )
+        self.part_fixed = _part_packer(known)
 
     def other_field(self, quantities: Sequence[int]) -> bytes:
         """The field `other_units`: JSON of what has no column of its own, else NULL."""
@@ -130,16 +108,11 @@ class Shape:
             return NULL
         return _jsonb(dict(zip(self.others, quantities[self._known :], strict=True)))
 
-    def _unit_fields(self, quantities: Sequence[int]) -> list[int]:
-        fields: list[int] = []
-        place = 0
-        for unit in COLUMN_UNITS:
-            if unit in self.units:
-                fields += (8, quantities[place])
-                place += 1
-            else:
-                fields.append(-1)
-        return fields
+    def part_row(
+        self, hour: int, band: int, route_id: int, payer_id: int, partition: int, log_id: int, sums: Sequence[int]
+    ) -> bytes:
+        """One row of `usage_part`."""
+        return self.part_fixed(hour, band, route_id, payer_id, partition, log_id, sums) + self.other_field(sums[1:])
 
 
 @lru_cache(maxsize=4096)
@@ -148,23 +121,50 @@ def shape_of(units: tuple[str, ...]) -> Shape:
     return Shape(units)
 
 
-def text_fields(
-    attempt: int | None,
-    event_id: str,
-    reported_cost: str | None,
-    tags: Mapping[str, str] | None,
-    other_field: bytes,
-) -> bytes:
-    """The last five fields of an event's row."""
+def tail_fields(reported_cost: str | None, tags: Mapping[str, str] | None, other_field: bytes) -> bytes:
+    """The last three fields of an event's row, after `event_id`."""
     return b"".join(
         (
-            NULL if attempt is None else _SMALL(2, attempt),
-            _text(event_id.encode()),
             NULL if reported_cost is None else _text(reported_cost.encode()),
             _jsonb(tags) if tags else NULL,
             other_field,
         )
     )
+
+
+def _event_packer(known: Sequence[str], *, has_prompt: bool, has_attempt: bool) -> Callable[..., bytes]:
+    prompt_format, prompt_value = ("iq", "8, prompt") if has_prompt else ("i", "-1")
+    attempt_format, attempt_value = ("ih", "2, attempt") if has_attempt else ("i", "-1")
+    formats, values = _unit_fields(known, first=0)
+    pack = Struct(f">hi16siqiq{prompt_format}iiiiiiih{formats}{attempt_format}i").pack
+    return _compiled(
+        "key, time_us, offset, prompt, route_id, payer_id, partition, log_id, q, attempt, id_bytes",
+        f"{len(EVENT_COLUMNS)}, 16, key, 8, time_us - {PG_EPOCH_US}, 8, offset, {prompt_value},"
+        f" 4, route_id, 4, payer_id, 4, partition, 2, log_id, {values}, {attempt_value}, len(id_bytes)",
+        pack,
+    )
+
+
+def _part_packer(known: Sequence[str]) -> Callable[..., bytes]:
+    formats, values = _unit_fields(known, first=1)
+    return _compiled(
+        "hour, band, route_id, payer_id, partition, log_id, q",
+        f"{len(PART_COLUMNS)}, 4, hour, 8, band, 4, route_id, 4, payer_id, 4, partition, 2, log_id, 8, q[0], {values}",
+        Struct(f">hiiiqiiiiiiihiq{formats}").pack,
+    )
+
+
+def _unit_fields(known: Sequence[str], first: int) -> tuple[str, str]:
+    """Formats and values of the 14 unit columns: `q[first]` is the first known unit, a missing one is NULL."""
+    formats = "".join("iq" if unit in known else "i" for unit in COLUMN_UNITS)
+    values = [f"8, q[{first + known.index(unit)}]" if unit in known else "-1" for unit in COLUMN_UNITS]
+    return formats, ", ".join(values)
+
+
+def _compiled(parameters: str, values: str, pack: Callable[..., bytes]) -> Callable[..., bytes]:
+    """`lambda parameters: pack(values)`. Its text is made of this module's constants and numbers alone."""
+    packer: Callable[..., bytes] = eval(f"lambda {parameters}: pack({values})", {"pack": pack})  # noqa: S307
+    return packer
 
 
 def _text(value: bytes) -> bytes:
@@ -176,9 +176,20 @@ def _jsonb(value: Mapping[str, Any]) -> bytes:
     return _LENGTH(len(encoded) + 1) + b"\x01" + encoded
 
 
-def _values_of(names: tuple[str, ...]) -> Any:
+def _values_of(names: tuple[str, ...]) -> Callable[[Mapping[str, int]], tuple[int, ...]]:
     """A getter of these keys' values, always as a tuple."""
     if len(names) == 1:
         only = names[0]
         return lambda units: (units[only],)
     return itemgetter(*names)
+
+
+def _sum_of(names: tuple[str, ...]) -> Callable[[Mapping[str, int]], int | None]:
+    """A sum of these keys' values; None where there are none."""
+    if not names:
+        return lambda units: None  # noqa: ARG005 - the same signature as the others
+    if len(names) == 1:
+        only = names[0]
+        return lambda units: units[only]
+    values = itemgetter(*names)
+    return lambda units: sum(values(units))

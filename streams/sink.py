@@ -6,7 +6,7 @@ Steps, and what a failure at each means:
 2. Move the partition's offset from the chunk's first to its next, if it stands at the first (compare and swap). Another
    worker was there: roll back, answer Behind or Gap with the offset that SQL holds. This is also what fences a zombie:
    a worker that was expelled and wakes up finds the offset moved, and writes nothing.
-3. Look the identities up. Known with the same payload hash: a duplicate, counted. With another: a conflict, quarantined.
+3. Look the identities up. Known with the same content: a duplicate, counted. With another: a conflict, quarantined.
 4. COPY the new events, COPY the sums of just these, insert the quarantine and the chunk's own row.
    A unique violation (a copy met another partition's worker at this moment): roll back, begin again; then step 3 sees it.
 5. Commit. The reply is lost: connect again; the offset row says whether it happened (step 2 answers Behind).
@@ -22,13 +22,16 @@ from dataclasses import dataclass
 import psycopg
 from psycopg import errors
 
-from streams.decode import Rejected, conflict
+from streams.decode import Rejected
+from streams.identity import known_events
 from streams.prepare import Prepared, events_copy, parts_copy
 from streams.rows import EVENT_COLUMNS, PART_COLUMNS
 
 _COPY_EVENTS = f"copy usage_event ({', '.join(EVENT_COLUMNS)}) from stdin (format binary)"
 _COPY_PARTS = f"copy usage_part ({', '.join(PART_COLUMNS)}) from stdin (format binary)"
 _CONFLICTS_RETRIED_MAX = 8
+DATABASE_AWAY = (psycopg.OperationalError, psycopg.InterfaceError, errors.IdleInTransactionSessionTimeout)
+"""What says that a connection is lost, as against a statement that is wrong: connect again, and try again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +93,7 @@ class Sink:
                 return self._once(prepared)
             except errors.UniqueViolation:
                 continue
-            except (psycopg.OperationalError, psycopg.InterfaceError):
+            except DATABASE_AWAY:
                 self.close()
                 raise
         raise RuntimeError(
@@ -134,7 +137,9 @@ class Sink:
             "update stream_offset set next_offset = %s where log_id = %s and partition = %s",
             (chunk.next_offset, self._log_id, chunk.partition),
         )
-        left_out, rejected, duplicates = self._identify(connection, prepared)
+        left_out, conflicts, repeated = known_events(connection, prepared) if prepared.entries else (set(), [], 0)
+        rejected = [*prepared.rejected, *conflicts]
+        duplicates = prepared.duplicates + repeated
         stored = len(prepared.entries) - len(left_out)
         if stored:
             with connection.cursor() as cursor:
@@ -151,34 +156,6 @@ class Sink:
              len(rejected), self._worker),
         )  # fmt: skip
         return Stored(chunk.next_offset, stored, duplicates, len(rejected))
-
-    def _identify(self, connection: psycopg.Connection, prepared: Prepared) -> tuple[set[int], list[Rejected], int]:
-        """The places of events that are in the ledger already, with what is to be said of them."""
-        rejected = list(prepared.rejected)
-        duplicates = prepared.duplicates
-        left_out: set[int] = set()
-        if not prepared.entries:
-            return left_out, rejected, duplicates
-        with connection.cursor(binary=True) as cursor:
-            with cursor.copy("copy chunk_key from stdin (format binary)") as copy:
-                copy.write(prepared.keys_copy)
-            known = cursor.execute(
-                "select uuid_send(e.event_key), e.payload_hash from chunk_key c join usage_event e using (event_key)"
-            ).fetchall()
-        if not known:
-            return left_out, rejected, duplicates
-        hash_by_digest = {bytes(key)[4:]: payload_hash for key, payload_hash in known}
-        for place, entry in enumerate(prepared.entries):
-            known_hash = hash_by_digest.get(entry.digest)
-            if known_hash is None:
-                continue
-            left_out.add(place)
-            if known_hash == entry.payload_hash:
-                duplicates += 1
-            else:
-                record = prepared.chunk.records[entry.record_index]
-                rejected.append(conflict(record, entry.event_id, entry.key))
-        return left_out, rejected, duplicates
 
     def _quarantine(self, connection: psycopg.Connection, partition: int, rejected: list[Rejected]) -> None:
         with connection.cursor() as cursor:

@@ -2,12 +2,14 @@
 
 An agent takes chunks one after the other. While PostgreSQL stores one chunk, the next is decoded; a chunk of one
 partition never overtakes another. The agent's body never raises for bad data: that is quarantine's business. What it
-cannot mend (a defect, a gap in the log) ends the worker with a sentence, and nothing of the chunk is stored.
+cannot mend (a defect, a gap in the log, another log under the topic's name) ends the worker with a sentence, and
+nothing of the chunk is stored.
 """
 
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import os
 import socket
@@ -20,16 +22,18 @@ import faust
 import mode
 import psycopg
 from faust.types import TP
+from kafka.errors import KafkaError
+from psycopg import errors
 
 from producers.contract import TimeBounds
-from producers.topic import TopicLog
+from producers.topic import TopicLog, TopicMissing, describe_log
 from streams.chunk import Chunk
 from streams.decode import Decoder, Facts
 from streams.dictionary import Dictionary
 from streams.facts import load_facts
 from streams.offsets import SqlOffsets, register_log
 from streams.prepare import Prepared, prepare
-from streams.sink import Behind, Gap, Outcome, Sink, StaleFacts, Stored, no_observer
+from streams.sink import DATABASE_AWAY, Behind, Gap, Outcome, Sink, StaleFacts, Stored, no_observer
 from streams.transport import CHUNK_RECORDS_MAX, ChunkTransport
 
 logger = logging.getLogger("jangbu.worker")
@@ -37,6 +41,12 @@ logger = logging.getLogger("jangbu.worker")
 _Result = TypeVar("_Result")
 
 RETRY_SECONDS = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
+IDLE_IN_TRANSACTION_SECONDS_MAX = 60
+"""A worker that is frozen in mid-transaction holds its partition's offset row; PostgreSQL ends it after so long."""
+
+
+class LogMadeAgain(RuntimeError):
+    """The topic is not the one that this worker began to read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +60,7 @@ class WorkerSettings:
     group: str = "jangbu-worker"
     bounds: TimeBounds = field(default_factory=TimeBounds)
     session_seconds: float = 10.0
+    identity_check_seconds: float = 15.0
     name: str = field(default_factory=lambda: f"{socket.gethostname()}:{os.getpid()}")
     observe: Callable[[str], None] = no_observer
     sink_type: type[Sink] = Sink
@@ -67,6 +78,7 @@ class Pipeline:
         self._reference = self.connect()
         self.log_id = register_log(self._reference, settings.log)
         self._dictionary = Dictionary(self._reference)
+        self._offsets = SqlOffsets(self.connect, self.log_id)
         self._sink = settings.sink_type(self.connect, self.log_id, settings.name, settings.observe)
 
     def connect(self) -> psycopg.Connection:
@@ -76,12 +88,16 @@ class Pipeline:
             autocommit=True,
             application_name="jangbu worker",
             connect_timeout=10,
-            options="-c timezone=UTC",
+            options=f"-c timezone=UTC -c idle_in_transaction_session_timeout={IDLE_IN_TRANSACTION_SECONDS_MAX}s",
         )
 
     async def decoded(self, chunk: Chunk) -> Prepared:
         """Decode and pack a chunk, in the decode thread; tries again while the database is away."""
         return await self._until_up(self._decode_thread, lambda: self._decode(chunk))
+
+    async def read_from(self, partitions: set[int]) -> dict[int, int]:
+        """Where to read on (streams.transport.OffsetStore); tries again while the database is away."""
+        return await self._until_up(None, lambda: self._offsets.read_from(partitions))
 
     async def stored(self, prepared: Prepared) -> Outcome:
         """Store a prepared chunk, in the store thread; tries again while the database is away."""
@@ -106,17 +122,19 @@ class Pipeline:
             if self._facts is None:
                 self._facts = load_facts(self._reference)
             return prepare(self._decoder.decode(chunk, self._facts), self._dictionary, self.log_id)
-        except (psycopg.OperationalError, psycopg.InterfaceError):
+        except DATABASE_AWAY:
             self._reference.close()
             raise
 
-    async def _until_up(self, pool: ThreadPoolExecutor, work: Callable[[], _Result]) -> _Result:
+    async def _until_up(self, pool: ThreadPoolExecutor | None, work: Callable[[], _Result]) -> _Result:
         loop = asyncio.get_running_loop()
         attempt = 0
         while True:
             try:
                 return await loop.run_in_executor(pool, work)
-            except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+            except errors.ProgramLimitExceeded:
+                raise  # an OperationalError by class, and no matter of waiting
+            except DATABASE_AWAY as error:
                 wait_s = RETRY_SECONDS[min(attempt, len(RETRY_SECONDS) - 1)]
                 attempt += 1
                 logger.warning("the database is away (%s); trying again in %s s", first_line(error), wait_s)
@@ -153,10 +171,11 @@ class UsageWorker:
             web_enabled=False,
         )
         transport = ChunkTransport(app.conf.broker_consumer, app)
-        transport.offset_store = SqlOffsets(self.pipeline.connect, self.pipeline.log_id)
+        transport.offset_store = self.pipeline
         app.transport = transport
         topic = app.topic(settings.log.topic, value_serializer="raw", key_serializer="raw", acks=False)
         app.agent(topic, concurrency=1, supervisor_strategy=mode.CrashingSupervisor)(self._agent)
+        app.timer(settings.identity_check_seconds)(self._check_log)
         return app
 
     async def _agent(self, stream: faust.StreamT[Chunk]) -> None:
@@ -175,7 +194,15 @@ class UsageWorker:
             await storing
 
     async def _store(self, prepared: Prepared) -> None:
-        """Bring one chunk to its end: stored, found to be stored already, or to be read again."""
+        """Store one chunk; what cannot be mended ends the worker, also where no next chunk asks how this one went."""
+        try:
+            await self._bring_to_end(prepared)
+        except Exception as error:
+            await self.app.crash(error)
+            raise
+
+    async def _bring_to_end(self, prepared: Prepared) -> None:
+        """Until the chunk is stored, found to be stored already, or to be read again."""
         while True:
             chunk = prepared.chunk
             if self._is_stale(chunk):
@@ -201,6 +228,24 @@ class UsageWorker:
         tp = TP(self.settings.log.topic, chunk.partition)
         return chunk.generation != self.app.consumer_generation_id or tp not in self.app.consumer.assignment()
 
+    async def _check_log(self) -> None:
+        """End the worker where the topic was deleted and made again, or the cluster is another: offsets of one log
+        mean nothing in the other. What was read under the wrong name until then is read again by the next worker,
+        from the new log's beginning, and found to be there.
+        """
+        log, loop = self.settings.log, asyncio.get_running_loop()
+        try:
+            found = await loop.run_in_executor(None, describe_log, self.settings.bootstrap, log.topic)
+        except (KafkaError, TopicMissing, OSError):
+            return  # Kafka is away: others say so
+        if (found.cluster_id, found.topic_id) != (log.cluster_id, log.topic_id):
+            await self.app.crash(
+                LogMadeAgain(
+                    f"topic {log.topic} was made again (its id was {log.topic_id} and is {found.topic_id} now; "
+                    f"cluster {found.cluster_id}): start the worker again, it reads the new log from its beginning"
+                )
+            )
+
     async def _read_again(self, chunk: Chunk, next_offset: int) -> None:
         """Records below the chunk were fetched and dropped on the way (a rebalance does that): go back for them."""
         logger.info("partition %d: reading again from %d", chunk.partition, next_offset)
@@ -214,6 +259,9 @@ def first_line(error: BaseException) -> str:
 
 def run_worker(settings: WorkerSettings, loglevel: str = "WARNING") -> int:
     """Run one worker in the foreground until SIGINT or SIGTERM; the process' exit code."""
+    # Chunks are made of many small tuples that live shortly and hold no cycles: collecting them by the default
+    # thresholds costs a fifth of the worker's time.
+    gc.set_threshold(200_000, 20, 20)
     worker = UsageWorker(settings)
     shell = faust.Worker(worker.app, loglevel=loglevel, quiet=True, redirect_stdouts=False, override_logging=False)
     try:

@@ -111,7 +111,6 @@ create table stream_chunk (
 -- meet the same pages whatever the ledger's size.
 create table usage_event (
   event_key uuid not null,
-  payload_hash bigint not null,
   time timestamptz not null,
   kafka_offset bigint not null,
   prompt_tokens bigint,

@@ -105,9 +105,9 @@ def test_a_new_threshold_moves_longer_prompts_before_the_price_shows(house: Hous
             insert into route (source, provider, model, service_tier, status, usage_source)
               values ('g', 'google', 'gem', 'standard', 'success', 'provider');
             insert into payer (department, attributed_by) values ('D001', 'event');
-            insert into usage_event (event_key, payload_hash, time, kafka_offset, prompt_tokens, route_id, payer_id,
+            insert into usage_event (event_key, time, kafka_offset, prompt_tokens, route_id, payer_id,
                                      partition, log_id, event_id, input_tokens)
-              select gen_random_uuid(), 0, '2026-10-03T01:00:00Z', n, n, 1, 1, 0, 1, n::text, n
+              select gen_random_uuid(), '2026-10-03T01:00:00Z', n, n, 1, 1, 0, 1, n::text, n
               from unnest(array[200000, 200001]) n;
             insert into usage_part (hour, band, route_id, payer_id, partition, log_id, events, input_tokens)
               values (hour_of('2026-10-03T01:00:00Z'), 0, 1, 1, 0, 1, 2, 400001)""")
