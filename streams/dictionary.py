@@ -52,9 +52,7 @@ class Dictionary:
             numbers.update(self._numbers_of(table, columns, told, rows))
         return numbers
 
-    def _numbers_of(
-        self, table: str, columns: str, told: tuple[bool, ...], rows: list[_Row]
-    ) -> dict[_Row, int]:
+    def _numbers_of(self, table: str, columns: str, told: tuple[bool, ...], rows: list[_Row]) -> dict[_Row, int]:
         """The same for rows that tell the same columns, so that each is found by equality, through the unique index.
 
         `is not distinct from` would say all in one query, and compare every row with the whole table.

@@ -9,6 +9,38 @@ import psycopg
 from producers.topic import TopicLog
 
 
+def accept_lost(
+    connection: psycopg.Connection, log_id: int, partition: int, to_offset: int, reason: str, actor: str
+) -> int:
+    """Move a partition's offset over records that Kafka no longer holds, and keep a record of it; how many offsets.
+
+    Raises ValueError where the stored offset is not below `to_offset`.
+    """
+    with connection.transaction():
+        held = connection.execute(
+            "select next_offset from stream_offset where log_id = %s and partition = %s for update", (log_id, partition)
+        ).fetchone()
+        if held is None or held[0] >= to_offset:
+            stands = "is not known" if held is None else f"stands at {held[0]}"
+            raise ValueError(f"partition {partition} {stands}: nothing below {to_offset} is missing")
+        place = (log_id, partition, held[0], to_offset)
+        connection.execute(
+            "insert into stream_lost (log_id, partition, first_offset, next_offset, reason, accepted_by)"
+            " values (%s, %s, %s, %s, %s, %s)",
+            (*place, reason, actor),
+        )
+        connection.execute(
+            "insert into stream_chunk (log_id, partition, first_offset, next_offset, records, stored, duplicates,"
+            " quarantined, worker) values (%s, %s, %s, %s, 0, 0, 0, 0, %s)",
+            (*place, actor),
+        )
+        connection.execute(
+            "update stream_offset set next_offset = %s where log_id = %s and partition = %s",
+            (to_offset, log_id, partition),
+        )
+        return to_offset - int(held[0])
+
+
 def register_log(connection: psycopg.Connection, log: TopicLog) -> int:
     """The number of this life of the topic, with an offset row for each partition; made where it is new.
 

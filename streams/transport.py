@@ -190,7 +190,8 @@ class ChunkConsumerThread(AIOKafkaConsumerThread):
                 raise RecordsGone(
                     f"{where}: {begins[place] - offset} records are gone from Kafka before they were read: SQL has "
                     f"read up to offset {offset}, the log begins at {begins[place]}. Nothing is passed over: restore "
-                    "the records, or make the topic again (retention.ms=-1) and bring the events again with `jangbu ingest`"
+                    f"them, or accept the loss with `jangbu quarantine accept-lost --partition {place.partition} --to "
+                    f"{begins[place]} --reason TEXT`"
                 )
             if offset > ends[place]:
                 raise RecordsGone(

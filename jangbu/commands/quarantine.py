@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from jangbu.errors import NotFoundError
+from jangbu.errors import NotFoundError, UsageError
 from jangbu.output import print_json, print_rows
 
 if TYPE_CHECKING:
@@ -68,3 +68,24 @@ def redrive(ctx: Context, ids: tuple[int, ...], code: str | None, dry_run: bool,
     else:
         verb = "would be sent" if dry_run else "accepted into the outbox and sent"
         click.echo(f"{len(sent)} records {verb} again")
+
+
+@quarantine.command("accept-lost")
+@click.option("--partition", required=True, type=click.IntRange(min=0))
+@click.option("--to", "to_offset", required=True, type=click.IntRange(min=1), help="The first offset that Kafka holds.")
+@click.option("--reason", required=True, help="Why the records are gone for good; kept with your name.")
+@click.pass_obj
+def quarantine_accept_lost(ctx: Context, partition: int, to_offset: int, reason: str) -> None:
+    """Go on without records that Kafka removed before they were read. They stay listed as lost."""
+    import psycopg
+
+    from jangbu.commands.run import topic_log
+    from streams.offsets import accept_lost, register_log
+
+    with ctx.services(kafka=True) as endpoints, psycopg.connect(endpoints.database_url, autocommit=True) as connection:
+        log_id = register_log(connection, topic_log(ctx.settings, endpoints))
+        try:
+            lost = accept_lost(connection, log_id, partition, to_offset, reason, ctx.actor)
+        except ValueError as error:
+            raise UsageError(str(error)) from None
+    click.echo(f"partition {partition}: {lost} offsets are accepted as lost; reading goes on at {to_offset}")

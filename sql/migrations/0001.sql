@@ -107,6 +107,18 @@ create table stream_chunk (
   check (records = stored + duplicates + quarantined)
 );
 
+-- Stretches of the log that Kafka removed before they were read, and who accepted their loss. Never silently empty.
+create table stream_lost (
+  log_id smallint not null references topic_log,
+  partition integer not null,
+  first_offset bigint not null,
+  next_offset bigint not null check (next_offset > first_offset),
+  reason text not null,
+  accepted_by text not null,
+  accepted_at timestamptz not null default now(),
+  primary key (log_id, partition, first_offset)
+);
+
 -- Each accepted event once. The key is 4 bytes of UTC hour, then 12 of SHA-256 over (source, id): inserts of one time
 -- meet the same pages whatever the ledger's size.
 create table usage_event (
