@@ -1,0 +1,71 @@
+# The one door for people and for CI: each target does what it needs first; `make` alone lists them.
+#
+# PYTHON=...  the Python that makes .venv (default: the first of python3.11, python3, ... that is 3.11 or later)
+# ARGS='...'  handed on by demo, test (to pytest), bench and faults
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-print-directory
+
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+ARGS ?=
+# Asked only where .venv is made. Empty where nothing fits; the recipe says so.
+PYTHON ?= $(shell for name in python3.11 python3 python3.12 python3.13 python3.14; do \
+	"$$name" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo "$$name"; break; }; done)
+
+.PHONY: help setup demo test pytest bench faults services services-down lint screenshots kafka-libs
+
+help:  ## List the targets (what `make` alone does)
+	@sed -n 's/^\([a-z][a-z-]*\):.*  ## \(.*\)/  make \1|\2/p' $(firstword $(MAKEFILE_LIST)) | column -t -s '|' 2>/dev/null \
+		|| sed -n 's/^\([a-z][a-z-]*\):.*  ## \(.*\)/  make \1  \2/p' $(firstword $(MAKEFILE_LIST))
+
+setup: $(READY)  ## Make .venv with everything for development; .venv/bin/jangbu is the command
+
+# The stamp is newer than what it was made from, or the packages are installed again. pip checks every hash; what
+# builds the wheel is pinned among them, so that nothing is fetched that is not.
+$(READY): requirements/dev.txt pyproject.toml
+	@test -n "$(PYTHON)" || { echo "setup: no Python 3.11 or later found: install one, or name it: make setup PYTHON=..." >&2; exit 3; }
+	@test -x $(BIN)/python || { echo "setup: $(PYTHON) ($$($(PYTHON) -V)) makes $(VENV)" >&2; $(PYTHON) -m venv $(VENV); }
+	@echo "setup: installing $$(grep -c '==' requirements/dev.txt) pinned packages into $(VENV) (about a minute)" >&2
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+	@echo "setup: done; the command is $(BIN)/jangbu" >&2
+
+demo: setup  ## One month of usage, from gateway event to reconciled invoice (about 3 minutes)
+	@$(BIN)/jangbu demo $(ARGS)
+
+test: setup lint kafka-libs pytest  ## Lint, types, import rules and every test; REQUIRE_SERVICES=1: a skip fails
+
+pytest: setup
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: setup  ## ruff, mypy --strict, import rules
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+# Apache Kafka's jars by Maven, once. Without Java or Maven the tests that need it skip and say why, unless skips fail.
+kafka-libs: setup
+	@$(BIN)/python -c 'from tests.services.apache_kafka import fetch_libs; fetch_libs()' \
+		|| test "$${REQUIRE_SERVICES:-0}" != 1
+
+bench: setup kafka-libs  ## Speed, memory and freshness on Apache Kafka and PostgreSQL, as ratios from one run
+	$(BIN)/python tests/bench/run.py $(ARGS)
+
+faults: setup kafka-libs  ## Exactly once under hundreds of faults, by seed, on Apache Kafka and PostgreSQL
+	$(BIN)/python tests/faults/run.py $(ARGS)
+
+# Standard output carries the export line and nothing else: eval "$(make services)".
+services:  ## Start Apache Kafka and PostgreSQL in the background under .services/; prints the export line
+	@$(MAKE) setup >&2
+	@$(BIN)/python tests/services/run.py up
+
+services-down: setup  ## Stop what `make services` started; the data stay
+	@$(BIN)/python tests/services/run.py down
+
+screenshots: setup  ## Run the demo and picture its screen: docs/terminal-en.svg, docs/terminal-ko.svg
+	$(BIN)/python docs/screenshots.py
