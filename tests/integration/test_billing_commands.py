@@ -143,11 +143,18 @@ def test_from_files_to_a_statement(shell: Shell, house: House, prices: Path, rat
         ["gpt-x", "output_tokens", "500000", "0.000002", "USD", "P-000002", "1400.5", "1400.5", "1401"],
     ]
     assert len(statement["content_hash"]) == 64
+
+
+def test_the_list_adds_up_and_names_the_same_content(shell: Shell, house: House, prices: Path, rates: Path) -> None:
+    shell.run("price", "import", prices)
+    shell.run("fx", "import", rates)
+    house.use("2026-10-03T10:00:00+09:00", "D012", "gpt-x", {"output_tokens": 500_000})
     month = shell.json("statement", "list", "2026-10")
+    shown = shell.json("statement", "show", "2026-10", "D012")
     assert [(one["department"], one["total"], one["content_hash"]) for one in month["statements"]] == [
-        ("D012", "1751", statement["content_hash"])
+        ("D012", "1400", shown["content_hash"])
     ]
-    assert month["total"] == "1751"
+    assert (month["total"], month["total_exact"]) == ("1400", "1400.5")
 
 
 def test_zones_and_dimensions(shell: Shell, house: House, prices: Path) -> None:
