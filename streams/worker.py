@@ -34,7 +34,7 @@ from streams.facts import load_facts
 from streams.offsets import SqlOffsets, register_log
 from streams.prepare import Prepared, prepare
 from streams.sink import DATABASE_AWAY, Behind, Gap, Outcome, Sink, StaleFacts, Stored, no_observer
-from streams.transport import CHUNK_RECORDS_MAX, ChunkTransport
+from streams.transport import CHUNK_RECORDS_MAX, ChunkTransport, RecordsGone
 
 logger = logging.getLogger("jangbu.worker")
 
@@ -257,6 +257,14 @@ def first_line(error: BaseException) -> str:
     return str(error).splitlines()[0] if str(error) else type(error).__name__
 
 
+def _say_why(reason: BaseException | None) -> None:
+    """What ended the worker, in a sentence; with its trace where it is a defect."""
+    if isinstance(reason, RecordsGone | LogMadeAgain):
+        logger.error("the worker ends: %s", reason)
+    elif reason is not None:
+        logger.error("the worker ends by %s: %s", type(reason).__name__, first_line(reason), exc_info=reason)
+
+
 def run_worker(settings: WorkerSettings, loglevel: str = "WARNING") -> int:
     """Run one worker in the foreground until SIGINT or SIGTERM; the process' exit code."""
     # Chunks are made of many small tuples that live shortly and hold no cycles: collecting them by the default
@@ -269,5 +277,6 @@ def run_worker(settings: WorkerSettings, loglevel: str = "WARNING") -> int:
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else 1
     finally:
+        _say_why(worker.app.crash_reason or shell.crash_reason)
         worker.pipeline.close()
     return 1 if worker.app.should_stop and shell.crashed else 0
