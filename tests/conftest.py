@@ -6,6 +6,7 @@ CI, every skip is a failure.
 
 import os
 import sys
+import time
 import uuid
 from collections.abc import Generator, Iterator
 from pathlib import Path
@@ -99,6 +100,22 @@ def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[Embed
     server.stop()
 
 
+def _drop(server: "EmbeddedPostgres", name: str) -> None:
+    """Drop a database. An autovacuum worker that is in it may not be ended by an owner who is no superuser: wait."""
+    import psycopg
+
+    for tries_left in range(100, -1, -1):
+        try:
+            with psycopg.connect(server.urls.owner, autocommit=True) as connection:
+                connection.execute(f"drop database {name} with (force)")
+        except psycopg.errors.InsufficientPrivilege:
+            if not tries_left:
+                raise
+            time.sleep(0.1)
+        else:
+            return
+
+
 @pytest.fixture
 def database(postgres_server: "EmbeddedPostgres") -> "Iterator[DatabaseUrls]":
     """A fresh, empty database: addresses of its owner and of the three roles' logins."""
@@ -110,8 +127,7 @@ def database(postgres_server: "EmbeddedPostgres") -> "Iterator[DatabaseUrls]":
     yield postgres_server.urls_of(name)
     if not postgres_server.is_running():
         postgres_server.start()
-    with psycopg.connect(postgres_server.urls.owner, autocommit=True) as connection:
-        connection.execute(f"drop database {name} with (force)")
+    _drop(postgres_server, name)
 
 
 @pytest.fixture(scope="session")
@@ -139,5 +155,4 @@ def migrated_database(postgres_server: "EmbeddedPostgres", _migrated_template: s
     yield postgres_server.urls_of(name)
     if not postgres_server.is_running():
         postgres_server.start()
-    with psycopg.connect(postgres_server.urls.owner, autocommit=True) as connection:
-        connection.execute(f"drop database {name} with (force)")
+    _drop(postgres_server, name)

@@ -151,6 +151,8 @@ create function take_out_copies() returns bigint
   language plpgsql as $$
 declare taken bigint;
 begin
+  -- One after the other with add_prompt_threshold and reattribute: each moves the sums of events that it has read.
+  perform from reference_version for update;
   lock table usage_event in share row exclusive mode;
   create temporary table copy_out on commit drop as
     select event_key from (
