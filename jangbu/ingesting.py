@@ -39,7 +39,7 @@ def open_outbox(settings: Settings) -> Outbox:
 
 
 class StoredOffsets:
-    """Asks PostgreSQL how far each log and partition has been read, over one connection that is made anew if it dies."""
+    """Asks PostgreSQL how far each log and partition has been read; its one connection is made anew if it dies."""
 
     def __init__(self, database_url: str, topic: str) -> None:
         self._url = database_url

@@ -54,6 +54,8 @@ if TYPE_CHECKING:
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SECONDS_MAX = Decimal(253_402_300_799)  # 9999-12-31T23:59:59Z
 _CACHED: tuple[Usage, UsageSource] = (Usage({"requests": 1}, "missing"), "provider")
+_COST_MIN_USD = Decimal("1e-20")
+"""Below it a cost is the dust of binary fractions."""
 _ATTEMPTS_HEADER = "x-litellm-attempted-retries"
 _PROJECT_HEADER = "llm_provider-openai-project"
 
@@ -238,7 +240,7 @@ def _tier(payload: Payload, usage: Usage) -> ServiceTier:
 
 def _cost(payload: Payload) -> ReportedCost | None:
     amount = exact(payload.response_cost)
-    if amount is None or amount <= 0:
+    if amount is None or amount < _COST_MIN_USD:
         return None
     return ReportedCost(amount=amount, currency="USD")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime  # noqa: TC003 - msgspec reads the types of a Struct when it decodes
+from datetime import datetime
 from decimal import Decimal
 from typing import Annotated, Any
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, timedelta, timezone
 from decimal import Decimal
 from typing import Any
 
@@ -28,7 +28,7 @@ from producers.contract import (
 names = st.text(st.characters(exclude_categories=["Cc", "Cs", "Zl", "Zp"]), min_size=1, max_size=40)
 unit_names = st.from_regex(r"[a-z][a-z0-9_]{0,30}", fullmatch=True)
 quantities = st.integers(0, 1_000_000_000)
-moments = st.datetimes(datetime(2000, 1, 1), datetime(2100, 1, 1)).map(lambda moment: moment.replace(tzinfo=UTC))
+moments = st.datetimes(timezones=st.just(UTC)).filter(lambda moment: 1970 < moment.year < 2100)
 costs = st.builds(
     ReportedCost,
     amount=st.decimals(0, 10**9, allow_nan=False, allow_infinity=False, places=9),
@@ -78,11 +78,12 @@ ours: st.SearchStrategy[Any] = st.recursive(
 @example(b"\xef\xbb\xbf{}")
 @example(b'{"id":"' + b"\\" * 99)
 def test_any_bytes_are_an_event_or_a_refusal(raw: bytes) -> None:
+    refusal: EventRefused | None = None
     try:
         decode_event(raw)
-    except EventRefused as refusal:
-        assert refusal.code
-        assert len(str(refusal)) < 1000
+    except EventRefused as error:
+        refusal = error
+    assert refusal is None or (refusal.code and len(str(refusal)) < 1000)
 
 
 @settings(max_examples=400)
@@ -183,7 +184,10 @@ def test_what_an_error_shows_is_short_and_harmless(value: Any) -> None:
     assert len(text) < 1000
 
 
-@given(st.decimals(allow_nan=True, allow_infinity=True) | st.from_regex(r"-?[0-9]{1,60}(\.[0-9]{1,60})?(e-?[0-9]{1,9})?", fullmatch=True))
+written_numbers = st.from_regex(r"-?[0-9]{1,60}(\.[0-9]{1,60})?(e-?[0-9]{1,9})?", fullmatch=True)
+
+
+@given(st.decimals(allow_nan=True, allow_infinity=True) | written_numbers)
 def test_any_reported_cost_is_taken_or_refused(amount: Any) -> None:
     raw = json.dumps({
         "specversion": "1.0", "type": "ai.usage.v1", "source": "s", "id": "i", "time": "2026-10-03T01:02:03Z",

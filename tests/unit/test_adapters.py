@@ -196,10 +196,10 @@ def test_response_refuses_by_field(value: object, path: tuple[str, ...], named: 
     [b"", b"{", b"null", b"[]", b"3", b'"x"', b"{}", b"\x00", b"\xff\xfe{}", b'{"id":"\xff"}', b"[" * 100_000,
      b'{"a":' * 100_000, b'{"id": 1' + b"0" * 6000 + b"}", b'{"time": 1e999999999}', b'{"id":"\\ud800"}',
      b'{"id":"a","model":"m","custom_llm_provider":"openai","startTime":1e999999}',
-     b'{"id":"a","body":{"usage":{"prompt_tokens":1e99999}},"time":"2026-10-03T01:02:03Z","provider":"p",'
-     b'"format":"openai.chat","source":"s"}',
-     b'{"id":"a","body":{"model":"m"},"time":"0001-01-01T00:00:00+14:00","provider":"p","format":"openai.chat",'
-     b'"source":"s\\u0000"}'],
+     (b'{"id":"a","body":{"usage":{"prompt_tokens":1e99999}},"time":"2026-10-03T01:02:03Z","provider":"p",'
+      b'"format":"openai.chat","source":"s"}'),
+     (b'{"id":"a","body":{"model":"m"},"time":"0001-01-01T00:00:00+14:00","provider":"p","format":"openai.chat",'
+      b'"source":"s\\u0000"}')],
 )  # fmt: skip
 def test_hostile_lines_are_refused_and_nothing_else(format_name: str, line: bytes) -> None:
     with pytest.raises(EventRefused) as refusal:

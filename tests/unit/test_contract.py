@@ -45,7 +45,8 @@ def with_data(**changes: Any) -> bytes:
         (event_of(id="가/나"), event_of(id="\u2028"), "id"),
         (event_of(subject="u"), event_of(subject=""), "subject"),
         (with_data(units={"a" * 63: 1}), with_data(units={"a" * 64: 1}), "units"),
-        (with_data(units={"input_tokens": QUANTITY_MAX}), with_data(units={"input_tokens": QUANTITY_MAX + 1}), "input_tokens"),
+        (with_data(units={"input_tokens": QUANTITY_MAX}), with_data(units={"input_tokens": QUANTITY_MAX + 1}),
+         "input_tokens"),
         (with_data(units={"input_tokens": 0}), with_data(units={"input_tokens": -1}), "input_tokens"),
         (with_data(units={f"u{n}": 1 for n in range(64)}), with_data(units={f"u{n}": 1 for n in range(65)}), "units"),
         (with_data(attempt=32_767), with_data(attempt=32_768), "attempt"),
@@ -75,7 +76,9 @@ def test_the_largest_event() -> None:
     assert refusal.value.code == "oversized"
 
 
-@pytest.mark.parametrize(("unit", "value"), [("input_tokens", "5"), ("output_tokens", 2.5), ("requests", True), ("web_searches", None)])
+@pytest.mark.parametrize(
+    ("unit", "value"), [("input_tokens", "5"), ("output_tokens", 2.5), ("requests", True), ("web_searches", None)]
+)
 def test_a_refusal_names_unit_and_value(unit: str, value: object) -> None:
     with pytest.raises(EventRefused) as refusal:
         decode_event(with_data(units={"cache_read_tokens": 1, unit: value}))
@@ -88,7 +91,8 @@ NOW_US = 1_791_000_000_000_000
 
 @pytest.mark.parametrize(
     ("offset_us", "code"),
-    [(3_600_000_000, None), (3_600_000_001, "far_future"), (-34_560_000_000_000, None), (-34_560_000_000_001, "far_past")],
+    [(3_600_000_000, None), (3_600_000_001, "far_future"), (-34_560_000_000_000, None),
+     (-34_560_000_000_001, "far_past")],
 )
 def test_time_bounds(offset_us: int, code: str | None) -> None:
     if code is None:
@@ -135,4 +139,4 @@ def test_kafka_pythons_partitioner_hashes_as_the_java_clients_do() -> None:
         b"a-little-bit-longer-string": -1486304829, b"lkjh234lh9fiuh90y23oiuhsafujhadof229phr9h19h89h8": -58897971,
         b"abc": 479470107,
     }  # fmt: skip
-    assert {key: (murmur2(key) & 0xFFFFFFFF) for key in java} == {key: value & 0xFFFFFFFF for key, value in java.items()}
+    assert {key: murmur2(key) & 0xFFFFFFFF for key in java} == {key: value & 0xFFFFFFFF for key, value in java.items()}
