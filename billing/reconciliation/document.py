@@ -73,9 +73,11 @@ def key_document(found: Break) -> dict[str, Any]:
     return {name: value for name, value in parts.items() if name in _ALWAYS or value is not None}
 
 
-def figures_document(side: Figures | None) -> dict[str, Any] | None:
-    """One side of a group; null where it has nothing, a null figure where it does not tell."""
-    return None if side is None else {"quantity": _text(side.quantity), "amount": _text(side.amount)}
+def figures_document(side: Figures | None) -> dict[str, str | None]:
+    """One side of a group: both figures 0 where it has nothing there, a null figure where it does not tell."""
+    if side is None:
+        return {"quantity": "0", "amount": "0"}
+    return {"quantity": _text(side.quantity), "amount": _text(side.amount)}
 
 
 def proof_document(proof: Proof) -> dict[str, Any]:

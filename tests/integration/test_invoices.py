@@ -143,7 +143,7 @@ def test_each_planted_fault_is_named(run: Callable[..., Run], world: DatabaseUrl
     assert found["QUANTITY"]["vendor"]["quantity"] == str(more.tokens)
     gone = USE[24]
     assert found["NOT_BILLED"]["amount"] == "-" + dollars(cost_of(gone, PRICES)).rstrip("0")
-    assert found["NOT_BILLED"]["vendor"] is None
+    assert found["NOT_BILLED"]["vendor"] == {"quantity": "0", "amount": "0"}
     assert found["PRICE"]["key"]["day"] == "2026-10-21"
     assert "ours 10 per 1,000,000" in found["PRICE"]["why"]
     assert "rate is 11 per 1,000,000" in found["PRICE"]["why"]
@@ -156,7 +156,8 @@ def test_bypass_is_use_that_we_could_price_and_did_not_see(
     extra = Used(DAYS[-1], MINI, "output", 5_000)
     assert import_text(run, tmp_path, bill([*USE, extra], PRICES, DAYS))[0] == 0
     (one,) = reconciled(run, 6)["breaks"]
-    assert (one["class"], one["amount"], one["ours"]) == ("BYPASS", "0.01", None)
+    assert (one["class"], one["amount"]) == ("BYPASS", "0.01")
+    assert one["ours"] == {"quantity": "0", "amount": "0"}
     assert one["vendor"] == {"quantity": "5000", "amount": "0.01"}
 
 
