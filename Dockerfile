@@ -41,8 +41,8 @@ ENV PATH=/opt/jangbu/bin:$PATH \
     LANG=C.UTF-8 \
     JANGBU_DATA_DIR=/var/lib/jangbu
 USER jangbu
+# No VOLUME: a worker keeps nothing here that must last, and `ingest` and `up` get a volume with a name.
 WORKDIR /var/lib/jangbu
-VOLUME /var/lib/jangbu
 # For a long-running container: its process is awake and connected to both of its services. A container that runs one
 # command and ends never reaches the first check.
 HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --retries=3 CMD ["python", "/opt/jangbu/worker_health.py"]
