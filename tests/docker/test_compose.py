@@ -215,7 +215,7 @@ def data_made(house: House) -> tuple[str, str]:
 
 
 def test_volumes_keep_everything(house: House) -> None:
-    """All containers removed and made anew: nothing is lost, what comes a second time is not counted a second time, the laws hold."""
+    """All containers made anew: nothing is lost, what comes a second time is not counted again, the laws hold."""
     time_s, month = recent()
     again = [event(number, time_s, "D900") for number in range(500, 510)]
     lines = "".join(json.dumps(one) + "\n" for one in again)
