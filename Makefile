@@ -25,12 +25,13 @@ help:  ## List the targets (what `make` alone does)
 setup: $(READY)  ## Make .venv with everything for development; .venv/bin/jangbu is the command
 
 # The stamp is newer than what it was made from, or the packages are installed again. pip checks every hash; what
-# builds the wheel is pinned among them, so that nothing is fetched that is not.
+# builds the wheel is pinned among them, so that nothing is fetched that is not. Python compiles what is used when it
+# is used: doing that here for everything takes as long as the rest.
 $(READY): requirements/dev.txt pyproject.toml
 	@test -n "$(PYTHON)" || { echo "setup: no Python 3.11 or later found: install one, or name it: make setup PYTHON=..." >&2; exit 3; }
 	@test -x $(BIN)/python || { echo "setup: $(PYTHON) ($$($(PYTHON) -V)) makes $(VENV)" >&2; $(PYTHON) -m venv $(VENV); }
 	@echo "setup: installing $$(grep -c '==' requirements/dev.txt) pinned packages into $(VENV) (about a minute)" >&2
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	@$(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check --require-hashes -r requirements/dev.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 	@echo "setup: done; the command is $(BIN)/jangbu" >&2
@@ -68,4 +69,4 @@ services-down: setup  ## Stop what `make services` started; the data stay
 	@$(BIN)/python tests/services/run.py down
 
 screenshots: setup  ## Run the demo and picture its screen: docs/terminal-en.svg, docs/terminal-ko.svg
-	$(BIN)/python docs/screenshots.py
+	$(BIN)/python tests/e2e/screenshots.py $(ARGS)
