@@ -285,7 +285,7 @@ class Outbox:
     def give_back_space(self) -> None:
         """Return pages of rows that left to the file system; cheap where there are none."""
         with self._said(), self._lock:
-            self._sql.execute("pragma incremental_vacuum").fetchall()
+            self._sql.executescript("pragma incremental_vacuum")  # `execute` would stop after the first page
 
     def close(self) -> None:
         """Close the file; what was appended stays."""

@@ -179,9 +179,9 @@ class Publisher:
         self._confirm_due_s = time.monotonic() + CONFIRM_EVERY_S
 
     def _give_back_space(self, rows: int) -> None:
-        """Shrink the file after every so many rows that left, and never for a few."""
+        """Shrink the file when many rows have left and none wait; a few are not worth the writing."""
         self._rows_left += rows
-        if self._rows_left >= SPACE_EVERY_ROWS:
+        if self._rows_left >= SPACE_EVERY_ROWS and not self._outbox.read_pending(rows_max=1):
             self._rows_left = 0
             self._outbox.give_back_space()
 

@@ -154,6 +154,14 @@ def test_a_file_damaged_in_the_middle_is_named_too(path: Path) -> None:
         use()
 
 
+def test_the_file_shrinks_when_rows_have_left(path: Path) -> None:
+    with Outbox(path) as outbox:
+        outbox.append([Accepted(b"k", os.urandom(500), 0) for _ in range(2000)])
+        outbox.settle(LOG, [Published(n, 0, n) for n in range(1, 2001)], keep=False)
+        outbox.give_back_space()
+    assert path.stat().st_size < 200_000
+
+
 def test_a_newer_outbox_is_left_alone(path: Path) -> None:
     Outbox(path).close()
     sql = sqlite3.connect(path)
