@@ -201,8 +201,11 @@ class ChunkConsumerThread(AIOKafkaConsumerThread):
                 )
 
     async def _seek_wait(self, consumer: aiokafka.AIOKafkaConsumer, partitions: Mapping[TP, int]) -> None:
+        """Seek those that are still ours: a rebalance may have come while SQL was asked; another seek follows it."""
+        assigned = consumer.assignment()
+        ours = {tp: offset for tp, offset in partitions.items() if TopicPartition(tp.topic, tp.partition) in assigned}
         self._seeks += 1
-        await super()._seek_wait(consumer, partitions)
+        await super()._seek_wait(consumer, ours)
         self._seeks += 1
 
     def seek(self, partition: TP, offset: int) -> None:
