@@ -1,4 +1,4 @@
-"""How a command takes over a file that a person brings: tried, shown, asked about on a terminal, written whole or not."""
+"""How a command takes over a file that a person brings: tried, shown, asked about on a terminal, written whole."""
 
 from __future__ import annotations
 

@@ -237,7 +237,7 @@ class Decoder:
     def _new_payer(
         self, event: UsageEvent, asked: tuple[str | None, ...], time_us: int, facts: Facts, places: _Places
     ) -> int:
-        """A place in this chunk for who pays. One that the event does not name depends on its time: never remembered."""
+        """A place in this chunk for who pays; remembered only where the event names its department itself."""
         if asked not in self._checked:
             check_names(event)
             self._checked.add(asked)

@@ -6,9 +6,9 @@ Steps, and what a failure at each means:
 2. Move the partition's offset from the chunk's first to its next, if it stands at the first (compare and swap). Another
    worker was there: roll back, answer Behind or Gap with the offset that SQL holds. This is also what fences a zombie:
    a worker that was expelled and wakes up finds the offset moved, and writes nothing.
-3. Look the identities up. Known with the same content: a duplicate, counted. With another: a conflict, quarantined.
+3. Look the identities up. Known with the same content: a duplicate, counted. With another: a conflict.
 4. COPY the new events, COPY the sums of just these, insert the quarantine and the chunk's own row.
-   A unique violation (a copy met another partition's worker at this moment): roll back, begin again; then step 3 sees it.
+   A unique violation (a copy met another partition's worker at this moment): roll back, begin again; step 3 then sees it.
 5. Commit. The reply is lost: connect again; the offset row says whether it happened (step 2 answers Behind).
 
 A crash at any point leaves either nothing of the chunk or all of it.
@@ -152,8 +152,8 @@ class Sink:
         connection.execute(
             "insert into stream_chunk (log_id, partition, first_offset, next_offset, records, stored, duplicates,"
             " quarantined, worker) values (%s, %s, %s, %s, %s, %s, %s, %s, %s)",
-            (self._log_id, chunk.partition, chunk.first_offset, chunk.next_offset, len(chunk.records), stored, duplicates,
-             len(rejected), self._worker),
+            (self._log_id, chunk.partition, chunk.first_offset, chunk.next_offset, len(chunk.records), stored,
+             duplicates, len(rejected), self._worker),
         )  # fmt: skip
         return Stored(chunk.next_offset, stored, duplicates, len(rejected))
 

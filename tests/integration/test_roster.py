@@ -10,8 +10,8 @@ import pytest
 from billing.errors import FileRefused
 from billing.roster import Membership, changes, held_roster, read_roster, write_roster
 from jangbu.database import connect
-from tests.faults.bench import Bench
 from tests.faults.events import NOW, chunk, event
+from tests.faults.workbench import Workbench as Bench
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
