@@ -6,9 +6,11 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from streams import transport
+import psycopg
+
+from streams import sink, transport
 from streams import worker as streams_worker
-from streams.sink import Sink
+from streams.sink import Sink, Stored
 
 if TYPE_CHECKING:
     from faust.types import TP
@@ -60,3 +62,43 @@ class SlowSink(Sink):
         outcome = super().store(prepared)
         self.ended += 1
         return outcome
+
+
+class OffsetFirstSink(Sink):
+    """Planted: the offset is moved in a transaction of its own before the events are stored (an ack before the
+    commit). A worker that is killed in between loses a chunk."""
+
+    def _once(self, prepared: Prepared) -> Outcome:
+        connection = self._ready()
+        chunk = prepared.chunk
+        place = (self._log_id, chunk.partition)
+        self._observe("before_sql")
+        with connection.transaction():
+            moved = connection.execute(
+                "update stream_offset set next_offset = %s where log_id = %s and partition = %s and next_offset = %s",
+                (chunk.next_offset, *place, chunk.first_offset),
+            ).rowcount
+        with connection.transaction():
+            if moved:
+                back = "update stream_offset set next_offset = %s where log_id = %s and partition = %s"
+                connection.execute(back, (chunk.first_offset, *place))
+            outcome = self._write(connection, prepared)
+            self._observe("in_transaction")
+            if not isinstance(outcome, Stored):
+                raise psycopg.Rollback
+        self._observe("after_commit")
+        return outcome
+
+
+class SumsOfCopiesSink(Sink):
+    """Planted: copies of events that are in the ledger are added to the sums all the same."""
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        packing = sink.parts_copy
+        if packing.__name__ != "of_all":
+
+            def of_all(prepared: Prepared, _left_out: Any, log_id: int) -> bytes:
+                return packing(prepared, (), log_id)
+
+            sink.parts_copy = of_all

@@ -1,0 +1,221 @@
+"""What a fault run stands on: Apache Kafka, PostgreSQL behind a proxy, three workers, a load that goes on.
+
+Services are started and killed by the thread that made the ground: they end with it (jangbu.services.processes).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+from urllib.parse import urlsplit
+
+import psycopg
+from confluent_kafka import Consumer
+from kafka.errors import KafkaError
+
+from jangbu.migrate import migrate_database
+from jangbu.services.postgres import EmbeddedPostgres
+from producers.topic import describe_log, make_topic, reach
+from tests.faults.load import Load
+from tests.faults.proxy import Proxy
+from tests.faults.worker import Plan, WorkerProcess
+from tests.services.apache_kafka import ApacheKafka
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+TOPIC = "usage.events"
+GROUP = "jangbu-worker"
+PARTITIONS = 6
+WORKERS = 3
+SESSION_S = 2.0
+EXPELLED_AFTER_S = SESSION_S + 2.0
+"""A worker that is stopped for so long has left the group: the session, and the broker's own slack."""
+TRICKLE_EVENTS = 40
+TRICKLE_EVERY_S = 0.1
+POLL_S = 0.05
+CHECKOUT = Path(__file__).resolve().parents[2]
+
+
+class Stuck(AssertionError):
+    """What must come did not come; says what the workers say."""
+
+
+class Ground:
+    """Everything of one run. Usable as a context manager."""
+
+    def __init__(self, directory: Path, seed: int, sink: str = "streams.sink:Sink") -> None:
+        self.directory = directory
+        self._seed = seed
+        self._sink = sink
+        self._incarnations = 0
+        self._trickling = threading.Event()
+        self._ended = threading.Event()
+        self.ended_by_themselves: list[str] = []
+        self.starts = 0
+        self.wakings: list[tuple[str, datetime, dict[int, int]]] = []
+
+    def __enter__(self) -> Self:
+        logging.getLogger("kafka").setLevel(logging.CRITICAL)
+        self.broker = ApacheKafka(self.directory / "kafka").start()
+        self.postgres = EmbeddedPostgres(self.directory / "postgres", self.directory / "run").start()
+        migrate_database(self.postgres.urls.owner)
+        make_topic(self.broker.bootstrap, TOPIC, PARTITIONS, replicas=1)
+        self.log = describe_log(self.broker.bootstrap, TOPIC)
+        self.proxy = Proxy(self.postgres.port)
+        self.load = Load(self.broker.bootstrap, TOPIC, self._seed)
+        self.workers: list[WorkerProcess] = [self._new_worker(place) for place in range(WORKERS)]
+        threading.Thread(target=self._trickle, daemon=True).start()
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._ended.set()
+        for worker in self.workers:
+            worker.signal(signal.SIGKILL)
+        self.proxy.close()
+        self.broker.kill()
+        self.postgres.kill()
+
+    def restart(self, place: int) -> None:
+        """A new process in the place of one that ended."""
+        self.workers[place] = self._new_worker(place)
+
+    def alive(self, place: int) -> WorkerProcess:
+        """The worker in a place; a new one where it ended by itself (in a sentence: that is allowed, and is told)."""
+        worker = self.workers[place]
+        code = worker.exit_code
+        if code is not None:
+            last = worker.said().strip().splitlines()[-1:] or ["nothing"]
+            self.ended_by_themselves.append(f"{worker.plan.name} with code {code}: {last[0]}")
+            self.restart(place)
+        return self.workers[place]
+
+    def said(self) -> str:
+        """The end of each worker's log."""
+        return "\n".join(f"--- {w.plan.name} ({w.exit_code}):\n{w.said()[-1500:]}" for w in self.workers)
+
+    def note_waking(self, name: str) -> None:
+        """A worker that was stopped will go on: what is stored by now is none of its business."""
+        rows = self.ask("select partition, next_offset, clock_timestamp() from stream_offset")
+        if rows:
+            self.wakings.append((name, max(row[2] for row in rows), {row[0]: row[1] for row in rows}))
+
+    def trickle(self, *, on: bool) -> None:
+        """New events all the time, or none."""
+        (self._trickling.set if on else self._trickling.clear)()
+
+    def nudge(self) -> None:
+        """Let a stranger join the group and leave it: two rebalances."""
+        with contextlib.suppress(Exception):
+            stranger = Consumer(
+                {
+                    "bootstrap.servers": self.broker.bootstrap,
+                    "group.id": GROUP,
+                    "partition.assignment.strategy": "roundrobin",
+                    "session.timeout.ms": 2_000,
+                    "heartbeat.interval.ms": 500,
+                    "enable.auto.commit": False,
+                    "log_level": 0,
+                }
+            )
+            stranger.subscribe([TOPIC])
+            stranger.poll(2.0)
+            stranger.close()
+
+    def ingest(self, file: Path, data_dir: Path) -> subprocess.Popen[bytes]:
+        """`jangbu ingest` of a file, started."""
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("JANGBU_")}
+        environment |= {"JANGBU_KAFKA_BOOTSTRAP": self.broker.bootstrap, "JANGBU_DATA_DIR": str(data_dir)}
+        return subprocess.Popen(
+            [sys.executable, "-m", "jangbu", "ingest", str(file), "--format", "usage", "--json"],
+            cwd=CHECKOUT,
+            env=environment,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+
+    def ask(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
+        """Rows, as the owner; waits while PostgreSQL is away."""
+        give_up_s = time.monotonic() + 60
+        while True:
+            try:
+                with psycopg.connect(self.postgres.urls.owner, options="-c timezone=UTC") as connection:
+                    return connection.execute(query.encode(), values or None).fetchall()
+            except psycopg.OperationalError:
+                if time.monotonic() > give_up_s:
+                    raise
+                time.sleep(POLL_S)
+
+    def offsets(self) -> dict[int, int]:
+        """Stored offsets by partition."""
+        return dict(self.ask("select partition, next_offset from stream_offset"))
+
+    def wait(self, what: str, condition: Callable[[], bool], timeout_s: float = 90.0) -> None:
+        """Wait until it holds. Raises Stuck."""
+        give_up_s = time.monotonic() + timeout_s
+        while not condition():
+            if time.monotonic() > give_up_s:
+                raise Stuck(f"not in {timeout_s:.0f} s: {what}\n{self.said()}")
+            time.sleep(POLL_S)
+
+    def warm_up(self) -> None:
+        """Let events come in until every worker has stored some."""
+        self.trickle(on=True)
+        query = "select count(distinct worker) from stream_chunk"
+        self.wait("a chunk from every worker", lambda: self.ask(query)[0][0] >= WORKERS)
+
+    def drain(self, timeout_s: float = 120.0) -> None:
+        """Until everything that was sent is read and stored. Raises Stuck."""
+        self.trickle(on=False)
+        left = self.load.flush(timeout_s)
+        if left or self.load.failed:
+            raise Stuck(f"the broker did not take {left} records; refused: {self.load.failed[:3]}")
+
+        def is_drained() -> bool:
+            for place in range(WORKERS):
+                self.alive(place)
+            stored = self.offsets()
+            try:
+                ends = reach(self.broker.bootstrap, self.log)
+            except KafkaError:
+                return False
+            return all(stored.get(partition, 0) >= ends[partition].end for partition in ends)
+
+        self.wait("every partition read to its end", is_drained, timeout_s)
+
+    def _new_worker(self, place: int) -> WorkerProcess:
+        self._incarnations += 1
+        self.starts += 1
+        name = f"worker-{place}.{self._incarnations}"
+        worker = WorkerProcess(
+            Plan(
+                self.broker.bootstrap,
+                self._through_proxy(self.postgres.urls.worker),
+                self.log,
+                str(self.directory / name),
+                name,
+                group=GROUP,
+                session_s=SESSION_S,
+                sink=self._sink,
+            )
+        )
+        worker.start()
+        return worker
+
+    def _through_proxy(self, url: str) -> str:
+        parts = urlsplit(url)
+        return parts._replace(netloc=parts.netloc.replace(f":{parts.port}", f":{self.proxy.port}")).geturl()
+
+    def _trickle(self) -> None:
+        while not self._ended.wait(TRICKLE_EVERY_S):
+            if self._trickling.is_set():
+                self.load.send_new(TRICKLE_EVENTS)

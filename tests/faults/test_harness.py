@@ -1,0 +1,70 @@
+"""The fault harness itself: a short run of it is clean, and a planted defect does not get past it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.faults.kinds import KINDS
+from tests.faults.run import FAULTS, Report, rounds, run, table
+from tests.services.apache_kafka import KafkaUnavailableError, fetch_libs
+
+pytestmark = [pytest.mark.kafka, pytest.mark.postgres, pytest.mark.timeout(600)]
+
+KILLED_IN_THE_TRANSACTION = tuple(kind for kind in KINDS if kind.name == "worker killed in the transaction")
+
+
+@pytest.fixture(autouse=True)
+def _kafka_libs() -> None:
+    try:
+        fetch_libs()
+    except KafkaUnavailableError as error:
+        pytest.skip(str(error))
+
+
+def test_a_short_run_with_each_kind_of_fault_is_clean(tmp_path: Path) -> None:
+    report = run(tmp_path, 7, len(KINDS))
+    assert report.violations == [], table(report)
+    assert report.stuck == "", table(report)
+    assert sorted(report.struck) == sorted(kind.name for kind in KINDS)
+    assert report.exit_code == 0
+
+
+def test_an_offset_that_is_moved_before_its_events_are_stored_is_caught(tmp_path: Path) -> None:
+    """Ack before commit, offset outside of the transaction: a kill in between loses a chunk, and the truth says so."""
+    report = run(tmp_path, 7, 6, sink="tests.faults.sinks:OffsetFirstSink", kinds=KILLED_IN_THE_TRANSACTION)
+    assert any("events are lost" in sentence for sentence in report.violations), table(report)
+    assert any("law 1" in sentence for sentence in report.violations), table(report)
+    assert report.exit_code == 7
+
+
+def test_sums_of_copies_are_caught(tmp_path: Path) -> None:
+    copies = tuple(kind for kind in KINDS if kind.name in ("copies sent", "sent in no order"))
+    report = run(tmp_path, 7, 4, sink="tests.faults.sinks:SumsOfCopiesSink", kinds=copies)
+    assert any(sentence.startswith("sum of") for sentence in report.violations), table(report)
+    assert any("law 2" in sentence for sentence in report.violations), table(report)
+    assert not any("lost" in sentence for sentence in report.violations), table(report)
+    assert report.exit_code == 7
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_plan_holds_every_fault_once_and_none_twice_in_one_place(seed: int) -> None:
+    planned = rounds(seed, FAULTS)
+    assert sum(len(struck) for struck in planned) == FAULTS
+    assert {kind.name for struck in planned for kind, _ in struck} == {kind.name for kind in KINDS}
+    for struck in planned:
+        places = [(kind.target, place) for kind, place in struck]
+        assert len(set(places)) == len(places)
+    assert rounds(seed, FAULTS) == planned
+
+
+def test_a_run_that_did_not_strike_all_faults_is_no_success() -> None:
+    report = Report(seed=1, wanted=2)
+    assert report.exit_code == 6
+    report.struck["broker killed"] = 2
+    assert report.exit_code == 0
+    report.stuck = "stuck"
+    assert report.exit_code == 1
+    report.violations.append("lost")
+    assert report.exit_code == 7
