@@ -1,137 +1,45 @@
-"""`jangbu ingest`, the publisher and `jangbu wait` as their users run them, on Apache Kafka and the embedded broker."""
+"""`jangbu ingest` and the publisher as their users run them, on Apache Kafka and the embedded broker."""
 
 from __future__ import annotations
 
-import gc
 import gzip
 import json
-import logging
 import os
 import random
 import signal
 import sqlite3
 import subprocess
-import sys
 import threading
 import time
-import uuid
 from collections import Counter
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import psycopg
 import pytest
 import zstandard
-from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
+from kafka import KafkaAdminClient
 
 from jangbu.services.broker import EmbeddedBroker
 from producers.outbox import Accepted, LogId, Outbox
 from producers.publisher import Publisher
 from producers.topic import describe_log, make_topic, reach
+from tests.integration.ingest_world import (
+    START_S,
+    World,
+    event_line,
+    fixture_kafka_world,
+    fixture_sockets_collected,
+    fixture_world,
+    until,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from jangbu.services.postgres import DatabaseUrls
     from tests.services.apache_kafka import ApacheKafka
 
-# kafka-python leaves the sockets of failed connections to the garbage collector.
 pytestmark = pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
-START_S = 60.0
-CHECKOUT = __file__.rsplit("/tests/", 1)[0]
-
-
-def event_line(number: int, source: str = "gateway-1") -> bytes:
-    moment = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() - number % 86_400))
-    return json.dumps({
-        "specversion": "1.0", "type": "ai.usage.v1", "source": source, "id": f"id-{number}", "time": moment,
-        "data": {"model": "m", "provider": "p", "units": {"input_tokens": number, "requests": 1}},
-    }).encode() + b"\n"  # fmt: skip
-
-
-@pytest.fixture(autouse=True)
-def _sockets_collected(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Its log records would keep errors, their frames and the sockets in them beyond the test."""
-    monkeypatch.setattr(logging.getLogger("kafka"), "level", logging.CRITICAL)
-    yield
-    gc.collect()
-
-
-@pytest.fixture
-def world(tmp_path: Path) -> World:
-    return World(tmp_path, None, f"t-{uuid.uuid4().hex[:12]}")
-
-
-@pytest.fixture
-def kafka_world(world: World, kafka: ApacheKafka) -> World:
-    make_topic(kafka.bootstrap, world.topic, partitions=4, replicas=1)
-    world.bootstrap = kafka.bootstrap
-    return world
-
-
-class World:
-    """One data directory, one topic, and commands as a user would call them."""
-
-    def __init__(self, directory: Path, bootstrap: str | None, topic: str) -> None:
-        self.directory = directory
-        self.bootstrap = bootstrap
-        self.topic = topic
-        self.database_url: str | None = None
-
-    @property
-    def outbox_path(self) -> Path:
-        return self.directory / "data" / "outbox" / "outbox.sqlite"
-
-    def start(self, *arguments: str, stdin: int | None = None) -> subprocess.Popen[bytes]:
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("JANGBU_")}
-        environment |= {"JANGBU_DATA_DIR": str(self.directory / "data"), "JANGBU_TOPIC": self.topic}
-        environment["PYTHONPATH"] = CHECKOUT
-        if self.bootstrap:
-            environment["JANGBU_KAFKA_BOOTSTRAP"] = self.bootstrap
-        if self.database_url:
-            environment["JANGBU_DATABASE_URL"] = self.database_url
-        return subprocess.Popen(
-            [sys.executable, "-m", "jangbu", *arguments], env=environment, cwd=self.directory, stdin=stdin,
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        )  # fmt: skip
-
-    def run(self, *arguments: str, stdin: bytes | None = None) -> tuple[int, str, str]:
-        process = self.start(*arguments, stdin=subprocess.PIPE if stdin is not None else None)
-        out, err = process.communicate(stdin, timeout=120)
-        return process.returncode, out.decode(), err.decode()
-
-    def ingest(self, *arguments: str, stdin: bytes | None = None) -> dict[str, Any]:
-        code, out, err = self.run("ingest", *arguments, "--json", stdin=stdin)
-        assert code == 0, err
-        return dict(json.loads(out))
-
-    def file(self, name: str, content: bytes) -> str:
-        path = self.directory / name
-        path.write_bytes(content)
-        return str(path)
-
-    def records(self, expected: int) -> list[Any]:
-        """All records of the topic, once there are at least `expected` offsets."""
-        assert self.bootstrap is not None
-        log = describe_log(self.bootstrap, self.topic)
-        deadline = time.monotonic() + 30
-        while True:
-            ends = reach(self.bootstrap, log)
-            if sum(place.end for place in ends.values()) >= expected:
-                break
-            assert time.monotonic() < deadline, f"{ends} of {expected}"
-        settings = {"enable_auto_commit": False, "auto_offset_reset": "earliest"}
-        consumer = KafkaConsumer(bootstrap_servers=self.bootstrap, **settings)
-        places = [TopicPartition(self.topic, partition) for partition in ends]
-        consumer.assign(places)
-        found: list[Any] = []
-        while any(consumer.position(place) < ends[place.partition].end for place in places):
-            assert time.monotonic() < deadline
-            for records in consumer.poll(200).values():
-                found += records
-        consumer.close()
-        return found
+__all__ = ["fixture_kafka_world", "fixture_sockets_collected", "fixture_world"]
 
 
 def test_lines_become_records(kafka_world: World) -> None:
@@ -431,126 +339,3 @@ def test_a_broker_that_forgets_gets_again_what_postgresql_lacks(tmp_path: Path) 
             thread.join(timeout=20)
         records = World(tmp_path, broker.bootstrap, "t").records(len(kept))
         assert {record.key for record in records} == kept
-
-
-def until(condition: Any, timeout_s: float = 30.0) -> None:
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.05)
-
-
-@contextmanager
-def books(world: World) -> Iterator[psycopg.Connection]:
-    """The offsets as a worker writes them; the worker itself has tests of its own."""
-    assert world.database_url is not None
-    assert world.bootstrap is not None
-    log = describe_log(world.bootstrap, world.topic)
-    with psycopg.connect(world.database_url, autocommit=True) as connection:
-        connection.execute(
-            "insert into topic_log (cluster_id, topic, topic_id) values (%s, %s, %s) on conflict do nothing",
-            (log.cluster_id, log.topic, log.topic_id),
-        )
-        yield connection
-
-
-def store(connection: psycopg.Connection, offsets: dict[int, int]) -> None:
-    for partition, offset in offsets.items():
-        connection.execute(
-            "insert into stream_offset (log_id, partition, next_offset)"
-            " select max(id), %s, %s from topic_log on conflict (log_id, partition)"
-            " do update set next_offset = excluded.next_offset",
-            (partition, offset),
-        )
-
-
-@pytest.fixture
-def waiting_world(kafka_world: World, migrated_database: DatabaseUrls) -> World:
-    kafka_world.database_url = migrated_database.owner
-    return kafka_world
-
-
-def ends_of(world: World) -> dict[int, int]:
-    assert world.bootstrap is not None
-    places = reach(world.bootstrap, describe_log(world.bootstrap, world.topic))
-    return {partition: place.end for partition, place in places.items()}
-
-
-def test_wait_returns_when_sql_has_everything(waiting_world: World) -> None:
-    waiting_world.ingest(waiting_world.file("a", b"".join(map(event_line, range(200)))), "--format", "usage")
-    code, out, err = waiting_world.run("wait", "--caught-up", "--timeout", "2", "--json")
-    assert code == 6, err
-    assert json.loads(out)["caught_up"] is False
-    ends = ends_of(waiting_world)
-    assert sum(ends.values()) == 200
-    with books(waiting_world) as connection:
-        store(connection, {**ends, 0: ends[0] - 1})
-        assert waiting_world.run("wait", "--caught-up", "--timeout", "3")[0] == 6, "one record is missing"
-        store(connection, ends)
-        code, out, err = waiting_world.run("wait", "--caught-up", "--timeout", "20", "--json")
-        assert code == 0, err
-        assert json.loads(out)["caught_up"] is True
-        # Offsets of another life of the topic say nothing about this one.
-        connection.execute("update topic_log set topic_id = 'another'")
-        assert waiting_world.run("wait", "--caught-up", "--timeout", "2")[0] == 6
-
-
-def test_wait_does_not_pass_over_the_outbox(waiting_world: World) -> None:
-    with Outbox(waiting_world.outbox_path) as outbox:
-        outbox.append([Accepted(b"s/1", event_line(1), 1_790_000_000_000)])
-    code, _out, err = waiting_world.run("wait", "--caught-up", "--timeout", "2")
-    assert code == 6
-    assert "not published" in err
-    assert "jangbu publisher" in err
-
-
-def test_wait_ends_while_a_worker_catches_up(waiting_world: World) -> None:
-    waiting_world.ingest(waiting_world.file("a", b"".join(map(event_line, range(50)))), "--format", "usage")
-    process = waiting_world.start("wait", "--caught-up", "--timeout", "60")
-    time.sleep(2)
-    assert process.poll() is None
-    with books(waiting_world) as connection:
-        store(connection, ends_of(waiting_world))
-        _, err = process.communicate(timeout=30)
-    assert process.returncode == 0, err
-
-
-def test_wait_passes_over_a_tail_that_no_reader_sees(waiting_world: World) -> None:
-    producer = KafkaProducer(
-        bootstrap_servers=waiting_world.bootstrap, transactional_id=f"tx-{waiting_world.topic}", acks="all"
-    )
-    producer.init_transactions()
-    for commit in (True, False):
-        producer.begin_transaction()
-        producer.send(waiting_world.topic, value=event_line(1), key=b"k", partition=0)
-        producer.flush()
-        if commit:
-            producer.commit_transaction()
-        else:
-            producer.abort_transaction()
-    producer.close()
-    until(lambda: ends_of(waiting_world)[0] == 4)
-    with books(waiting_world) as connection:
-        store(connection, {0: 0, 1: 0, 2: 0, 3: 0})
-        assert waiting_world.run("wait", "--caught-up", "--timeout", "4")[0] == 6, "the committed record is not stored"
-        store(connection, {0: 1})
-        code, _out, err = waiting_world.run("wait", "--caught-up", "--timeout", "20")
-        assert code == 0, err
-
-
-def test_wait_is_never_done_because_nothing_answers(waiting_world: World) -> None:
-    right, waiting_world.bootstrap = waiting_world.bootstrap, "127.0.0.1:9"
-    code, _out, err = waiting_world.run("wait", "--caught-up", "--timeout", "3")
-    assert code == 3
-    assert "127.0.0.1:9" in err
-    waiting_world.bootstrap = right
-    waiting_world.topic = "there-is-no-such-topic"
-    code, _out, err = waiting_world.run("wait", "--caught-up", "--timeout", "3")
-    assert code == 3
-    assert "jangbu migrate" in err
-
-
-def test_wait_without_any_broker_says_so(world: World) -> None:
-    code, _out, err = world.run("wait", "--caught-up", "--timeout", "3")
-    assert code == 3
-    assert "jangbu up" in err
