@@ -108,8 +108,8 @@ def until(condition: Callable[[], bool], timeout_s: float = 30.0) -> None:
 
 @pytest.fixture(name="_sockets_collected", autouse=True)
 def fixture_sockets_collected(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """kafka-python leaves the sockets of failed connections to the garbage collector. Its log records would keep errors,
-    their frames and the sockets in them beyond the test."""
+    """kafka-python leaves the sockets of failed connections to the garbage collector. Its log records would keep
+    errors, their frames and the sockets in them beyond the test."""
     monkeypatch.setattr(logging.getLogger("kafka"), "level", logging.CRITICAL)
     yield
     gc.collect()
