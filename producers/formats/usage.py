@@ -12,7 +12,7 @@ _SHOWN_LENGTH_MAX = 60
 _SHOWN_BITS_MAX = 256
 
 
-class UsageRefused(ValueError):  # noqa: N818 - the refusal is the event that the callers name, as in the contract
+class UsageRefused(ValueError):
     """A body says something that cannot be counted; nothing of it was.
 
     `field` is the path inside the body (`usage.prompt_tokens`), `value` what stands there.
