@@ -6,6 +6,7 @@ CI, every skip is a failure.
 
 import os
 import sys
+import tempfile
 import time
 import uuid
 from collections.abc import Generator, Iterator
@@ -85,19 +86,23 @@ def kafka(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[ApacheKafka]":
 
 
 @pytest.fixture(scope="session")
-def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[EmbeddedPostgres]":
-    """The embedded PostgreSQL, running, without fsync; make databases of your own, or take ``database``."""
+def postgres_server() -> "Iterator[EmbeddedPostgres]":
+    """The embedded PostgreSQL, running, without fsync; make databases of your own, or take ``database``.
+
+    It stands outside pytest's directory: every session of pytest that starts as root shuts that to other users, and
+    PostgreSQL runs as one.
+    """
     from jangbu.errors import SettingsError
     from jangbu.services.postgres import EmbeddedPostgres
 
-    directory = tmp_path_factory.mktemp("postgres")
-    server = EmbeddedPostgres(directory / "cluster", directory / "run", durable=False)
-    try:
-        server.start()
-    except SettingsError as error:
-        pytest.skip(str(error))
-    yield server
-    server.stop()
+    with tempfile.TemporaryDirectory(prefix="jangbu-test-", ignore_cleanup_errors=True) as name:
+        server = EmbeddedPostgres(Path(name) / "cluster", Path(name) / "run", durable=False)
+        try:
+            server.start()
+        except SettingsError as error:
+            pytest.skip(str(error))
+        yield server
+        server.stop()
 
 
 def _drop(server: "EmbeddedPostgres", name: str) -> None:
