@@ -1,0 +1,211 @@
+"""`make bench`: speed, growth, memory and freshness on Apache Kafka, PostgreSQL and workers, one machine, one run.
+
+Standard output gets one table of ratios; what goes on is told on standard error. What is measured and how stands in
+docs/benchmarks.md. Exit status: 0, also where an aim is not met; 1 where a benchmark could not be carried out, or a
+variant stored something else than was sent; 3 where a service cannot be had; 130 after Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import logging
+import os
+import platform
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING
+
+CHECKOUT = str(Path(__file__).resolve().parents[2])
+if CHECKOUT not in sys.path:
+    sys.path.insert(0, CHECKOUT)
+
+from tests.bench.report import Figure, Findings, table  # noqa: E402
+
+if TYPE_CHECKING:
+    from tests.bench.stage import Stage
+
+PARTS = ("speed", "growth", "memory", "freshness")
+DISK_BYTES_AN_EVENT = 1_200
+"""What an event of the largest part takes on the disk: row, index, sums, and its record in Kafka; with room."""
+DISK_BYTES_BASE = 10 * 1024**3
+"""The write-ahead log between two checkpoints, and the rest."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """How much of everything. `limit_s` bounds the whole run, `growth_s` its longest part."""
+
+    events: int
+    plain_events: int
+    rounds: int
+    growth_events: int
+    memory_events: int
+    offered_s: float
+    growth_s: float
+    limit_s: float
+    partitions: int = 4
+
+    def of_events(self, events: int) -> Scale:
+        """The same with another backlog; 15 % for the plain agent, five and twenty times for the others."""
+        return replace(
+            self, events=events, plain_events=max(5_000, events * 15 // 100), growth_events=20 * events,
+            memory_events=5 * events,
+        )  # fmt: skip
+
+
+FULL = Scale(1_000_000, 150_000, 3, 20_000_000, 5_000_000, 30.0, growth_s=540.0, limit_s=1200.0)
+QUICK = Scale(250_000, 40_000, 2, 2_000_000, 500_000, 10.0, growth_s=60.0, limit_s=180.0)
+
+
+class TimeIsUp(BaseException):
+    """The run's limit has passed. Not an Exception: nothing on the way may swallow it."""
+
+
+def main(arguments: list[str]) -> int:
+    """Run the parts that are asked for, print the table."""
+    options = _options(arguments)
+    scale = QUICK if options.quick else FULL
+    if options.events is not None:
+        scale = scale.of_events(options.events)
+    parts: tuple[str, ...] = options.only or PARTS
+    logging.getLogger("kafka").setLevel(logging.CRITICAL)
+    signal.signal(signal.SIGTERM, _interrupt)
+    found: list[Findings] = []
+    failed: list[str] = []
+    began_s = time.monotonic()
+    try:
+        with _limited(scale.limit_s):
+            code = _run(scale, parts, found, failed)
+    except KeyboardInterrupt:
+        say("interrupted: everything that was started is stopped")
+        code = 130
+    except TimeIsUp:
+        failed.append(f"not finished within {scale.limit_s / 60:.0f} minutes: try --only, or a machine with less to do")
+        code = 1
+    _print(found, failed, scale, time.monotonic() - began_s)
+    return code
+
+
+def _run(scale: Scale, parts: tuple[str, ...], found: list[Findings], failed: list[str]) -> int:
+    """Each part on one stage; one that fails does not keep the others from running."""
+    from jangbu.errors import SettingsError
+    from tests.bench.house import House
+    from tests.bench.stage import Disturbed, Stage
+    from tests.bench.truth import WrongSums
+    from tests.services.apache_kafka import KafkaUnavailableError
+
+    try:
+        _check_disk(scale, parts)
+        say("starting Apache Kafka and PostgreSQL")
+        with Stage(House()) as stage:
+            for part in parts:
+                try:
+                    found.append(_part(part, stage, scale))
+                except (Disturbed, WrongSums) as error:
+                    failed.append(f"{part}: {error}")
+                    say(failed[-1])
+    except (SettingsError, KafkaUnavailableError, Disturbed) as error:
+        failed.append(str(error))
+        return 3
+    return 1 if failed else 0
+
+
+def _part(part: str, stage: Stage, scale: Scale) -> Findings:
+    from tests.bench import freshness, growth, memory, speed
+
+    measures: dict[str, Callable[[], Findings]] = {
+        "speed": lambda: speed.measure(stage, scale.events, scale.plain_events, scale.rounds, scale.partitions, say),
+        "growth": lambda: growth.measure(stage, scale.growth_events, scale.growth_s, say),
+        "memory": lambda: memory.measure(stage, scale.memory_events, say),
+        "freshness": lambda: freshness.measure(stage, scale.offered_s, say),
+    }
+    return measures[part]()
+
+
+def _print(found: list[Findings], failed: list[str], scale: Scale, took_s: float) -> None:
+    figures: list[Figure] = [figure for findings in found for figure in findings.figures]
+    if figures:
+        print(table(figures), flush=True)
+        print()
+        for note in (note for findings in found for note in findings.notes):
+            print(note)
+        print(
+            f"One run of {took_s / 60:.0f} minutes, {scale.rounds} rounds, {os.cpu_count()} cores, Python "
+            f"{platform.python_version()}. Ratios are medians over rounds; speeds hold for this machine alone."
+        )
+    for sentence in failed:
+        print(f"FAILED: {sentence}")
+    sys.stdout.flush()
+
+
+def _options(arguments: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="make bench", description=__doc__.partition("\n")[0])
+    parser.add_argument("--quick", action="store_true", help="small numbers, under 3 minutes; figures are rough")
+    parser.add_argument("--only", type=_parts, metavar="NAME,...", help=f"of {', '.join(PARTS)}")
+    parser.add_argument("--events", type=_events, metavar="N", help="size of the backlog; the other parts follow")
+    return parser.parse_args(arguments)
+
+
+def _parts(text: str) -> tuple[str, ...]:
+    names = tuple(text.split(","))
+    for name in names:
+        if name not in PARTS:
+            raise argparse.ArgumentTypeError(f"there is no part {name!r}: choose from {', '.join(PARTS)}")
+    return names
+
+
+def _events(text: str) -> int:
+    if not text.isdigit() or int(text) < 50_000:
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number of at least 50000: fewer tell no speed")
+    return int(text)
+
+
+def _check_disk(scale: Scale, parts: tuple[str, ...]) -> None:
+    """Raise Disturbed where the disk is too small: half-way would be worse."""
+    from tests.bench.stage import Disturbed
+
+    needs = {"speed": scale.events, "growth": scale.growth_events, "memory": 2 * scale.memory_events, "freshness": 0}
+    wanted = DISK_BYTES_BASE + max(needs[part] for part in parts) * DISK_BYTES_AN_EVENT
+    free = shutil.disk_usage(tempfile.gettempdir()).free
+    if free < wanted:
+        raise Disturbed(
+            f"{tempfile.gettempdir()} has {free / 1e9:.0f} GB free and {wanted / 1e9:.0f} are needed: "
+            "set TMPDIR to a larger disk, or use --quick"
+        )
+
+
+@contextlib.contextmanager
+def _limited(seconds: float) -> Iterator[None]:
+    """Raise TimeIsUp in this thread once so many seconds have passed."""
+
+    def up(_number: int, _frame: FrameType | None) -> None:
+        raise TimeIsUp
+
+    signal.signal(signal.SIGALRM, up)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def say(sentence: str) -> None:
+    """Tell what goes on."""
+    sys.stderr.write(f"bench: {sentence}\n")
+    sys.stderr.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,184 @@
+"""The benchmarks' own rules: what is sent is what is counted, how a speed and a verdict are told. No services."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from jangbu.demo.departments import DEPARTMENTS
+from producers.contract import TimeBounds, check_time, decode_event, record_key, time_us_of
+from tests.bench import freshness, growth, memory, run, speed
+from tests.bench.child import ROLES
+from tests.bench.house import HOUR_MS, House
+from tests.bench.report import Figure, of_rounds, table
+from tests.bench.stage import Disturbed
+from tests.bench.truth import UNITS, Truth, WrongSums, check_same
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+BEGIN = datetime(2026, 10, 12, tzinfo=UTC)
+
+
+@pytest.fixture(scope="module")
+def house() -> House:
+    return House(people=200)
+
+
+def test_every_event_is_good_and_counted(house: House) -> None:
+    day, belongs = house.day(3, 4_000), dict(house.roster())
+    by_hour: dict[tuple[int, str], Counter[str]] = {}
+    by_model: dict[tuple[str, str], Counter[str]] = {}
+    keys = set()
+    for key, value, timestamp_ms in house.events(day):
+        event = decode_event(value)
+        time_us = time_us_of(event)
+        check_time(time_us, timestamp_ms * 1000, TimeBounds())
+        assert key == record_key(event.source, event.id)
+        assert event.subject is not None
+        keys.add(key)
+        department = belongs[event.subject]
+        assert event.data.department in (None, department)
+        told = Counter({"events": 1, **event.data.units})
+        by_hour.setdefault((time_us // 1000 // HOUR_MS, department), Counter()).update(told)
+        by_model.setdefault((department, event.data.model), Counter()).update(told)
+    truth = house.truth(day)
+    assert len(keys) == len(day) == truth.events == 4_000
+    assert {key: tuple(sums[unit] for unit in UNITS) for key, sums in by_hour.items()} == truth.by_hour
+    assert {key: tuple(sums[unit] for unit in UNITS) for key, sums in by_model.items()} == truth.by_model
+
+
+def test_a_day_is_a_working_day_and_people_have_favourites(house: House) -> None:
+    day = house.day(0, 20_000)
+    times = day.time_ms.tolist()
+    assert times == sorted(times)
+    by_hour = Counter((time_ms - day.begin_ms) // HOUR_MS for time_ms in times)
+    assert by_hour[10] > 3 * by_hour[12] > 3 * by_hour[3]
+    models: dict[str, set[str]] = {}
+    for _, value, _ in house.events(day):
+        event = decode_event(value)
+        assert event.subject is not None
+        models.setdefault(event.subject, set()).add(event.data.model)
+    assert {len(favourites) for favourites in models.values()} == {2, 3}
+    assert set(Counter(len(favourites) for favourites in models.values())) == {2, 3}
+    assert {department for _, department in house.roster()} <= {department.code for department in DEPARTMENTS}
+
+
+def test_days_differ_and_a_seed_repeats(house: House) -> None:
+    one, same, next_one = house.day(1, 500), house.day(1, 500), house.day(2, 500)
+    assert list(house.events(one)) == list(house.events(same))
+    assert not {event.key for event in house.events(one)} & {event.key for event in house.events(next_one)}
+    assert next_one.begin_ms - one.begin_ms == 24 * HOUR_MS
+
+
+def test_a_difference_in_sums_is_found() -> None:
+    sent = {("D001", "gpt-5.4"): (2, 10, 0, 5, 0, 2)}
+    check_same("sums", dict(sent), sent)
+    for found in ({("D001", "gpt-5.4"): (2, 11, 0, 5, 0, 2)}, {}, {**sent, ("D002", "gpt-5.4"): (0, 0, 0, 0, 0, 0)}):
+        with pytest.raises(WrongSums, match=r"D00[12]"):
+            check_same("sums", found, sent)
+
+
+def test_truths_add_up(house: House) -> None:
+    whole, days = Truth(), [house.day(number, 300) for number in range(3)]
+    for day in days:
+        whole.add(house.truth(day))
+    assert whole.events == 900
+    assert whole.totals == tuple(map(sum, zip(*(house.truth(day).totals for day in days), strict=True)))
+    assert house.truth(days[0], 100).events == 100
+
+
+def chunks(*rows: tuple[str, float, int]) -> list[speed.ChunkRow]:
+    return [speed.ChunkRow(worker, BEGIN + timedelta(seconds=at_s), records) for worker, at_s, records in rows]
+
+
+def test_speed_leaves_out_the_first_chunk_and_the_one_that_begins_last() -> None:
+    stored = chunks(("one", 0, 999), ("one", 10, 100), ("one", 11, 300), ("one", 12, 999))
+    assert speed.events_per_s(stored) == 200.0
+
+
+def test_speed_of_two_counts_while_both_work() -> None:
+    stored = chunks(
+        ("one", 0, 9), ("one", 1, 70), ("two", 1.5, 9), ("two", 2, 50), ("one", 3, 50), ("one", 4, 9), ("two", 5, 9)
+    )
+    assert speed.events_per_s(stored) == 50.0
+
+
+def test_too_few_chunks_tell_no_speed() -> None:
+    with pytest.raises(Disturbed, match="too few"):
+        speed.events_per_s(chunks(("one", 0, 20_000)))
+
+
+@pytest.mark.parametrize(
+    ("figure", "verdict"),
+    [
+        (Figure("a", 8.0, ("at least", 8), ""), True),
+        (Figure("a", 7.99, ("at least", 8), ""), False),
+        (Figure("a", 1.0, ("at most", 1), ""), True),
+        (Figure("a", 1.01, ("at most", 1), ""), False),
+        (Figure("a", 1.0, None, ""), None),
+    ],
+)
+def test_verdict(figure: Figure, verdict: bool | None) -> None:
+    assert figure.is_met is verdict
+    assert ("NOT MET" in table([figure])) is (verdict is False)
+
+
+def test_ratios_are_taken_within_a_round() -> None:
+    figure = of_rounds("a", [10, 2, 30], [5, 1, 10], None, "")
+    assert (figure.ratio, figure.spread) == (2, (2, 3))
+
+
+def test_growth_compares_the_days_after_the_first_with_the_last() -> None:
+    paces = [growth.Pace(100, seconds, seconds / 2) for seconds in (9.0, 1.0, 1.0, 5.0, 3.0, 2.0, 2.0, 2.0)]
+    whole, store = growth.compare(paces)
+    assert (whole.ratio, store.ratio, whole.is_met) == (0.5, 0.5, False)
+
+
+@pytest.mark.parametrize(("share", "value"), [(0.5, 50), (0.99, 99), (1.0, 100), (0.001, 1)])
+def test_percentile(share: float, value: int) -> None:
+    assert freshness.percentile(list(range(100, 0, -1)), share) == value
+
+
+def test_freshness_looks_for_the_keys_that_are_stored() -> None:
+    from streams.attribution import Roster
+    from streams.chunk import Chunk, Record
+    from streams.decode import Decoder, Facts
+
+    batch, keys = freshness._batch(7, [tail.decode() for tail in House(people=20).tails_of(10, 1)])
+    records = [Record(place, row.accepted_ms, row.key, row.value) for place, row in enumerate(batch)]
+    decoded = Decoder(TimeBounds()).decode(Chunk(0, 0, 10, records, 1), Facts(1, Roster(), ()))
+    assert decoded.rejected == []
+    assert {entry.key.hex() for entry in decoded.entries} >= set(keys)
+    assert len(set(keys)) == freshness.SAMPLED_A_BATCH
+
+
+def test_another_backlog_scales_every_part() -> None:
+    scale = run.FULL.of_events(200_000)
+    assert (scale.events, scale.plain_events, scale.growth_events, scale.memory_events) == (
+        200_000, 30_000, 4_000_000, 1_000_000,
+    )  # fmt: skip
+
+
+def test_options_refuse_what_they_do_not_know(capsys: pytest.CaptureFixture[str]) -> None:
+    for wrong in (["--only", "speed,tea"], ["--events", "10"], ["--events", "many"]):
+        with pytest.raises(SystemExit) as stopped:
+            run.main(wrong)
+        assert stopped.value.code == 2
+    assert "there is no part 'tea'" in capsys.readouterr().err
+
+
+def test_the_page_names_every_part_role_and_number() -> None:
+    page = (CHECKOUT / "docs" / "benchmarks.md").read_text(encoding="utf-8")
+    for part in run.PARTS:
+        assert f"`{part}`" in page
+    modules: list[Callable[..., object]] = [speed.measure, growth.measure, memory.measure, freshness.measure]
+    for measure in modules:
+        assert f"`tests/bench/{measure.__module__.rpartition('.')[2]}.py`" in page
+    assert set(re.findall(r"`child\.py ([a-z]+)`", page)) == set(ROLES)
+    for number in (run.FULL.events, run.FULL.growth_events, run.FULL.memory_events, run.FULL.plain_events,
+                   run.QUICK.events, freshness.RATE_PER_S):  # fmt: skip
+        assert f"{number:,}" in page
