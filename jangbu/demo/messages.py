@@ -11,7 +11,7 @@ Words = Mapping[str, str]
 
 ENGLISH: Final = {
     "step_make": "a month of a city hall is made: calls, roster, prices, rates, the vendor's bill",
-    "step_up": "PostgreSQL, broker, worker and publisher start",
+    "step_up": "PostgreSQL, broker, worker and publisher are up",
     "step_reference": "list prices, contract prices, exchange rates, vendors and roster are imported",
     "step_path": "the month goes through: files, outbox, Kafka, worker, PostgreSQL",
     "step_statements": "statements are computed for every department",
@@ -76,7 +76,7 @@ ENGLISH: Final = {
 
 KOREAN: Final = {
     "step_make": "시청의 한 달을 만듭니다: 호출, 직원 명부, 단가, 환율, 업체 청구서",
-    "step_up": "PostgreSQL, 브로커, 워커, 발행기를 켭니다",
+    "step_up": "PostgreSQL, 브로커, 워커, 발행기가 켜졌습니다",
     "step_reference": "정가, 계약 단가, 환율, 업체, 직원 명부를 들여옵니다",
     "step_path": "한 달 치가 흐릅니다: 파일, 보낼함, Kafka, 워커, PostgreSQL",
     "step_statements": "부서마다 명세서를 계산합니다",

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import fcntl
 import shutil
+from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from jangbu.errors import RefusedByStateError, UsageError
+from jangbu.settings import load
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from jangbu.settings import Settings
 
 MARKER = ".jangbu-demo"
 MARKER_TEXT = "This directory was made by `jangbu demo`. The next demo here deletes in/, out/, log/ and data/.\n"
@@ -63,10 +72,39 @@ def check_place(root: Path, real_data: Path) -> Place:
     return place
 
 
-def make_empty(place: Place) -> None:
-    """Delete what an earlier demo made here, and make the directories. Call `check_place` before."""
+@contextmanager
+def occupied(place: Place) -> Iterator[None]:
+    """The place, emptied of what an earlier demo made here, for this demo alone. Call `check_place` before.
+
+    Raises RefusedByStateError where another demo or any other command of ours is at work there.
+    """
+    from jangbu.services import describe
+
     place.root.mkdir(parents=True, exist_ok=True)
-    (place.root / MARKER).write_text(MARKER_TEXT, encoding="utf-8")
+    with (place.root / MARKER).open("a+", encoding="utf-8") as marker:
+        try:
+            fcntl.flock(marker, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise RefusedByStateError(f"another demo runs in {place.root}: wait for it, or use another --dir") from None
+        working = describe(demo_settings(place))["members"] if place.data.exists() else []
+        if working:
+            raise RefusedByStateError(
+                f"`{working[0]['command']}` runs in {place.data} (process {working[0]['pid']}): stop it first, "
+                "or use another --dir"
+            )
+        marker.truncate(0)
+        marker.write(MARKER_TEXT)
+        marker.flush()
+        _make_empty(place)
+        yield
+
+
+def demo_settings(place: Place) -> Settings:
+    """The settings of everything that runs in a place: defaults, and its data directory."""
+    return load({"data_dir": str(place.data)}, {}, place.root)
+
+
+def _make_empty(place: Place) -> None:
     for part in place.parts:
         if part.is_symlink():
             part.unlink()

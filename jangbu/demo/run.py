@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import os
 import time
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from billing.periods import month_in
 from jangbu.demo import gateway, vendor_bill
 from jangbu.demo.city import HOUR_MS, month_calls
 from jangbu.demo.figures import (
@@ -27,10 +28,10 @@ from jangbu.demo.figures import (
 )
 from jangbu.demo.hours import HOURS_AFTER_MONTH, SEOUL
 from jangbu.demo.people import Plan, make_city
-from jangbu.demo.place import Place, make_empty
+from jangbu.demo.place import Place, demo_settings, occupied
 from jangbu.demo.reading import Reader
 from jangbu.demo.reference_files import PRICES, RATES, ROSTER, VENDORS, write_reference_files
-from jangbu.demo.running import EXIT_LAW, EXIT_OPEN_BREAKS, Commands, demo_settings
+from jangbu.demo.running import EXIT_LAW, EXIT_OPEN_BREAKS, Commands
 from jangbu.errors import UsageError
 
 if TYPE_CHECKING:
@@ -52,6 +53,14 @@ class Made:
 
     delivered: gateway.Delivered
     bill: vendor_bill.Bill
+
+
+class Product(NamedTuple):
+    """What runs: the commands, a reader's connection, the broker's address."""
+
+    jangbu: Commands
+    reader: Reader
+    bootstrap: str
 
 
 @dataclass
@@ -92,10 +101,19 @@ def last_month(now: datetime) -> str:
 def run_demo(plan: Plan, place: Place, talk: Talk, words: Words) -> Figures:
     """Empty the place and do it all. Raises JangbuError where a step does not work."""
     began_s = time.monotonic()
-    make_empty(place)
-    with talk.step(words["step_make"]):
-        made = make_month(plan, place)
-    documents = _through_the_product(plan, place, made, talk, words)
+    with occupied(place), ExitStack() as stack:
+        jangbu = Commands(place)
+        started = stack.enter_context(jangbu.up())  # its databases are made while the month is
+        with talk.step(words["step_make"]):
+            made = make_month(plan, place)
+        with talk.step(words["step_up"]):
+            endpoints = started()
+        assert endpoints.kafka_bootstrap is not None
+        with closing(Reader(endpoints.database_url_reader)) as reader:
+            documents = _through_the_product(Product(jangbu, reader, endpoints.kafka_bootstrap), plan, place, made,
+                                             talk, words)
+        with talk.step(words["step_down"]):
+            stack.close()
     return _figures(plan, place, made, documents, time.monotonic() - began_s)
 
 
@@ -115,61 +133,48 @@ def _through_gateways(calls: Iterable[Call]) -> Iterator[Call]:
     return (call for call in calls if call.via_gateway)
 
 
-def _through_the_product(plan: Plan, place: Place, made: Made, talk: Talk, words: Words) -> Documents:
-    jangbu = Commands(place)
-    inputs = place.inputs
-    with _services(jangbu, talk, words) as (reader, bootstrap):
-        with talk.step(words["step_reference"]):
-            jangbu.json("price", "seed", "--yes")
-            for group, file in (("price", PRICES), ("fx", RATES), ("vendor", VENDORS), ("roster", ROSTER)):
-                jangbu.json(group, "import", str(inputs / file), "--yes")
-        with talk.step(words["step_path"]) as step:
-            began_s = time.monotonic()
-            ingests = _ingest(jangbu, place, made, reader, step)
-            _write_foreign(bootstrap, plan)
-            jangbu.json("wait", "--caught-up", "--timeout", WAIT_S,
-                        while_waiting=lambda: step.at(reader.records(), made.delivered.lines))
-            path_seconds = time.monotonic() - began_s
-        with talk.step(words["step_statements"]):
-            jangbu.json("audit", codes=(0, EXIT_LAW))  # takes out copies that came with another time
-            statements = jangbu.json("statement", "list", plan.month, keep=f"statements-{plan.month}.json")
-            largest = largest_departments(statements["statements"])[0].code
-            jangbu.json("statement", "show", plan.month, largest, keep=f"statement-{plan.month}-{largest}.json")
-            usage = jangbu.json("usage", "--month", plan.month, "--by", "model", keep=f"usage-{plan.month}.json")
-        with talk.step(words["step_invoice"]):
-            month = ("--vendor", vendor_bill.VENDOR, "--month", plan.month)
-            jangbu.json("invoice", "import", str(inputs / COSTS), *month, "--yes")
-            reconciliation = jangbu.json("reconcile", *month, codes=(0, EXIT_OPEN_BREAKS, EXIT_LAW),
-                                         keep=f"reconciliation-{vendor_bill.VENDOR}-{plan.month}.json")
-        with talk.step(words["step_audit"]):
-            quarantine = jangbu.json("quarantine", "list", keep="quarantine.json")
-            audit = jangbu.json("audit", codes=(0, EXIT_LAW), keep="audit.json")
-            stored = reader.stored(_month(plan, place))
+def _through_the_product(product: Product, plan: Plan, place: Place, made: Made, talk: Talk,
+                         words: Words) -> Documents:
+    jangbu, inputs = product.jangbu, place.inputs
+    with talk.step(words["step_reference"]):
+        jangbu.json("price", "seed", "--yes")
+        for group, file in (("price", PRICES), ("fx", RATES), ("vendor", VENDORS), ("roster", ROSTER)):
+            jangbu.json(group, "import", str(inputs / file), "--yes")
+    with talk.step(words["step_path"]) as step:
+        began_s = time.monotonic()
+        ingests = _bring_in(product, plan, place, made, step)
+        path_seconds = time.monotonic() - began_s
+    with talk.step(words["step_statements"]):
+        jangbu.json("audit", codes=(0, EXIT_LAW))  # takes out copies that came with another time
+        statements = jangbu.json("statement", "list", plan.month, keep=f"statements-{plan.month}.json")
+        largest = largest_departments(statements["statements"])[0].code
+        jangbu.json("statement", "show", plan.month, largest, keep=f"statement-{plan.month}-{largest}.json")
+        usage = jangbu.json("usage", "--month", plan.month, "--by", "model", keep=f"usage-{plan.month}.json")
+    with talk.step(words["step_invoice"]):
+        month = ("--vendor", vendor_bill.VENDOR, "--month", plan.month)
+        jangbu.json("invoice", "import", str(inputs / COSTS), *month, "--yes")
+        reconciliation = jangbu.json("reconcile", *month, codes=(0, EXIT_OPEN_BREAKS, EXIT_LAW),
+                                     keep=f"reconciliation-{vendor_bill.VENDOR}-{plan.month}.json")
+    with talk.step(words["step_audit"]):
+        quarantine = jangbu.json("quarantine", "list", keep="quarantine.json")
+        audit = jangbu.json("audit", codes=(0, EXIT_LAW), keep="audit.json")
+        stored = product.reader.stored(month_in(plan.month, demo_settings(place).timezone))
     return Documents(ingests, statements, usage, reconciliation, audit, quarantine, stored, path_seconds)
 
 
-@contextmanager
-def _services(jangbu: Commands, talk: Talk, words: Words) -> Iterator[tuple[Reader, str]]:
-    """A reader's connection and the broker's address; starting and stopping are steps of their own."""
-    with ExitStack() as stack:
-        with talk.step(words["step_up"]):
-            endpoints = stack.enter_context(jangbu.up())
-        assert endpoints.kafka_bootstrap is not None
-        with closing(Reader(endpoints.database_url_reader)) as reader:
-            yield reader, endpoints.kafka_bootstrap
-        with talk.step(words["step_down"]):
-            stack.close()
+def _bring_in(product: Product, plan: Plan, place: Place, made: Made, step: Step) -> list[dict[str, Any]]:
+    """Bring the files in, then wait until all of it is in SQL; events flow meanwhile."""
 
+    def look() -> None:
+        step.at(product.reader.records(), made.delivered.lines)
 
-def _ingest(jangbu: Commands, place: Place, made: Made, reader: Reader, step: Step) -> list[dict[str, Any]]:
-    """Bring the files in; events flow into SQL meanwhile."""
     answers = []
     for handover in gateway.HANDOVERS:
         source = () if handover.source is None else ("--source", handover.source)
-        answers.append(
-            jangbu.json("ingest", str(place.inputs / handover.name), "--format", handover.format, *source,
-                        while_waiting=lambda: step.at(reader.records(), made.delivered.lines))
-        )
+        words = ("ingest", str(place.inputs / handover.name), "--format", handover.format, *source)
+        answers.append(product.jangbu.json(*words, while_waiting=look))
+    _write_foreign(product.bootstrap, plan)
+    product.jangbu.json("wait", "--caught-up", "--timeout", WAIT_S, while_waiting=look)
     return answers
 
 
@@ -220,12 +225,6 @@ def _figures(plan: Plan, place: Place, made: Made, found: Documents, total_secon
         processors=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
         directory=str(place.root),
     )
-
-
-def _month(plan: Plan, place: Place) -> Any:
-    from billing.periods import month_in
-
-    return month_in(plan.month, demo_settings(place).timezone)
 
 
 def _end(first: date) -> datetime:

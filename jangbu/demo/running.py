@@ -16,8 +16,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from jangbu.demo.place import demo_settings
 from jangbu.errors import JangbuError
-from jangbu.settings import load
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
@@ -69,8 +69,8 @@ class Commands:
         return json.loads(raw)
 
     @contextlib.contextmanager
-    def up(self) -> Iterator[Endpoints]:
-        """`jangbu up` and the addresses of what it started; everything has ended when the block is left."""
+    def up(self) -> Iterator[Callable[[], Endpoints]]:
+        """`jangbu up`, started; call what this gives to wait for its addresses. Leaving the block ends everything."""
         from jangbu.services import join, processes
 
         settings = demo_settings(self._place)
@@ -79,8 +79,12 @@ class Commands:
             process = processes.spawn(self._argv("up"), cwd=self._place.root, environment=self._environment, log=log,
                                       parent_death_signal=signal.SIGTERM)
         try:
-            _wait_for_topic(settings, process, log_file)
-            with join(settings, {"postgres", "kafka"}, command="jangbu demo") as endpoints:
+            with contextlib.ExitStack() as membership:
+
+                def endpoints() -> Endpoints:
+                    _wait_for_topic(settings, process, log_file)
+                    return membership.enter_context(join(settings, {"postgres", "kafka"}, command="jangbu demo"))
+
                 yield endpoints
         finally:
             processes.stop(process, STOP_ESCALATION)
@@ -91,11 +95,6 @@ class Commands:
     def _last_words(self, began_at: int) -> str:
         said = self._log.read_bytes()[began_at:].decode("utf-8", "replace").strip().splitlines()
         return said[-1].removeprefix("jangbu: ") if said else "it said nothing"
-
-
-def demo_settings(place: Place) -> Settings:
-    """The settings of everything that runs in a place: defaults, and its data directory."""
-    return load({"data_dir": str(place.data)}, {}, place.root)
 
 
 def _clean_environment() -> dict[str, str]:

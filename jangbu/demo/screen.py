@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import shlex
+from dataclasses import replace
 from decimal import Decimal
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.cells import cell_len
@@ -24,6 +27,7 @@ WIDTH = 100
 LEFT_WIDTH = 45
 COUNT_WIDTH = 6
 BAR_WIDTH = 44
+NAME_WIDTH = 8
 HEAD, FIGURE, QUIET, GOOD, BAD, BAR = "bold cyan", "bold", "dim", "green", "bold red", "cyan"
 
 
@@ -32,7 +36,19 @@ def print_screen(figures: Figures, words: Words, language: Language) -> None:
     console = Console(highlight=False)
     if not console.is_terminal:
         console = Console(highlight=False, width=WIDTH)
-    console.print(screen(figures, words, language), width=min(console.width, WIDTH), soft_wrap=False)
+    near = replace(figures, directory=_from_here(figures.directory))
+    print_on(console, screen(near, words, language))
+
+
+def print_on(console: Console, shown: RenderableType) -> None:
+    """Print a screen; lines to be copied may be longer than the others (`crop`)."""
+    console.print(shown, width=min(console.width, WIDTH), crop=False)
+
+
+def _from_here(directory: str) -> str:
+    """As somebody would write it who stands in the working directory."""
+    path = Path(directory)
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else directory
 
 
 def screen(figures: Figures, words: Words, language: Language) -> RenderableType:
@@ -150,7 +166,7 @@ def _bridge(figures: Figures, words: Words) -> RenderableType:
     ours, *found, invoice = _aligned([_money(figures.ours), *signed, _money(figures.invoice)])
     table = Table.grid(padding=(0, 1))
     table.add_column(width=11)
-    table.add_column(justify="right", style=FIGURE)
+    table.add_column(style=FIGURE, no_wrap=True)
     table.add_column()
     all_found = all(one.agrees for one in figures.classes)
     agree = words["agree" if all_found else "agree_not"].format(groups=f"{figures.matched_groups:,}")
@@ -165,13 +181,11 @@ def _bridge(figures: Figures, words: Words) -> RenderableType:
 
 
 def _aligned(amounts: Sequence[str]) -> list[str]:
-    """Amounts with their decimal points below each other, when they are set to the right."""
-    fractions = [len(amount.partition(".")[2]) for amount in amounts]
-    most = max(fractions)
-    return [
-        amount + " " * (most - digits + (0 if digits else bool(most)))
-        for amount, digits in zip(amounts, fractions, strict=True)
-    ]
+    """Amounts of equal width with their decimal points below each other (rich strips blanks behind a right column)."""
+    parts = [amount.partition(".") for amount in amounts]
+    before = max(len(whole) for whole, _, _ in parts)
+    behind = max(len(point + fraction) for _, point, fraction in parts)
+    return [f"{whole:>{before}}{point + fraction:<{behind}}" for whole, point, fraction in parts]
 
 
 def _planted(one: Class, words: Words) -> Text:
@@ -193,21 +207,24 @@ def _end(figures: Figures, words: Words) -> RenderableType:
     speed = words["speed_line"].format(
         rate=f"{figures.events_a_second:,}", records=f"{figures.stored.records:,}",
         seconds=f"{figures.path_seconds:.1f}", processors=figures.processors)  # fmt: skip
-    month, data = figures.plan.month, f"--data-dir {figures.directory}/data"
+    month, data = figures.plan.month, f"--data-dir {shlex.quote(f'{figures.directory}/data')}"
     look = (f"jangbu statement list {month}", f"jangbu reconcile --vendor {figures.vendor} --month {month}")
     rows: Mapping[str, str | Text] = {
         "laws": laws,
         "speed": speed,
         "hash": Text.assemble(figures.statements_hash, (f" {words['hash_of']}", QUIET)),
         "files": words["files_line"].format(directory=figures.directory),
-        "look": "\n".join(f"{command} {data}" for command in look),
     }
     table = Table.grid(padding=(0, 1))
-    table.add_column(style=HEAD, width=8)
+    table.add_column(style=HEAD, width=NAME_WIDTH)
     table.add_column(overflow="fold")
     for name, value in rows.items():
         table.add_row(words[name], value)
-    return table
+    # Lines to be copied are never broken, whatever the directory's length.
+    name = words["look"] + " " * (NAME_WIDTH - cell_len(words["look"]))
+    looks = [Text.assemble((name if not place else " " * NAME_WIDTH, HEAD), f" {command} {data}", no_wrap=True,
+                           overflow="ignore") for place, command in enumerate(look)]  # fmt: skip
+    return Group(table, *looks)
 
 
 def _section(head: str, *parts: RenderableType) -> RenderableType:

@@ -96,6 +96,7 @@ class VendorMeter:
     seen: dict[Cell, int] = field(default_factory=dict)
     metered: dict[Cell, int] = field(default_factory=dict)
     searches: dict[tuple[date, str], int] = field(default_factory=dict)
+    days: dict[int, date | None] = field(default_factory=dict)
     cut_streams: int = 0
     bypassing_calls: int = 0
 
@@ -109,8 +110,8 @@ class VendorMeter:
         """One call; those of other vendors, of other months and those that were never answered count nothing."""
         if call.model.provider != VENDOR or call.status in ("failure", "cached"):
             return
-        day = datetime.fromtimestamp(call.time_ms // 1000, UTC).date()
-        if day.strftime("%Y-%m") != self.month:
+        day = self._day(call.time_ms // 1000 // DAY_S)
+        if day is None:
             return
         units = call.units
         answer = units["output_tokens"] + units.get("reasoning_tokens", 0)
@@ -125,6 +126,13 @@ class VendorMeter:
             self.searches[at] = self.searches.get(at, 0) + units["web_searches"]
         self.cut_streams += call.unseen_output_tokens > 0
         self.bypassing_calls += not call.via_gateway
+
+    def _day(self, number: int) -> date | None:
+        """A UTC day by its number since 1970; None outside the month."""
+        if number not in self.days:
+            day = datetime.fromtimestamp(number * DAY_S, UTC).date()
+            self.days[number] = day if day.strftime("%Y-%m") == self.month else None
+        return self.days[number]
 
 
 class Bill(NamedTuple):
