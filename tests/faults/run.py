@@ -15,7 +15,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
@@ -25,11 +25,12 @@ if __name__ == "__main__":
 
 from tests.faults.ground import WORKERS, Ground, Stuck
 from tests.faults.kinds import KINDS, Kind, Strike
-from tests.faults.truth import violations
+from tests.faults.truth import violations, violations_so_far
 
 FAULTS = 300
 MINUTES = 30.0
 ROUND_JOIN_S = 300.0
+TOLD_EVERY = 25
 
 
 @dataclass
@@ -39,7 +40,7 @@ class Report:
     seed: int
     wanted: int
     struck: Counter[str] = field(default_factory=Counter)
-    seconds_by_kind: Counter[str] = field(default_factory=Counter)  # type: ignore[type-arg]
+    seconds_by_kind: dict[str, float] = field(default_factory=lambda: defaultdict(float))
     violations: list[str] = field(default_factory=list)
     stuck: str = ""
     remarks: list[str] = field(default_factory=list)
@@ -48,6 +49,7 @@ class Report:
     chunks: int = 0
     starts: int = 0
     wakings: int = 0
+    told: int = 0
     seconds: float = 0.0
 
     @property
@@ -111,10 +113,14 @@ def run(
                     break
                 play(ground, Random(f"{seed}/{number}"), struck, report)
                 tell(report, time.monotonic() - began_s)
-            ground.drain()
         except Stuck as stuck:
             report.stuck = str(stuck)
-        report.violations = violations(ground)
+        try:
+            ground.drain()
+            report.violations = violations(ground)
+        except Stuck as stuck:
+            report.stuck += f"; then: {stuck}"
+            report.violations = violations_so_far(ground)
         report.events, report.records = len(ground.load.accepted), ground.load.records
         report.chunks = ground.ask("select count(*) from stream_chunk")[0][0]
         report.starts, report.wakings = ground.starts, len(ground.wakings)
@@ -159,13 +165,14 @@ def play(ground: Ground, choose: Random, struck: list[tuple[Kind, int]], report:
 
 
 def tell(report: Report, seconds: float) -> None:
-    """How far a run is, on standard error; over itself on a terminal."""
+    """How far a run is, on standard error; over itself on a terminal, else now and then."""
     line = f"seed {report.seed}: {report.faults} of {report.wanted} faults in {seconds:.0f} s"
     if sys.stderr.isatty():
         sys.stderr.write(f"\r{line}  ")
-        sys.stderr.flush()
-    elif report.faults % 25 < 5:
+    elif report.faults // TOLD_EVERY > report.told // TOLD_EVERY:
         sys.stderr.write(f"{line}\n")
+    report.told = report.faults
+    sys.stderr.flush()
 
 
 def table(report: Report) -> str:
@@ -191,7 +198,9 @@ def table(report: Report) -> str:
     if report.violations:
         lines += [f"  VIOLATION: {sentence}" for sentence in report.violations]
     else:
-        lines.append("  stored ids = accepted ids; sums kept = sums rebuilt = sums sent, to the token; no record unaccounted")
+        lines.append(
+            "  stored ids = accepted ids; sums kept = sums rebuilt = sums sent, to the token; all accounted for"
+        )
     return "\n".join(lines)
 
 

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from producers.topic import TopicLog
 from streams import worker as streams_worker
+from streams.offsets import SqlOffsets
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -196,13 +197,13 @@ class _Observer:
 
 def _observe_rebalances(observe: Callable[[str], None]) -> None:
     """Pass the point `rebalance` each time SQL is asked where to read on."""
-    reading = streams_worker.SqlOffsets.read_from
+    reading = SqlOffsets.read_from
 
-    def read_from(self: streams_worker.SqlOffsets, partitions: set[int]) -> dict[int, int]:
+    def read_from(self: SqlOffsets, partitions: set[int]) -> dict[int, int]:
         observe("rebalance")
         return reading(self, partitions)
 
-    streams_worker.SqlOffsets.read_from = read_from  # type: ignore[method-assign]
+    SqlOffsets.read_from = read_from  # type: ignore[method-assign]
 
 
 def _write_whole(path: Path, text: str) -> None:
