@@ -10,12 +10,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-import psycopg
-from kafka import errors as kafka_errors
-from sqlalchemy import Engine
-from sqlalchemy import exc as sql_errors
-
 if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
     from jangbu.services import Endpoints
     from jangbu.settings import Settings
 
@@ -92,11 +89,14 @@ def _flag(name: str) -> str:
 
 def connection_sentence(error: BaseException) -> str | None:
     """A sentence for a database or broker that is away or refuses us; None for any other error."""
+    # Imported here: half a second that a command which ends well, or never connects, does not spend.
+    import psycopg
+    from kafka import errors as kafka_errors
+    from sqlalchemy import exc as sql_errors
+
     if isinstance(error, sql_errors.OperationalError | psycopg.OperationalError):
         said = str(getattr(error, "orig", None) or error).splitlines()[0]
         return f"the database does not answer: {said}; check JANGBU_DATABASE_URL (see `jangbu doctor`)"
-    if isinstance(
-        error, kafka_errors.KafkaConnectionError | kafka_errors.KafkaTimeoutError
-    ):
+    if isinstance(error, kafka_errors.KafkaConnectionError | kafka_errors.KafkaTimeoutError):
         return f"Kafka does not answer: {error}; check JANGBU_KAFKA_BOOTSTRAP (see `jangbu doctor`)"
     return None
