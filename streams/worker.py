@@ -41,6 +41,9 @@ logger = logging.getLogger("jangbu.worker")
 _Result = TypeVar("_Result")
 
 RETRY_SECONDS = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
+METADATA_SECONDS_MAX = 10
+"""How old what is known of the topic may be. aiokafka does not ask again where asking failed, so that a worker that came
+up while the broker was away would, as its group's leader, hand out no partition to anybody for so long (measured)."""
 IDLE_IN_TRANSACTION_SECONDS_MAX = 60
 """A worker that is frozen in mid-transaction holds its partition's offset row; PostgreSQL ends it after so long."""
 
@@ -160,6 +163,7 @@ class UsageWorker:
             topic_disable_leader=True,
             topic_allow_declare=False,
             consumer_auto_offset_reset="earliest",
+            consumer_metadata_max_age_ms=METADATA_SECONDS_MAX * 1000,
             broker_max_poll_records=CHUNK_RECORDS_MAX,
             broker_session_timeout=settings.session_seconds,
             broker_heartbeat_interval=settings.session_seconds / 4,
