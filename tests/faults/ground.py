@@ -101,7 +101,10 @@ class Ground:
 
     def said(self) -> str:
         """The end of each worker's log."""
-        return "\n".join(f"--- {w.plan.name} ({w.exit_code}):\n{w.said()[-1500:]}" for w in self.workers)
+        return "\n".join(
+            f"--- {worker.plan.name} (exit code {worker.exit_code}):\n" + "\n".join(_last_lines(worker.said()))
+            for worker in self.workers
+        )
 
     def note_waking(self, name: str) -> None:
         """A worker that was stopped will go on: what is stored by now is none of its business."""
@@ -219,3 +222,8 @@ class Ground:
         while not self._ended.wait(TRICKLE_EVERY_S):
             if self._trickling.is_set():
                 self.load.send_new(TRICKLE_EVENTS)
+
+
+def _last_lines(text: str) -> list[str]:
+    """The last lines, each once."""
+    return list(dict.fromkeys(text.splitlines()[-200:]))[-12:]

@@ -45,6 +45,7 @@ class SlowSink(Sink):
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
         transport.CHUNK_RECORDS_MAX = self.RECORDS
+        transport._STEP_RECORDS = self.RECORDS // 4
         self.made = self.ended = self.held_max = 0
         making = transport.ChunkConsumer._chunk_message
 

@@ -10,10 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from confluent_kafka import Consumer
+from confluent_kafka import TopicPartition as Place
+from confluent_kafka.admin import AdminClient, NewPartitions
 from kafka import KafkaAdminClient, TopicPartition
 
 from producers.topic import make_topic
-from tests.faults.events import event
+from tests.faults.events import NOW_MS, event, raw
+from tests.faults.poison import CORPUS, HARMLESS
 from tests.integration.streams_world import StreamsWorld
 
 if TYPE_CHECKING:
@@ -119,6 +123,171 @@ def test_topic_made_again_under_a_running_worker(worlds: Worlds) -> None:
     world.wait_for_records(40)
     assert world.stored_ids() == [f"{number:05d}" for number in range(40)]
     assert world.laws() == []
+
+
+def test_poison_stops_nothing_and_all_is_accounted_for(worlds: Worlds) -> None:
+    world = worlds()
+    worker = world.worker()
+    values: list[bytes | None] = []
+    for place, poison in enumerate(CORPUS):
+        values += [HARMLESS[place % len(HARMLESS)], poison.value]
+    with world.producer(**{"message.max.bytes": 1_048_576}) as producer:
+        for place, value in enumerate(values):
+            key = [None, b"", b"\xff\x00", b"k" * 10_000][place % 4]
+            producer.produce(world.topic, key=key, value=value, partition=0, timestamp=NOW_MS)
+    world.wait_for_records(len(values))
+    copies = len(CORPUS) - len(HARMLESS)
+    assert world.accounts() == (len(values), len(HARMLESS), copies, len(CORPUS))
+    assert worker.exit_code is None
+    found = world.ask("select code, field, record_value from quarantine order by kafka_offset")
+    assert [row[2] for row in found] == [poison.value for poison in CORPUS]
+    assert all(code == poison.code or not poison.code for poison, (code, _, _) in zip(CORPUS, found, strict=True))
+    assert world.laws() == []
+
+
+def test_aborted_records_are_never_counted_and_marks_make_no_gap(worlds: Worlds) -> None:
+    world = worlds()
+    worker = world.worker()
+    with world.producer(**{"transactional.id": world.topic}) as producer:
+        producer.init_transactions()
+        for round_, commits in enumerate((True, False, False, True, False)):
+            producer.begin_transaction()
+            for document in usages(round_ * 10, round_ * 10 + 10):
+                producer.produce(world.topic, value=raw(document), partition=0)
+            producer.flush()
+            world.send(usages(1000 + round_, 1001 + round_))  # of another producer, in the midst of it
+            (producer.commit_transaction if commits else producer.abort_transaction)()
+    wanted = [*range(10), *range(30, 40), *range(1000, 1005)]
+    end = 50 + 5 + 5  # records, marks, and what came between
+    world.wait("the end, marks included", lambda: world.offsets() == {0: end})
+    assert world.stored_ids() == [f"{number:05d}" for number in wanted]
+    assert world.accounts() == (len(wanted), len(wanted), 0, 0)
+    assert worker.exit_code is None
+    assert world.laws() == []
+
+
+def test_records_of_a_transaction_that_is_open_wait(worlds: Worlds) -> None:
+    world = worlds()
+    world.send(usages(0, 3))
+    world.worker()
+    with world.producer(**{"transactional.id": world.topic}) as producer:
+        producer.init_transactions()
+        producer.begin_transaction()
+        producer.produce(world.topic, value=raw(usage("00003")), partition=0)
+        producer.flush()
+        world.send(usages(4, 6))
+        world.wait_for_records(3)
+        time.sleep(1.0)
+        assert world.stored_ids() == ["00000", "00001", "00002"]
+        producer.commit_transaction()
+    world.wait_for_records(6)
+    assert len(world.stored_ids()) == 6
+    assert world.laws() == []
+
+
+def test_a_first_start_reads_from_the_beginning(worlds: Worlds) -> None:
+    world = worlds(partitions=2)
+    world.send(usages(0, 4), partition=1)
+    world.worker()
+    world.wait_for_records(4)
+    assert world.offsets() == {0: 0, 1: 4}
+    world.send(usages(4, 5), partition=0)
+    world.wait_for_records(5)
+    assert world.laws() == []
+
+
+@pytest.mark.parametrize("stored", [0, 3])
+def test_sql_says_where_to_read_on_whatever_kafka_was_told(worlds: Worlds, stored: int) -> None:
+    """An offset that somebody committed to Kafka is not looked at; SQL's counts, also where it is 0."""
+    world = worlds()
+    world.send(usages(0, stored))
+    if stored:
+        worker = world.worker()
+        world.wait_for_records(stored)
+        worker.stop()
+    world.send(usages(stored, 8))
+    group = world.worker(start=False).plan.group
+    commit_to_kafka(world, group, 6)
+    world.worker()
+    world.wait_for_records(8)
+    assert len(world.stored_ids()) == 8
+    assert world.accounts() == (8, 8, 0, 0)
+    assert world.laws() == []
+
+
+def test_partitions_that_are_added_later_are_read(worlds: Worlds) -> None:
+    """By the workers that run, soon; a copy may meet another partition than the first did."""
+    world = worlds()
+    world.worker()
+    world.send(usages(0, 4))
+    world.wait_for_records(4)
+    admin = AdminClient({"bootstrap.servers": world.broker.bootstrap})
+    admin.create_partitions([NewPartitions(world.topic, 3)])[world.topic].result()
+    world.send(usages(2, 6), partition=1)
+    world.send(usages(6, 9), partition=2)
+    world.wait_for_records(11)
+    assert world.stored_ids() == [f"{number:05d}" for number in range(9)]
+    assert world.laws() == []
+
+
+def test_a_backlog_is_held_back(worlds: Worlds) -> None:
+    """However much waits in Kafka, a worker holds a few chunks: those in its queue, in hand, and of the last fetch."""
+    world = worlds(partitions=4)
+    records = 12_000
+    with world.producer() as producer:
+        for number in range(records):
+            producer.produce(world.topic, value=raw(usage(f"{number:05d}")), partition=number % 4)
+    worker = world.worker(sink="tests.faults.sinks:SlowSink")
+    world.wait_for_records(records)
+    chunks = world.ask("select count(*), max(records) from stream_chunk")[0]
+    held_max = int((worker.directory / "held").read_text(encoding="ascii"))
+    assert chunks[0] >= 40
+    assert held_max <= 12
+    assert world.laws() == []
+
+
+def test_workers_that_come_and_go_in_the_middle_of_a_backlog(worlds: Worlds) -> None:
+    """What a rebalance drops in flight is read again, and chunks of an old generation are not stored."""
+    world = worlds(partitions=4)
+    first = world.worker(sink="tests.faults.sinks:SlowSink")
+    with world.producer() as producer:
+        for number in range(8_000):
+            producer.produce(world.topic, value=raw(usage(f"{number:05d}")), partition=number % 4)
+    for sooner in (400, 1_200, 2_400):
+        world.wait_for_records(sooner)
+        world.worker(sink="tests.faults.sinks:SlowSink")
+    world.wait_for_records(4_000)
+    assert first.stop() == 0
+    world.wait_for_records(8_000)
+    assert world.stored_ids() == [f"{number:05d}" for number in range(8_000)]
+    assert world.accounts() == (8_000, 8_000, 0, 0)
+    assert len(world.ask("select distinct worker from stream_chunk")) >= 3
+    assert world.laws() == []
+
+
+def test_a_worker_frozen_in_its_transaction_does_not_hold_its_partition_for_ever(worlds: Worlds) -> None:
+    """PostgreSQL ends its transaction; another goes on; the frozen one wakes up, finds that, and writes nothing."""
+    world = worlds()
+    frozen = world.worker(sink="tests.faults.sinks:ImpatientSink")
+    order = frozen.order("in_transaction", "stop")
+    world.send(usages(0, 5))
+    world.wait("the transaction", lambda: frozen.has_done(order))
+    world.worker()
+    world.wait_for_records(5)
+    frozen.signal(signal.SIGCONT)
+    world.send(usages(5, 9))
+    world.wait_for_records(9)
+    assert world.ask("select distinct worker from stream_chunk where first_offset = 0") == [("worker-1",)]
+    assert frozen.exit_code is None
+    assert world.accounts() == (9, 9, 0, 0)
+    assert world.laws() == []
+
+
+def commit_to_kafka(world: StreamsWorld, group: str, offset: int) -> None:
+    """What a lag tool or an older program may have left in the group."""
+    consumer = Consumer({"bootstrap.servers": world.broker.bootstrap, "group.id": group, "enable.auto.commit": False})
+    consumer.commit(offsets=[Place(world.topic, 0, offset)], asynchronous=False)
+    consumer.close()
 
 
 def delete_before(world: StreamsWorld, offset: int) -> None:
