@@ -42,8 +42,8 @@ _Result = TypeVar("_Result")
 
 RETRY_SECONDS = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 METADATA_SECONDS_MAX = 10
-"""How old what is known of the topic may be. aiokafka does not ask again where asking failed, so that a worker that came
-up while the broker was away would, as its group's leader, hand out no partition to anybody for so long (measured)."""
+"""How old what is known of the topic may be. aiokafka does not ask again where asking failed: a worker that came up
+while the broker was away would, as its group's leader, hand out no partition to anybody for so long (measured)."""
 IDLE_IN_TRANSACTION_SECONDS_MAX = 60
 """A worker that is frozen in mid-transaction holds its partition's offset row; PostgreSQL ends it after so long."""
 
