@@ -18,7 +18,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
@@ -28,41 +27,19 @@ if CHECKOUT not in sys.path:
     sys.path.insert(0, CHECKOUT)
 
 from tests.bench.report import Figure, Findings, table  # noqa: E402
+from tests.bench.scale import FULL, QUICK, Scale  # noqa: E402
 
 if TYPE_CHECKING:
     from tests.bench.stage import Stage
 
-PARTS = ("speed", "growth", "memory", "freshness")
+PARTS = ("speed", "memory", "freshness", "growth")
+"""In the order in which they run: the last one makes do with the time that is left."""
+ENDING_S = 25.0
+"""Kept for stopping and removing everything."""
 DISK_BYTES_AN_EVENT = 1_200
 """What an event of the largest part takes on the disk: row, index, sums, and its record in Kafka; with room."""
 DISK_BYTES_BASE = 10 * 1024**3
 """The write-ahead log between two checkpoints, and the rest."""
-
-
-@dataclass(frozen=True, slots=True)
-class Scale:
-    """How much of everything. `limit_s` bounds the whole run, `growth_s` its longest part."""
-
-    events: int
-    plain_events: int
-    rounds: int
-    growth_events: int
-    memory_events: int
-    offered_s: float
-    growth_s: float
-    limit_s: float
-    partitions: int = 4
-
-    def of_events(self, events: int) -> Scale:
-        """The same with another backlog; 15 % for the plain agent, five and twenty times for the others."""
-        return replace(
-            self, events=events, plain_events=max(5_000, events * 15 // 100), growth_events=20 * events,
-            memory_events=5 * events,
-        )  # fmt: skip
-
-
-FULL = Scale(1_000_000, 150_000, 3, 20_000_000, 5_000_000, 30.0, growth_s=540.0, limit_s=1200.0)
-QUICK = Scale(250_000, 40_000, 2, 2_000_000, 500_000, 10.0, growth_s=60.0, limit_s=180.0)
 
 
 class TimeIsUp(BaseException):
@@ -83,7 +60,7 @@ def main(arguments: list[str]) -> int:
     began_s = time.monotonic()
     try:
         with _limited(scale.limit_s):
-            code = _run(scale, parts, found, failed)
+            code = _run(scale, parts, found, failed, began_s + scale.limit_s - ENDING_S)
     except KeyboardInterrupt:
         say("interrupted: everything that was started is stopped")
         code = 130
@@ -94,8 +71,8 @@ def main(arguments: list[str]) -> int:
     return code
 
 
-def _run(scale: Scale, parts: tuple[str, ...], found: list[Findings], failed: list[str]) -> int:
-    """Each part on one stage; one that fails does not keep the others from running."""
+def _run(scale: Scale, parts: tuple[str, ...], found: list[Findings], failed: list[str], end_s: float) -> int:
+    """Each part on one stage, until `end_s` (time.monotonic); one that fails does not keep the others from running."""
     from jangbu.errors import SettingsError
     from tests.bench.house import House
     from tests.bench.stage import Disturbed, Stage
@@ -108,7 +85,7 @@ def _run(scale: Scale, parts: tuple[str, ...], found: list[Findings], failed: li
         with Stage(House()) as stage:
             for part in parts:
                 try:
-                    found.append(_part(part, stage, scale))
+                    found.append(_part(part, stage, scale, end_s))
                 except (Disturbed, WrongSums) as error:
                     failed.append(f"{part}: {error}")
                     say(failed[-1])
@@ -118,12 +95,12 @@ def _run(scale: Scale, parts: tuple[str, ...], found: list[Findings], failed: li
     return 1 if failed else 0
 
 
-def _part(part: str, stage: Stage, scale: Scale) -> Findings:
+def _part(part: str, stage: Stage, scale: Scale, end_s: float) -> Findings:
     from tests.bench import freshness, growth, memory, speed
 
     measures: dict[str, Callable[[], Findings]] = {
-        "speed": lambda: speed.measure(stage, scale.events, scale.plain_events, scale.rounds, scale.partitions, say),
-        "growth": lambda: growth.measure(stage, scale.growth_events, scale.growth_s, say),
+        "speed": lambda: speed.measure(stage, scale, say),
+        "growth": lambda: growth.measure(stage, scale.growth_events, end_s - time.monotonic(), say),
         "memory": lambda: memory.measure(stage, scale.memory_events, say),
         "freshness": lambda: freshness.measure(stage, scale.offered_s, say),
     }
@@ -138,7 +115,7 @@ def _print(found: list[Findings], failed: list[str], scale: Scale, took_s: float
         for note in (note for findings in found for note in findings.notes):
             print(note)
         print(
-            f"One run of {took_s / 60:.0f} minutes, {scale.rounds} rounds, {os.cpu_count()} cores, Python "
+            f"One run of {took_s / 60:.0f} minutes, {os.cpu_count()} cores, Python "
             f"{platform.python_version()}. Ratios are medians over rounds; speeds hold for this machine alone."
         )
     for sentence in failed:
@@ -159,7 +136,7 @@ def _parts(text: str) -> tuple[str, ...]:
     for name in names:
         if name not in PARTS:
             raise argparse.ArgumentTypeError(f"there is no part {name!r}: choose from {', '.join(PARTS)}")
-    return names
+    return tuple(part for part in PARTS if part in names)
 
 
 def _events(text: str) -> int:

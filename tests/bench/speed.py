@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import uuid
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     import psycopg
 
     from producers.topic import TopicLog
+    from tests.bench.scale import Scale
 
 OTHER_INDEXES = "select indexname from pg_indexes where tablename = 'usage_event' and indexname <> 'usage_event_pkey'"
 CHUNKS = "select worker, committed_at, records from stream_chunk where records > 0 order by committed_at"
@@ -58,29 +60,31 @@ def events_per_s(chunks: Sequence[ChunkRow]) -> float:
     return sum(chunk.records for chunk in chunks if begin <= chunk.committed_at < end) / seconds
 
 
-def measure(stage: Stage, events: int, plain_events: int, rounds: int, partitions: int,
-            say: Callable[[str], None]) -> Findings:
-    """Run every variant in turn, `rounds` times; the figures of section 2.4 of the aims."""
+def measure(stage: Stage, scale: Scale, say: Callable[[str], None]) -> Findings:
+    """Run every variant in turn, `scale.rounds` times, or as often as `scale.speed_s` allows, once at least."""
     house = stage.house
-    day = house.day(0, events)
-    plain_day = house.day(0, plain_events)
+    day = house.day(0, scale.events)
+    plain_day = house.day(0, scale.plain_events)
     truth, plain_truth = house.truth(day), house.truth(plain_day)
     done = Rounds()
-    with stage.topic(partitions) as log, stage.topic(partitions) as plain_log:
-        say(f"speed: putting {events:,} and {plain_events:,} events into Kafka")
+    with stage.topic(scale.partitions) as log, stage.topic(scale.partitions) as plain_log:
+        say(f"speed: putting {len(day):,} and {len(plain_day):,} events into Kafka")
         stage.produce(log, house.events(day))
         stage.produce(plain_log, house.events(plain_day))
         shapes: list[str] = []
-        for number in range(1, rounds + 1):
+        began_s = time.monotonic()
+        for number in range(1, scale.rounds + 1):
             done.full.append(_full(stage, log, truth, 1, shapes))
             done.plain.append(_plain(stage, plain_log, plain_truth))
             done.bare.append(_bare(stage, log, truth))
             done.copy.append(_copy(stage, log, truth))
             done.full_by_two.append(_full(stage, log, truth, 2, []))
             last = ", ".join(f"{name} {thousand(speeds[-1])}" for name, speeds in asdict(done).items())
-            say(f"speed: round {number} of {rounds}: {last}")
-    note = f"The full path's work: {shapes[-1]}; {events:,} events in {partitions} partitions."
-    return Findings(figures(done), [note])
+            say(f"speed: round {number} of {scale.rounds}: {last}")
+            if (time.monotonic() - began_s) * (number + 1) / number > scale.speed_s:
+                break
+    work = f"{len(day):,} events in {scale.partitions} partitions"
+    return Findings(figures(done), [f"Speed: {number} of {scale.rounds} rounds; {work}; the full path: {shapes[-1]}."])
 
 
 def figures(done: Rounds) -> list[Figure]:

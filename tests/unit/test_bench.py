@@ -12,7 +12,7 @@ import pytest
 
 from jangbu.demo.departments import DEPARTMENTS
 from producers.contract import TimeBounds, check_time, decode_event, record_key, time_us_of
-from tests.bench import freshness, growth, memory, run, speed
+from tests.bench import freshness, growth, memory, run, scale, speed
 from tests.bench.child import ROLES
 from tests.bench.house import HOUR_MS, House
 from tests.bench.report import Figure, of_rounds, table
@@ -157,8 +157,8 @@ def test_freshness_looks_for_the_keys_that_are_stored() -> None:
 
 
 def test_another_backlog_scales_every_part() -> None:
-    scale = run.FULL.of_events(200_000)
-    assert (scale.events, scale.plain_events, scale.growth_events, scale.memory_events) == (
+    other = scale.FULL.of_events(200_000)
+    assert (other.events, other.plain_events, other.growth_events, other.memory_events) == (
         200_000, 30_000, 4_000_000, 1_000_000,
     )  # fmt: skip
 
@@ -179,6 +179,6 @@ def test_the_page_names_every_part_role_and_number() -> None:
     for measure in modules:
         assert f"`tests/bench/{measure.__module__.rpartition('.')[2]}.py`" in page
     assert set(re.findall(r"`child\.py ([a-z]+)`", page)) == set(ROLES)
-    for number in (run.FULL.events, run.FULL.growth_events, run.FULL.memory_events, run.FULL.plain_events,
-                   run.QUICK.events, freshness.RATE_PER_S):  # fmt: skip
+    for number in (scale.FULL.events, scale.FULL.growth_events, scale.FULL.memory_events, scale.FULL.plain_events,
+                   scale.QUICK.events, freshness.RATE_PER_S):  # fmt: skip
         assert f"{number:,}" in page

@@ -1,0 +1,31 @@
+"""How much of everything a run does."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """How much of everything. `limit_s` bounds the whole run; `speed_s` ends the rounds of the speed part early."""
+
+    events: int
+    plain_events: int
+    rounds: int
+    growth_events: int
+    memory_events: int
+    offered_s: float
+    speed_s: float
+    limit_s: float
+    partitions: int = 4
+
+    def of_events(self, events: int) -> Scale:
+        """The same with another backlog; 15 % for the plain agent, five and twenty times for the others."""
+        return replace(
+            self, events=events, plain_events=max(5_000, events * 15 // 100), growth_events=20 * events,
+            memory_events=5 * events,
+        )  # fmt: skip
+
+
+FULL = Scale(1_000_000, 150_000, 3, 20_000_000, 5_000_000, 30.0, speed_s=480.0, limit_s=1200.0)
+QUICK = Scale(200_000, 30_000, 2, 2_000_000, 500_000, 10.0, speed_s=70.0, limit_s=180.0)
