@@ -96,7 +96,7 @@ def test_every_listed_command_can_be_loaded_and_says_what_it_does() -> None:
 
 
 def test_starting_costs_little() -> None:
-    """Neither Faust nor pandas nor SQLAlchemy is loaded before a command needs it."""
+    """Neither Faust nor Alembic nor genai-prices is loaded before a command needs it."""
     code = (
         "import sys; from jangbu.cli import main\n"
         "try: main(['audit', '--help'])\n"
