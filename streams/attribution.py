@@ -10,6 +10,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
+EVER = (-(2**63), 2**63)
+"""All times, in microseconds, half-open."""
+
 
 class RosterRow(NamedTuple):
     """A dated membership, half-open; times in microseconds since 1970 UTC, `valid_to_us` None where it goes on."""
@@ -61,6 +64,19 @@ class Roster:
         self._by_key = _dated(by_key)
         self._by_user = _dated(by_user)
         self._by_user_with_key = _dated(by_user_with_key)
+
+    def unchanged_around(self, user: str | None, key: str | None, time_us: int) -> tuple[int, int]:
+        """The stretch around `time_us`, half-open, in which `payer` gives one answer for this user and key."""
+        since_us, until_us = EVER
+        for subject, memberships in ((key, self._by_key), (user, self._by_user), (user, self._by_user_with_key)):
+            dated = memberships.get(subject) if subject is not None else None
+            for row in dated.rows if dated is not None else ():
+                for edge_us in (row.valid_from_us, row.valid_to_us):
+                    if edge_us is not None and since_us < edge_us <= time_us:
+                        since_us = edge_us
+                    elif edge_us is not None and time_us < edge_us < until_us:
+                        until_us = edge_us
+        return since_us, until_us
 
     def payer(self, department: str | None, user: str | None, key: str | None, time_us: int) -> Payer:
         """Who pays for an event of `user` and `key` at `time_us` that names `department` or none."""

@@ -25,12 +25,16 @@ from producers.contract import (
     read_event,
     shown,
 )
-from streams.attribution import Payer, Roster
+from streams.attribution import EVER, Payer, Roster
 from streams.chunk import Chunk, Record
 from streams.rows import Shape, shape_of
 
 REMEMBERED_MAX = 200_000
 """Names remembered as checked before they are forgotten all at once: a bound on memory, not on names."""
+
+
+Asked = tuple[str | None, str | None, str | None]
+"""What an event says of who pays: department, user, key."""
 
 
 class Route(NamedTuple):
@@ -184,8 +188,10 @@ class Decoder:
         route_place = places.routes.get(route)
         if route_place is None:
             route_place = self._new_route(event, route, places)
-        payer_place = places.payers.get(payer)
-        if payer_place is None:
+        dated_place = places.payers.get(payer)
+        if dated_place is not None and dated_place[0] <= time_us < dated_place[1]:
+            payer_place = dated_place[2]
+        else:
             payer_place = self._new_payer(event, payer, time_us, facts, places)
         event_id = event.id
         if not (event_id.isascii() and event_id.isprintable()):
@@ -235,14 +241,17 @@ class Decoder:
         return places.add_route(route)
 
     def _new_payer(
-        self, event: UsageEvent, asked: tuple[str | None, ...], time_us: int, facts: Facts, places: _Places
+        self, event: UsageEvent, asked: Asked, time_us: int, facts: Facts, places: _Places
     ) -> int:
-        """A place in this chunk for who pays; remembered only where the event names its department itself."""
+        """A place in this chunk for who pays, remembered for as long as the roster's answer is the same."""
         if asked not in self._checked:
             check_names(event)
             self._checked.add(asked)
-        payer = facts.roster.payer(asked[0], asked[1], asked[2], time_us)
-        return places.add_payer(payer, None if asked[0] is None else asked)
+        department, user, key = asked
+        since_us, until_us = EVER if department is not None else facts.roster.unchanged_around(user, key, time_us)
+        place = places.add_payer(facts.roster.payer(department, user, key, time_us))
+        places.payers[asked] = (since_us, until_us, place)
+        return place
 
 
 class _Places:
@@ -253,7 +262,8 @@ class _Places:
     def __init__(self, decoded: Decoded) -> None:
         self._decoded = decoded
         self.routes: dict[tuple[str | None, ...], int] = {}
-        self.payers: dict[tuple[str | None, ...], int] = {}
+        self.payers: dict[tuple[str | None, ...], tuple[int, int, int]] = {}
+        """By what the event says: from when until when (µs, half-open) the place holds."""
         self._payer_places: dict[Payer, int] = {}
 
     def add_route(self, route: tuple[str | None, ...]) -> int:
@@ -261,13 +271,11 @@ class _Places:
         self._decoded.routes.append(Route._make(route))
         return place
 
-    def add_payer(self, payer: Payer, asked: tuple[str | None, ...] | None) -> int:
+    def add_payer(self, payer: Payer) -> int:
         place = self._payer_places.get(payer)
         if place is None:
             place = self._payer_places[payer] = len(self._decoded.payers)
             self._decoded.payers.append(payer)
-        if asked is not None:
-            self.payers[asked] = place
         return place
 
 

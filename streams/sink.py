@@ -3,12 +3,12 @@
 Steps, and what a failure at each means:
 
 1. Lock the facts' version FOR SHARE. It moved: roll back, answer StaleFacts; the chunk is decoded again.
-2. Move the partition's offset from the chunk's first to its next, if it stands at the first (compare and swap). Another
-   worker was there: roll back, answer Behind or Gap with the offset that SQL holds. This is also what fences a zombie:
-   a worker that was expelled and wakes up finds the offset moved, and writes nothing.
+2. Lock the partition's offset and compare it with the chunk's first; it moves to the chunk's next with the chunk's own
+   row (step 4). Another worker was there: roll back, answer Behind or Gap with the offset that SQL holds. This is also
+   what fences a zombie: a worker that was expelled and wakes up finds the offset moved, and writes nothing.
 3. Look the identities up. Known with the same content: a duplicate, counted. With another: a conflict.
-4. COPY the new events, COPY the sums of just these, insert the quarantine and the chunk's own row.
-   A unique violation (a copy met another partition's worker at this moment): roll back, begin again; step 3 then sees it.
+4. COPY the new events, COPY the sums of just these, insert the quarantine and the chunk's own row, move the offset.
+   A unique violation (a copy met another partition's worker at this moment): roll back, begin again; step 3 sees it.
 5. Commit. The reply is lost: connect again; the offset row says whether it happened (step 2 answers Behind).
 
 A crash at any point leaves either nothing of the chunk or all of it.
@@ -120,23 +120,13 @@ class Sink:
 
     def _write(self, connection: psycopg.Connection, prepared: Prepared) -> Outcome:
         chunk = prepared.chunk
-        row = connection.execute("select version from reference_version for share").fetchone()
-        if row is None or row[0] != prepared.facts.version:
+        version, next_offset = self._lock(connection, chunk.partition)
+        if version != prepared.facts.version:
             return StaleFacts()
-        held = connection.execute(
-            "select next_offset from stream_offset where log_id = %s and partition = %s for update",
-            (self._log_id, chunk.partition),
-        ).fetchone()
-        if held is None:
-            raise LookupError(f"no offset row for log {self._log_id}, partition {chunk.partition}")
-        if held[0] > chunk.first_offset:
-            return Behind(held[0])
-        if held[0] < chunk.first_offset:
-            return Gap(held[0])
-        connection.execute(
-            "update stream_offset set next_offset = %s where log_id = %s and partition = %s",
-            (chunk.next_offset, self._log_id, chunk.partition),
-        )
+        if next_offset > chunk.first_offset:
+            return Behind(next_offset)
+        if next_offset < chunk.first_offset:
+            return Gap(next_offset)
         left_out, conflicts, repeated = known_events(connection, prepared) if prepared.entries else (set(), [], 0)
         rejected = [*prepared.rejected, *conflicts]
         duplicates = prepared.duplicates + repeated
@@ -150,12 +140,28 @@ class Sink:
         if rejected:
             self._quarantine(connection, chunk.partition, rejected)
         connection.execute(
-            "insert into stream_chunk (log_id, partition, first_offset, next_offset, records, stored, duplicates,"
-            " quarantined, worker) values (%s, %s, %s, %s, %s, %s, %s, %s, %s)",
-            (self._log_id, chunk.partition, chunk.first_offset, chunk.next_offset, len(chunk.records), stored,
-             duplicates, len(rejected), self._worker),
+            "with moved as (update stream_offset set next_offset = %(next)s"
+            "               where log_id = %(log)s and partition = %(partition)s)"
+            " insert into stream_chunk (log_id, partition, first_offset, next_offset, records, stored, duplicates,"
+            "                           quarantined, worker)"
+            " values (%(log)s, %(partition)s, %(first)s, %(next)s, %(records)s, %(stored)s, %(duplicates)s,"
+            "         %(quarantined)s, %(worker)s)",
+            {"log": self._log_id, "partition": chunk.partition, "first": chunk.first_offset,
+             "next": chunk.next_offset, "records": len(chunk.records), "stored": stored, "duplicates": duplicates,
+             "quarantined": len(rejected), "worker": self._worker},
         )  # fmt: skip
         return Stored(chunk.next_offset, stored, duplicates, len(rejected))
+
+    def _lock(self, connection: psycopg.Connection, partition: int) -> tuple[int, int]:
+        """The facts' version, which cannot move now, and the partition's offset, which only we can move now."""
+        row = connection.execute(
+            "select v.version, o.next_offset from reference_version v, stream_offset o"
+            " where o.log_id = %s and o.partition = %s for share of v for update of o",
+            (self._log_id, partition),
+        ).fetchone()
+        if row is None:
+            raise LookupError(f"no offset row for log {self._log_id}, partition {partition}")
+        return int(row[0]), int(row[1])
 
     def _quarantine(self, connection: psycopg.Connection, partition: int, rejected: list[Rejected]) -> None:
         with connection.cursor() as cursor:

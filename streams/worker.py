@@ -13,6 +13,7 @@ import gc
 import logging
 import os
 import socket
+import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -274,6 +275,9 @@ def run_worker(settings: WorkerSettings, loglevel: str = "WARNING") -> int:
     # Chunks are made of many small tuples that live shortly and hold no cycles: collecting them by the default
     # thresholds costs a fifth of the worker's time.
     gc.set_threshold(200_000, 20, 20)
+    # A thread that comes back from PostgreSQL waits this long for one that computes; by default it is 5 ms, ten times
+    # a chunk, while PostgreSQL has nothing to do.
+    sys.setswitchinterval(0.0005)
     worker = UsageWorker(settings)
     shell = faust.Worker(worker.app, loglevel=loglevel, quiet=True, redirect_stdouts=False, override_logging=False)
     try:

@@ -11,8 +11,8 @@ import psycopg
 import pytest
 
 from streams.sink import Stored
-from tests.faults.workbench import Workbench
 from tests.faults.events import chunk, event
+from tests.faults.workbench import Workbench
 
 if TYPE_CHECKING:
     from jangbu.services.postgres import DatabaseUrls

@@ -283,6 +283,23 @@ def test_a_worker_frozen_in_its_transaction_does_not_hold_its_partition_for_ever
     assert world.laws() == []
 
 
+def test_a_worker_ends_when_asked_also_while_the_broker_is_away(worlds: Worlds, kafka: ApacheKafka) -> None:
+    world = worlds()
+    world.send(usages(0, 3))
+    worker = world.worker()
+    world.wait_for_records(3)
+    kafka.kill()
+    try:
+        time.sleep(2.0)
+        assert worker.stop(timeout_s=60.0) == 0
+    finally:
+        kafka.start()
+    world.send(usages(3, 5))
+    world.worker()
+    world.wait_for_records(5)
+    assert world.laws() == []
+
+
 def commit_to_kafka(world: StreamsWorld, group: str, offset: int) -> None:
     """What a lag tool or an older program may have left in the group."""
     consumer = Consumer({"bootstrap.servers": world.broker.bootstrap, "group.id": group, "enable.auto.commit": False})

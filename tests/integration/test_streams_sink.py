@@ -15,9 +15,9 @@ from psycopg import errors
 from producers.contract import NAME_BYTES_MAX
 from streams.chunk import Chunk
 from streams.sink import Behind, Gap, Sink, StaleFacts, Stored
-from tests.faults.workbench import LOG, Workbench
 from tests.faults.events import chunk, event
 from tests.faults.poison import CORPUS, HARMLESS
+from tests.faults.workbench import LOG, Workbench
 
 if TYPE_CHECKING:
     from jangbu.services.postgres import DatabaseUrls
@@ -201,7 +201,9 @@ def test_storing_again_after_a_failure_leaves_the_same_sums(
 
 
 @pytest.mark.parametrize("point", ["before_sql", "in_transaction"])
-def test_a_crash_before_the_commit_leaves_nothing(bench: Workbench, migrated_database: DatabaseUrls, point: str) -> None:
+def test_a_crash_before_the_commit_leaves_nothing(
+    bench: Workbench, migrated_database: DatabaseUrls, point: str
+) -> None:
     with Workbench(migrated_database, observe=At(point, RuntimeError("crashed"))) as crashing:
         prepared = crashing.prepared(chunk([event("a"), b"poison"]))
         with pytest.raises(RuntimeError, match="crashed"):
