@@ -73,7 +73,7 @@ def key_document(found: Break) -> dict[str, Any]:
     return {name: value for name, value in parts.items() if name in _ALWAYS or value is not None}
 
 
-def figures_document(side: Figures | None) -> dict[str, str | None]:
+def figures_document(side: Figures | None) -> dict[str, Any]:
     """One side of a group: both figures 0 where it has nothing there, a null figure where it does not tell."""
     if side is None:
         return {"quantity": "0", "amount": "0"}
