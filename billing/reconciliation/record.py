@@ -63,15 +63,11 @@ def _record_one(connection: Connection, month: ReconciledMonth, found: Reconcili
                     "amount": one.amount,
                     "why": one.why,
                     "key": json.dumps(key_document(one)),
-                    "ours": _json(figures_document(one.ours)),
-                    "vendor": _json(figures_document(one.vendor)),
+                    "ours": json.dumps(figures_document(one.ours)),
+                    "vendor": json.dumps(figures_document(one.vendor)),
                     "provisional": one.provisional,
                 }
                 for place, one in enumerate(found.breaks, 1)
             ],
         )
     return run_id
-
-
-def _json(value: dict[str, object] | None) -> str | None:
-    return None if value is None else json.dumps(value)
