@@ -43,6 +43,9 @@ EXPELLED_AFTER_S = SESSION_S + 2.0
 TRICKLE_EVENTS = 40
 TRICKLE_EVERY_S = 0.1
 POLL_S = 0.05
+SERVICE_AWAY = ("Unable connect to", "connection failed: connection to server")
+"""What a worker says that was started while Kafka or PostgreSQL was away."""
+NOT_A_MEMBER = "member_id was not recognized"
 CHECKOUT = Path(__file__).resolve().parents[2]
 
 
@@ -61,6 +64,7 @@ class Ground:
         self._trickling = threading.Event()
         self._ended = threading.Event()
         self.ended_by_themselves: list[str] = []
+        self.started_in_vain = 0
         self.starts = 0
         self.wakings: list[tuple[str, datetime, dict[int, int]]] = []
 
@@ -90,14 +94,27 @@ class Ground:
         self.workers[place] = self._new_worker(place)
 
     def alive(self, place: int) -> WorkerProcess:
-        """The worker in a place; a new one where it ended by itself (in a sentence: that is allowed, and is told)."""
+        """The worker in a place; a new one where it ended by itself. It may while a service is away at its start; any
+        other end is told."""
         worker = self.workers[place]
         code = worker.exit_code
         if code is not None:
-            last = worker.said().strip().splitlines()[-1:] or ["nothing"]
-            self.ended_by_themselves.append(f"{worker.plan.name} with code {code}: {last[0]}")
+            said = _last_lines(worker.said())
+            if any(sign in line for line in said for sign in SERVICE_AWAY):
+                self.started_in_vain += 1
+            else:
+                self.ended_by_themselves.append(f"{worker.plan.name} with code {code}: {' | '.join(said[-2:])}")
             self.restart(place)
         return self.workers[place]
+
+    def has_stored(self, worker: WorkerProcess) -> bool:
+        """Whether it has stored a chunk: it is past its start."""
+        return bool(self.ask("select from stream_chunk where worker = %s limit 1", worker.plan.name))
+
+    def expelled(self) -> int:
+        """How many of those that were stopped and woke up were told by the broker that they are members no longer."""
+        names = {name for name, _, _ in self.wakings}
+        return sum(NOT_A_MEMBER in (self.directory / name / "log").read_text(errors="replace") for name in names)
 
     def said(self) -> str:
         """The end of each worker's log."""

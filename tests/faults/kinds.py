@@ -87,10 +87,10 @@ def carried_out(ground: Ground, strike: Strike, point: str, action: str) -> Work
 
 def leave(ground: Ground, strike: Strike) -> None:
     """SIGTERM: a worker that goes in order, in the middle of its work; it must end by itself."""
-    worker = ground.alive(strike.place)
     time.sleep(strike.choose.random())
-    code = worker.stop(60.0)
-    if code not in (0, -signal.SIGTERM):
+    worker = ground.alive(strike.place)
+    ground.wait(f"{worker.plan.name} stores or ends", lambda: ground.has_stored(worker) or worker.exit_code is not None)
+    if worker.exit_code is None and (code := worker.stop(60.0)) != 0:
         strike.told = f"{worker.plan.name} ended with {code} on SIGTERM"
     ground.restart(strike.place)
 
@@ -162,8 +162,8 @@ KINDS = (
     Kind("worker stopped before SQL until expelled", 6, "worker", stop_at("before_sql")),
     Kind("worker stopped in the transaction", 5, "worker", stop_at("in_transaction")),
     Kind("worker asked to leave", 4, "worker", leave),
-    Kind("broker killed", 4, "service", restart_broker(kill=True)),
-    Kind("broker restarted", 3, "service", restart_broker(kill=False)),
+    Kind("broker killed", 3, "service", restart_broker(kill=True)),
+    Kind("broker restarted", 2, "service", restart_broker(kill=False)),
     Kind("PostgreSQL killed", 6, "service", kill_postgres),
     Kind("commit's reply lost", 8, "proxy", lose("reply")),
     Kind("commit lost", 5, "proxy", lose("commit")),

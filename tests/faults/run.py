@@ -48,7 +48,9 @@ class Report:
     records: int = 0
     chunks: int = 0
     starts: int = 0
+    started_in_vain: int = 0
     wakings: int = 0
+    expelled: int = 0
     told: int = 0
     seconds: float = 0.0
 
@@ -123,7 +125,8 @@ def run(
             report.violations = violations_so_far(ground)
         report.events, report.records = len(ground.load.accepted), ground.load.records
         report.chunks = ground.ask("select count(*) from stream_chunk")[0][0]
-        report.starts, report.wakings = ground.starts, len(ground.wakings)
+        report.starts, report.started_in_vain = ground.starts, ground.started_in_vain
+        report.wakings, report.expelled = len(ground.wakings), ground.expelled()
         report.remarks += [f"ended by itself: {sentence}" for sentence in ground.ended_by_themselves]
     report.seconds = time.monotonic() - began_s
     return report
@@ -188,9 +191,11 @@ def table(report: Report) -> str:
         f"  {'':<44}{'':->6}",
         f"  {'all':<44}{report.faults:>6}",
         "",
-        f"  events accepted {report.events:,}, records sent {report.records:,} (copies and poison included; those of",
-        f"  `jangbu ingest` beside them), chunks {report.chunks:,}, worker processes {report.starts},",
-        f"  stopped workers that woke up again {report.wakings}",
+        f"  events accepted       {report.events:>9,}",
+        f"  records sent          {report.records:>9,}, copies and poison included; those of `jangbu ingest` come on top",
+        f"  chunks stored         {report.chunks:>9,}",
+        f"  worker processes      {report.starts:>9,}, {report.started_in_vain} started in vain while a service was away",
+        f"  workers that woke up  {report.wakings:>9,}, {report.expelled} of them as members no longer",
         *(f"  note: {remark}" for remark in report.remarks),
     ]
     if report.stuck:
