@@ -5,11 +5,12 @@ from __future__ import annotations
 import sys
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import click
 
-from jangbu.errors import RefusedByStateError, UsageError
+from jangbu.errors import NotFoundError, RefusedByStateError, UsageError
 from jangbu.output import print_json
 
 if TYPE_CHECKING:
@@ -20,6 +21,21 @@ if TYPE_CHECKING:
     from jangbu.context import Context
 
 Result = TypeVar("Result")
+
+
+class ExistingFile(click.ParamType):
+    """A file that a person names: one that is not there is not found (exit 4), a directory is a wrong argument (2)."""
+
+    name = "file"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        """The file's path."""
+        path = Path(value)
+        if not path.exists():
+            raise NotFoundError(f"there is no file {value!r}: check its name and the directory that you are in")
+        if path.is_dir():
+            self.fail(f"{value!r} is a directory: name a file", param, ctx)
+        return path
 
 
 @contextmanager

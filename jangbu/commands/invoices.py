@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from jangbu.errors import LawViolatedError, NotFoundError, RefusedByStateError, UsageError, WorkLeftError
+from jangbu.importing import ExistingFile
 from jangbu.output import print_json, print_rows
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ STEP_COLUMNS = ("step", "breaks", "amount", "sum")
 LISTED_COLUMNS = ("class", "amount", "day", "model", "unit", "account", "provisional", "why")
 BREAKS_SHOWN = 20
 BAR_WIDTH = 24
-FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+FILE = ExistingFile()
 Result = TypeVar("Result")
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from jangbu.errors import UsageError, WorkLeftError
-from jangbu.importing import Outcome, print_import, refusals, write
+from jangbu.importing import ExistingFile, Outcome, print_import, refusals, write
 from jangbu.output import print_json, print_rows
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ PRICE_COLUMNS = (
 )
 FX_COLUMNS = ("date", "base", "quote", "rate", "source")
 DIFF_LINES_MAX = 20
-FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+FILE = ExistingFile()
 HOUR_FORMAT = "%Y-%m-%dT%H:%MZ"
 
 
