@@ -192,9 +192,9 @@ def table(report: Report) -> str:
         f"  {'all':<44}{report.faults:>6}",
         "",
         f"  events accepted       {report.events:>9,}",
-        f"  records sent          {report.records:>9,}, copies and poison included; those of `jangbu ingest` come on top",
+        f"  records sent          {report.records:>9,}, copies and poison included; more came by `jangbu ingest`",
         f"  chunks stored         {report.chunks:>9,}",
-        f"  worker processes      {report.starts:>9,}, {report.started_in_vain} started in vain while a service was away",
+        f"  worker processes      {report.starts:>9,}, {report.started_in_vain} in vain: a service was away",
         f"  workers that woke up  {report.wakings:>9,}, {report.expelled} of them as members no longer",
         *(f"  note: {remark}" for remark in report.remarks),
     ]

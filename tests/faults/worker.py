@@ -186,7 +186,8 @@ class _Observer:
                 return
             (self._directory / "order").unlink(missing_ok=True)
             _write_whole(self._directory / "done", str(order.number))
-        os.kill(os.getpid(), SIGNALS[order.action])
+        # To this very thread: it then does not return from here, while a signal to the process would let it run on a bit.
+        signal.pthread_kill(threading.get_ident(), SIGNALS[order.action])
 
     def _standing(self) -> Order | None:
         try:
