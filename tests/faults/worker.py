@@ -186,7 +186,7 @@ class _Observer:
                 return
             (self._directory / "order").unlink(missing_ok=True)
             _write_whole(self._directory / "done", str(order.number))
-        # To this very thread: it then does not return from here, while a signal to the process would let it run on a bit.
+        # To this very thread: it does not return from here, while a signal to the process would let it run on a bit.
         signal.pthread_kill(threading.get_ident(), SIGNALS[order.action])
 
     def _standing(self) -> Order | None:
