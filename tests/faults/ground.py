@@ -76,7 +76,7 @@ class Ground:
         make_topic(self.broker.bootstrap, TOPIC, PARTITIONS, replicas=1)
         self.log = describe_log(self.broker.bootstrap, TOPIC)
         self.proxy = Proxy(self.postgres.port)
-        self.load = Load(self.broker.bootstrap, TOPIC, self._seed, self.directory / "producer.log")
+        self.load = Load(self.broker.bootstrap, TOPIC, self._seed)
         self.workers: list[WorkerProcess] = [self._new_worker(place) for place in range(WORKERS)]
         threading.Thread(target=self._trickle, daemon=True).start()
         return self
