@@ -7,6 +7,7 @@ statements as they are shown, not by the rounding that made them.
 from __future__ import annotations
 
 from decimal import Decimal
+from fractions import Fraction
 from typing import TYPE_CHECKING, NamedTuple
 
 from billing.money import exact
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from billing.policy import MoneyPolicy
 
 ROUNDING = "3-rounding"
+Amount = Decimal | Fraction | None
 
 
 class LawResult(NamedTuple):
@@ -64,7 +66,7 @@ def rounding_of(month: MonthStatements) -> LawResult:
         _figure(violations, f"{month.month.name}, organisation", month.exact_total, month.total, step)
         if sum((one.total for one in month.statements), Decimal(0)) != month.total:
             violations.append(f"{month.month.name}: the departments do not add up to the organisation's {month.total}")
-        if sum((one.exact_total for one in month.statements), Decimal(0)) != month.exact_total:
+        if sum((one.exact_total for one in month.statements), Fraction(0)) != month.exact_total:
             violations.append(f"{month.month.name}: exact amounts do not add up to {month.exact_total}")
         for statement in month.statements:
             checked += 1 + _statement(violations, statement, month.month.name, step)
@@ -76,21 +78,27 @@ def _statement(violations: list[str], statement: Statement, month: str, step: De
     name = f"{month}, department {statement.department or '(unattributed)'}"
     _figure(violations, name, statement.exact_total, statement.total, step)
     booked = [line for line in statement.lines if line.amount is not None and line.exact_amount is not None]
-    for line in booked:
-        _figure(violations, f"{name}, {line.key.model} {line.key.unit}", line.exact_amount, line.amount, step)
-    _adds_up(violations, name, (line.amount for line in booked), statement.total)
-    _adds_up(violations, f"{name}, exact", (line.exact_amount for line in booked), statement.exact_total)
-    return len(booked)
+    items: list[tuple[str, Amount, Decimal | None]] = [
+        (f"{line.key.model} {line.key.unit}", line.exact_amount, line.amount) for line in booked
+    ]
+    items += [(f"{one.charge.section} {' '.join(one.charge.key)}", one.charge.exact, one.amount)
+              for one in statement.charges]  # fmt: skip
+    for what, exact_amount, amount in items:
+        _figure(violations, f"{name}, {what}", exact_amount, amount, step)
+    _adds_up(violations, name, (amount for _, _, amount in items), statement.total)
+    _adds_up(violations, f"{name}, exact", (exact_amount for _, exact_amount, _ in items), statement.exact_total)
+    return len(items)
 
 
 def _figure(
-    violations: list[str], name: str, exact_amount: Decimal | None, amount: Decimal | None, step: Decimal
+    violations: list[str], name: str, exact_amount: Amount, amount: Decimal | None, step: Decimal
 ) -> None:
-    if exact_amount is None or amount is None or abs(exact_amount - amount) >= step or amount % step:
+    is_near = exact_amount is not None and amount is not None and abs(Fraction(exact_amount) - Fraction(amount)) < step
+    if not is_near or amount is None or amount % step:
         violations.append(f"{name}: booked {amount} for exactly {exact_amount}, which is not within {step} of it")
 
 
-def _adds_up(violations: list[str], name: str, parts: Iterable[Decimal | None], whole: Decimal) -> None:
-    total = sum((part for part in parts if part is not None), Decimal(0))
+def _adds_up(violations: list[str], name: str, parts: Iterable[Amount], whole: Decimal | Fraction) -> None:
+    total = sum((Fraction(part) for part in parts if part is not None), Fraction(0))
     if total != whole:
         violations.append(f"{name}: lines add up to {total}, the statement says {whole}")

@@ -19,6 +19,7 @@ from decimal import (
     Overflow,
     localcontext,
 )
+from fractions import Fraction
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -63,6 +64,14 @@ def plain(amount: Decimal) -> str:
         return "0"
     text = format(amount, "f")
     return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def exact_text(amount: Fraction) -> str:
+    """The exact value as text: a plain decimal where it ends (0.0123), else numerator/denominator (1/3)."""
+    if is_decimal_divisor(amount.denominator):
+        with exact():
+            return plain(Decimal(amount.numerator) / amount.denominator)
+    return f"{amount.numerator}/{amount.denominator}"
 
 
 def is_decimal_divisor(per: int) -> bool:

@@ -1,9 +1,11 @@
 """Round once, from the top down (contract.md, section 9, Rounding).
 
-The organisation's total is rounded once, half to even. Its departments, and then the lines of each department, are cut
+The organisation's total is rounded once, half to even. Its departments, and then the items of each department, are cut
 down to the step below and given the steps that are left one by one, largest remainder first, ties by place in the
 mapping (callers order by code). So parts add up to their whole exactly, and every figure is the floor or the ceiling of
 its exact value; a value that already is a whole number of steps stays as it is.
+
+Exact values are `Fraction`, because a share of a cost (a third) has no end as a decimal; `Decimal` is taken as well.
 
 Why that always works: a whole that is the floor or the ceiling of the sum of its parts lies between F, the sum of their
 floors, and F + k, k being the parts with a remainder, because the remainders add up to (sum - F) and each is below one.
@@ -14,6 +16,7 @@ from __future__ import annotations
 import math
 from collections.abc import Hashable, Mapping
 from decimal import Decimal
+from fractions import Fraction
 from typing import TypeVar
 
 from billing.money import exact
@@ -21,27 +24,31 @@ from billing.money import exact
 Key = TypeVar("Key", bound=Hashable)
 
 
-def round_total(amount: Decimal, step_exponent: int) -> Decimal:
+def round_total(amount: Decimal | Fraction, step_exponent: int) -> Decimal:
     """The amount as a whole number of steps of 10**step_exponent, half to even."""
     with exact():
-        return Decimal(round(amount.scaleb(-step_exponent))).scaleb(step_exponent)
+        return Decimal(round(_in_steps(amount, step_exponent))).scaleb(step_exponent)
 
 
-def apportion(parts: Mapping[Key, Decimal], whole: Decimal, step_exponent: int) -> dict[Key, Decimal]:
+def apportion(parts: Mapping[Key, Decimal | Fraction], whole: Decimal, step_exponent: int) -> dict[Key, Decimal]:
     """Each part as a whole number of steps, so that together they are `whole`.
 
     `whole` is a whole number of steps: the floor or the ceiling of the sum of the parts. Parts may be negative. Earlier
     keys win ties. Raises ValueError for another whole.
     """
+    scaled = {key: _in_steps(amount, step_exponent) for key, amount in parts.items()}
+    floors = {key: math.floor(amount) for key, amount in scaled.items()}
+    remainders = {key: scaled[key] - floors[key] for key in scaled}
+    target = _in_steps(whole, step_exponent)
+    if target.denominator != 1 or abs(target - sum(scaled.values())) >= 1:
+        raise ValueError(f"{whole} is neither the floor nor the ceiling of the sum of its {len(parts)} parts")
+    left = target.numerator - sum(floors.values())
+    by_remainder = sorted(remainders, key=lambda key: -remainders[key])
+    for key in by_remainder[:left]:
+        floors[key] += 1
     with exact():
-        scaled = {key: amount.scaleb(-step_exponent) for key, amount in parts.items()}
-        floors = {key: math.floor(amount) for key, amount in scaled.items()}
-        remainders = {key: scaled[key] - floors[key] for key in scaled}
-        target = whole.scaleb(-step_exponent)
-        left = int(target) - sum(floors.values())
-        if target != int(target) or abs(target - sum(scaled.values())) >= 1:
-            raise ValueError(f"{whole} is neither the floor nor the ceiling of the sum of its {len(parts)} parts")
-        by_remainder = sorted(remainders, key=lambda key: -remainders[key])
-        for key in by_remainder[:left]:
-            floors[key] += 1
         return {key: Decimal(steps).scaleb(step_exponent) for key, steps in floors.items()}
+
+
+def _in_steps(amount: Decimal | Fraction, step_exponent: int) -> Fraction:
+    return Fraction(amount) * Fraction(10) ** -step_exponent

@@ -12,11 +12,12 @@ import hashlib
 import json
 from typing import TYPE_CHECKING, Any
 
-from billing.money import plain
+from billing.money import exact_text, plain
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from billing.charges import Section
     from billing.statements import MonthStatements, Statement, StatementLine
 
 NOT_HASHED = ("content_hash", "status", "department_name")
@@ -33,12 +34,13 @@ def statement_document(statement: Statement, month: MonthStatements) -> dict[str
         "status": "open",
         "content_hash": "",
         "lines": [_line(line, month.policy.currency) for line in statement.lines],
-        "allocated": [],
-        "adjustments": [],
+        "allocated": _charges(statement, "allocated"),
+        "adjustments": _charges(statement, "adjustments"),
         "unpriced_quantity": str(statement.open_quantity("unpriced")),
         "unconverted_quantity": str(statement.open_quantity("unconverted")),
-        "total_exact": plain(statement.exact_total),
-        "tax": "0",
+        "total_exact": exact_text(statement.exact_total),
+        "taxes": _charges(statement, "tax"),
+        "tax": plain(statement.tax),
         "total": plain(statement.total),
     }
     document["content_hash"] = content_hash(document)
@@ -57,7 +59,7 @@ def month_document(month: MonthStatements) -> dict[str, Any]:
                                             "unpriced_quantity", "unconverted_quantity", "status", "content_hash")}
             for document in (statement_document(one, month) for one in month.statements)
         ],
-        "total_exact": plain(month.exact_total),
+        "total_exact": exact_text(month.exact_total),
         "total": plain(month.total),
     }  # fmt: skip
 
@@ -67,6 +69,14 @@ def content_hash(document: Mapping[str, Any]) -> str:
     content = {key: value for key, value in document.items() if key not in NOT_HASHED}
     canonical = json.dumps(content, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def _charges(statement: Statement, section: Section) -> list[dict[str, Any]]:
+    return [
+        {**booked.charge.document, "amount_exact": exact_text(booked.charge.exact), "amount": plain(booked.amount)}
+        for booked in statement.charges
+        if booked.charge.section == section
+    ]
 
 
 def _line(line: StatementLine, currency: str) -> dict[str, Any]:

@@ -12,10 +12,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from decimal import Decimal
+from fractions import Fraction
 from typing import TYPE_CHECKING, NamedTuple
 
 from sqlalchemy import Connection, text
 
+from billing.charges import BookedCharge, Charge, Department
 from billing.money import exact
 from billing.periods import Month, month_in
 from billing.rating import PriceStatus, RatedQuantity, rate
@@ -24,16 +26,12 @@ from billing.store import read_book, read_fx
 from billing.sums import read_sums
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
     from datetime import date
 
     from billing.fx import FxRow, FxTable
     from billing.policy import MoneyPolicy
     from billing.prices import PriceRow
-
-Department = str | None
-"""A department's code; None is use that nobody is known for (contract.md, section 9: the unattributed account)."""
-
 
 class LineKey(NamedTuple):
     """What makes a line of a department. `price_id` is 0 without a price row."""
@@ -62,13 +60,20 @@ class StatementLine:
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """One department's month. `total` is the sum of its booked lines."""
+    """One department's month. `total` is the sum of its booked lines and charges, tax included."""
 
     department: Department
     name: str | None
     lines: tuple[StatementLine, ...]
-    exact_total: Decimal
+    charges: tuple[BookedCharge, ...]
+    exact_total: Fraction
     total: Decimal
+
+    @property
+    def tax(self) -> Decimal:
+        """The booked tax, which `total` includes."""
+        with exact():
+            return sum((one.amount for one in self.charges if one.charge.section == "tax"), Decimal(0))
 
     def open_quantity(self, status: PriceStatus) -> int:
         """How much of the department's use has a status such as 'unpriced'."""
@@ -82,7 +87,7 @@ class MonthStatements:
     month: Month
     policy: MoneyPolicy
     statements: tuple[Statement, ...]
-    exact_total: Decimal
+    exact_total: Fraction
     total: Decimal
 
     def of(self, department: Department) -> Statement | None:
@@ -110,34 +115,29 @@ def compute_month(connection: Connection, month: str, policy: MoneyPolicy) -> Mo
 
 
 def make_statements(
-    rated: Iterable[RatedQuantity], rates: FxTable, month: Month, policy: MoneyPolicy, names: Mapping[str, str]
+    rated: Iterable[RatedQuantity],
+    rates: FxTable,
+    month: Month,
+    policy: MoneyPolicy,
+    names: Mapping[str, str],
+    charges: Iterable[Charge] = (),
 ) -> MonthStatements:
-    """Statements from rated sums whose only dimension is the department. Pure."""
+    """Statements from rated sums whose only dimension is the department, and from charges beside them. Pure."""
     lines, used_rates = _add_up(rated, rates, month, policy.currency)
-    exact_lines = {
-        department: {key: _exact_amount(key, line, used_rates) for key, line in sorted(of_department.items())}
-        for department, of_department in sorted(lines.items(), key=lambda item: _code_order(item[0]))
-    }
-    with exact():
-        totals = {
-            department: sum((amount for amount in amounts.values() if amount is not None), Decimal(0))
-            for department, amounts in exact_lines.items()
-        }
-        exact_total = sum(totals.values(), Decimal(0))
+    beside: dict[Department, list[Charge]] = {}
+    for charge in sorted(charges, key=lambda charge: (charge.section, charge.key)):
+        beside.setdefault(charge.department, []).append(charge)
+    drafts = [
+        _draft(department, lines.get(department, {}), beside.get(department, []), used_rates)
+        for department in sorted(lines.keys() | beside.keys(), key=_code_order)
+    ]
+    totals = {draft.department: draft.exact_total for draft in drafts}
+    exact_total = sum(totals.values(), Fraction(0))
     total = round_total(exact_total, policy.step_exponent)
     booked = apportion(totals, total, policy.step_exponent)
     statements = tuple(
-        _statement(
-            department,
-            names.get(department or ""),
-            lines[department],
-            amounts,
-            totals[department],
-            booked[department],
-            used_rates,
-            policy,
-        )
-        for department, amounts in exact_lines.items()
+        _statement(draft, names.get(draft.department or ""), booked[draft.department], used_rates, policy)
+        for draft in drafts
     )
     return MonthStatements(month, policy, statements, exact_total, total)
 
@@ -208,30 +208,47 @@ def _exact_amount(key: LineKey, line: _Line, rates: Mapping[int, FxRow]) -> Deci
         return weighted * line.price.price / line.price.per
 
 
+@dataclass(frozen=True, slots=True)
+class _Draft:
+    """A department's month before rounding."""
+
+    department: Department
+    lines: Mapping[LineKey, _Line]
+    amounts: Mapping[LineKey, Decimal | None]
+    charges: Sequence[Charge]
+    exact_total: Fraction
+
+
+def _draft(
+    department: Department, lines: Mapping[LineKey, _Line], charges: Sequence[Charge], rates: Mapping[int, FxRow]
+) -> _Draft:
+    amounts = {key: _exact_amount(key, line, rates) for key, line in sorted(lines.items())}
+    known = (Fraction(amount) for amount in amounts.values() if amount is not None)
+    total = sum(known, Fraction(0)) + sum((charge.exact for charge in charges), Fraction(0))
+    return _Draft(department, lines, amounts, charges, total)
+
+
 def _statement(
-    department: Department,
-    name: str | None,
-    lines: Mapping[LineKey, _Line],
-    amounts: Mapping[LineKey, Decimal | None],
-    exact_total: Decimal,
-    total: Decimal,
-    rates: Mapping[int, FxRow],
-    policy: MoneyPolicy,
+    draft: _Draft, name: str | None, total: Decimal, rates: Mapping[int, FxRow], policy: MoneyPolicy
 ) -> Statement:
-    known = {key: amount for key, amount in amounts.items() if amount is not None}
-    booked = apportion(known, total, policy.step_exponent)
+    items: dict[LineKey | int, Decimal | Fraction] = {
+        key: amount for key, amount in draft.amounts.items() if amount is not None
+    }
+    items.update({place: charge.exact for place, charge in enumerate(draft.charges)})
+    booked = apportion(items, total, policy.step_exponent)
     made = tuple(
         StatementLine(
             key,
-            lines[key].quantity,
-            lines[key].price,
-            tuple((rates[rate_id], quantity) for rate_id, quantity in _by_date(lines[key].by_rate, rates)),
+            draft.lines[key].quantity,
+            draft.lines[key].price,
+            tuple((rates[rate_id], quantity) for rate_id, quantity in _by_date(draft.lines[key].by_rate, rates)),
             amount,
             booked.get(key),
         )
-        for key, amount in amounts.items()
+        for key, amount in draft.amounts.items()
     )
-    return Statement(department, name, made, exact_total, total)
+    charges = tuple(BookedCharge(charge, booked[place]) for place, charge in enumerate(draft.charges))
+    return Statement(draft.department, name, made, charges, draft.exact_total, total)
 
 
 def _by_date(by_rate: Mapping[int, int], rates: Mapping[int, FxRow]) -> list[tuple[int, int]]:
@@ -253,4 +270,4 @@ def _code_order(department: Department) -> tuple[bool, str]:
 
 def empty_statement(department: Department, name: str | None = None) -> Statement:
     """The statement of a department that used nothing."""
-    return Statement(department, name, (), Decimal(0), Decimal(0))
+    return Statement(department, name, (), (), Fraction(0), Decimal(0))

@@ -1,0 +1,1 @@
+-- Periods, the ledger and closed statements.

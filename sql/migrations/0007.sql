@@ -1,0 +1,1 @@
+-- Contract terms beside prices: discounts, minimum fees, commitments, volume tiers.

@@ -1,0 +1,1 @@
+-- Shared costs: the rules by which they are allocated.
