@@ -13,11 +13,15 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from billing.money import exact_text, plain
+from billing.statements import compute_month
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from sqlalchemy import Connection
+
     from billing.charges import Section
+    from billing.policy import MoneyPolicy
     from billing.statements import MonthStatements, Statement, StatementLine
 
 NOT_HASHED = ("content_hash", "status", "department_name")
@@ -62,6 +66,13 @@ def month_document(month: MonthStatements) -> dict[str, Any]:
         "total_exact": exact_text(month.exact_total),
         "total": plain(month.total),
     }  # fmt: skip
+
+
+def read_documents(connection: Connection, month: str, policy: MoneyPolicy) -> list[dict[str, Any]]:
+    """The statement of every department that has one, by code, the unattributed one last; the connection is a
+    snapshot."""
+    computed = compute_month(connection, month, policy)
+    return [statement_document(one, computed) for one in computed.statements]
 
 
 def content_hash(document: Mapping[str, Any]) -> str:

@@ -19,6 +19,7 @@ from sqlalchemy import Connection, text
 
 from billing.charges import BookedCharge, Charge, Department
 from billing.money import exact
+from billing.month_charges import read_charges
 from billing.periods import Month, month_in
 from billing.rating import PriceStatus, RatedQuantity, rate
 from billing.rounding import apportion, round_total
@@ -110,20 +111,16 @@ def compute_month(connection: Connection, month: str, policy: MoneyPolicy) -> Mo
     book = read_book(connection)
     cuts = sorted(book.cuts(when.first_hour, when.end_hour) | set(when.day_hours))
     sums = read_sums(connection, when.first_hour, when.end_hour, cuts, ("department",))
-    names = read_department_names(connection)
-    return make_statements(rate(sums, book), read_fx(connection), when, policy, names)
+    lines = add_up(rate(sums, book), read_fx(connection), when, policy.currency)
+    charges = read_charges(connection, when, policy, lines.own_costs())
+    return make_statements(lines, when, policy, read_department_names(connection), charges)
 
 
 def make_statements(
-    rated: Iterable[RatedQuantity],
-    rates: FxTable,
-    month: Month,
-    policy: MoneyPolicy,
-    names: Mapping[str, str],
-    charges: Iterable[Charge] = (),
+    added: AddedLines, month: Month, policy: MoneyPolicy, names: Mapping[str, str], charges: Iterable[Charge] = ()
 ) -> MonthStatements:
-    """Statements from rated sums whose only dimension is the department, and from charges beside them. Pure."""
-    lines, used_rates = _add_up(rated, rates, month, policy.currency)
+    """Statements from the lines of all departments and from charges beside them. Pure."""
+    lines, used_rates = added.by_department, added.rates
     beside: dict[Department, list[Charge]] = {}
     for charge in sorted(charges, key=lambda charge: (charge.section, charge.key)):
         beside.setdefault(charge.department, []).append(charge)
@@ -164,10 +161,27 @@ def is_known_department(connection: Connection, department: str) -> bool:
     )
 
 
-def _add_up(
-    rated: Iterable[RatedQuantity], rates: FxTable, month: Month, currency: str
-) -> tuple[dict[Department, dict[LineKey, _Line]], dict[int, FxRow]]:
-    """Quantities by department, line and exchange rate; and the rates used, by id."""
+@dataclass(frozen=True, slots=True)
+class AddedLines:
+    """The lines of every department before rounding, and the rates that they used, by id."""
+
+    by_department: Mapping[Department, Mapping[LineKey, _Line]]
+    rates: Mapping[int, FxRow]
+
+    def own_costs(self) -> dict[Department, dict[str, Fraction]]:
+        """Each department's exact cost by provider, in the statement's currency."""
+        costs: dict[Department, dict[str, Fraction]] = {}
+        for department, lines in self.by_department.items():
+            by_provider = costs.setdefault(department, {})
+            for key, line in lines.items():
+                amount = _exact_amount(key, line, self.rates)
+                if amount is not None:
+                    by_provider[key.provider] = by_provider.get(key.provider, Fraction(0)) + Fraction(amount)
+        return costs
+
+
+def add_up(rated: Iterable[RatedQuantity], rates: FxTable, month: Month, currency: str) -> AddedLines:
+    """Quantities by department (the sums' only dimension), line and exchange rate. Pure."""
     lines: dict[Department, dict[LineKey, _Line]] = {}
     used: dict[int, FxRow] = {}
     days = _day_of_hour(month)
@@ -191,7 +205,7 @@ def _add_up(
         line = lines.setdefault(department, {}).setdefault(key, _Line(price))
         line.quantity += part.quantity
         line.by_rate[rate_id] = line.by_rate.get(rate_id, 0) + part.quantity
-    return lines, used
+    return AddedLines(lines, used)
 
 
 def _exact_amount(key: LineKey, line: _Line, rates: Mapping[int, FxRow]) -> Decimal | None:

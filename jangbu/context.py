@@ -10,9 +10,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from jangbu.errors import UsageError
+
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
+    from billing.policy import MoneyPolicy
     from jangbu.services import Endpoints
     from jangbu.settings import Settings
 
@@ -54,6 +57,17 @@ class Context:
         """An engine for one of the logins, schema present; disposed of at the end."""
         with self.services() as endpoints, engine_for(endpoints, role) as engine:
             yield engine
+
+    @cached_property
+    def policy(self) -> MoneyPolicy:
+        """The organisation's choices that decide money; raises UsageError naming a setting that is wrong."""
+        from billing.errors import BillingError
+        from billing.policy import MoneyPolicy
+
+        try:
+            return MoneyPolicy(self.settings.timezone, self.settings.currency)
+        except BillingError as error:
+            raise UsageError(str(error)) from error
 
     @property
     def actor(self) -> str:

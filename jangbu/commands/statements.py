@@ -101,12 +101,11 @@ def _compute(ctx: Context, month: str, department: str | None) -> tuple[MonthSta
     """The month's statements, and whether a department is known, in one state of the database."""
     from billing.errors import BillingError
     from billing.periods import month_in
-    from billing.policy import MoneyPolicy
     from billing.statements import compute_month, is_known_department
     from billing.store import snapshot
 
+    policy = ctx.policy
     try:
-        policy = MoneyPolicy(ctx.settings.timezone, ctx.settings.currency)
         month_in(month, policy.zone)
     except BillingError as error:
         raise UsageError(str(error)) from error

@@ -18,7 +18,7 @@ from billing.policy import MoneyPolicy
 from billing.prices import FOREVER, Asked, PriceBook, PriceKey, PriceRow, in_force
 from billing.rating import RatedQuantity, UsageSum, rate
 from billing.rounding import apportion, round_total
-from billing.statements import make_statements
+from billing.statements import add_up, make_statements
 from billing.usage import group_rated
 
 MONTH = month_in("2026-10", "Asia/Seoul")
@@ -161,7 +161,7 @@ def test_statements_add_up_whatever_is_used(
     table = FxTable(FxRow(number + 1, day, "USD", "KRW", rate_, "t") for number, (day, rate_) in enumerate(fx))
     policy = MoneyPolicy(step_digits=step_digits)
     rated = list(rate(usage, book))
-    month = make_statements(rated, table, MONTH, policy, {})
+    month = make_statements(add_up(rated, table, MONTH, policy.currency), MONTH, policy, {})
     assert rounding_of(month).violations == ()
     quantity = sum(line.quantity for statement in month.statements for line in statement.lines)
     assert quantity == sum(amount for one in usage for _, amount in one.quantities)
