@@ -154,7 +154,7 @@ def test_a_damaged_outbox_is_named(world: World) -> None:
 
 
 def test_killed_in_mid_file_nothing_is_lost_or_doubled(kafka_world: World) -> None:
-    """SIGKILL after rows by seed, then a run that comes through. Rows ever made in the outbox = lines: none came twice."""
+    """SIGKILL after rows by seed, then a run to the end. Rows ever made in the outbox = lines: none came twice."""
     seed = random.Random(20261122)
     total = 40_000
     content = b"".join(event_line(n) if n % 1000 else b"bad line %d\n" % n for n in range(1, total + 1))
