@@ -147,8 +147,8 @@ def _row(cells: Mapping[str, str], zone: str) -> Membership:
         raise CellError("user", "", "name a user, a key or both")
     if not cells["department"]:
         raise CellError("department", "", "name the department")
-    valid_from = _moment("valid_from", cells.get("valid_from", ""), zone) or BEGINNING
-    valid_to = _moment("valid_to", cells.get("valid_to", ""), zone)
+    valid_from = parse_moment("valid_from", cells.get("valid_from", ""), zone) or BEGINNING
+    valid_to = parse_moment("valid_to", cells.get("valid_to", ""), zone)
     if valid_to is not None and valid_to <= valid_from:
         raise CellError("valid_to", cells["valid_to"], "end after valid_from, or leave it empty")
     return Membership(
@@ -163,7 +163,7 @@ def _row(cells: Mapping[str, str], zone: str) -> Membership:
     )
 
 
-def _moment(column: str, cell: str, zone: str) -> datetime | None:
+def parse_moment(column: str, cell: str, zone: str) -> datetime | None:
     """A bare date (midnight in the zone) or a time with its offset, in UTC; None for an empty cell."""
     if not cell:
         return None
