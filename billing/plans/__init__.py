@@ -1,0 +1,1 @@
+"""Departments, budgets, seats against use, and what a month will cost."""
