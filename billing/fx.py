@@ -8,7 +8,7 @@ else the last one before it (holidays); with none before it the amount stays unc
 from __future__ import annotations
 
 import re
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING
@@ -52,6 +52,12 @@ class FxTable:
         days = self._days.get((base, quote), [])
         place = bisect_right(days, day)
         return self._rows[base, quote][days[place - 1]] if place else None
+
+    def within(self, first: date, last: date, base: str, quote: str) -> list[FxRow]:
+        """The rows of the days from `first` to `last`, both included, by day."""
+        days = self._days.get((base, quote), [])
+        rows = self._rows.get((base, quote), {})
+        return [rows[day] for day in days[bisect_left(days, first) : bisect_right(days, last)]]
 
 
 def read_fx(raw: bytes, name: str) -> list[FxRow]:

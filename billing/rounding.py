@@ -7,6 +7,11 @@ its exact value; a value that already is a whole number of steps stays as it is.
 
 Exact values are `Fraction`, because a share of a cost (a third) has no end as a decimal; `Decimal` is taken as well.
 
+A department may be named to take the rest (`MoneyPolicy.rest_to`). It then gets the first step that is left, however
+small its remainder, so that it is rounded up whenever anything is left to give; but never more than one, and never one
+if it has no remainder, because every figure stays the floor or the ceiling of its exact value. What is left beyond that
+goes by largest remainder as ever.
+
 Why that always works: a whole that is the floor or the ceiling of the sum of its parts lies between F, the sum of their
 floors, and F + k, k being the parts with a remainder, because the remainders add up to (sum - F) and each is below one.
 """
@@ -14,7 +19,7 @@ floors, and F + k, k being the parts with a remainder, because the remainders ad
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from decimal import Decimal
 from fractions import Fraction
 from typing import TypeVar
@@ -30,11 +35,17 @@ def round_total(amount: Decimal | Fraction, step_exponent: int) -> Decimal:
         return Decimal(round(_in_steps(amount, step_exponent))).scaleb(step_exponent)
 
 
-def apportion(parts: Mapping[Key, Decimal | Fraction], whole: Decimal, step_exponent: int) -> dict[Key, Decimal]:
+def apportion(
+    parts: Mapping[Key, Decimal | Fraction],
+    whole: Decimal,
+    step_exponent: int,
+    goes_first: Callable[[Key], bool] = lambda _: False,
+) -> dict[Key, Decimal]:
     """Each part as a whole number of steps, so that together they are `whole`.
 
-    `whole` is a whole number of steps: the floor or the ceiling of the sum of the parts. Parts may be negative. Earlier
-    keys win ties. Raises ValueError for another whole.
+    `whole` is a whole number of steps: the floor or the ceiling of the sum of the parts. Parts may be negative. Keys
+    that go first and have a remainder get a step before all others; earlier keys win ties. Raises ValueError for
+    another whole.
     """
     scaled = {key: _in_steps(amount, step_exponent) for key, amount in parts.items()}
     floors = {key: math.floor(amount) for key, amount in scaled.items()}
@@ -43,7 +54,7 @@ def apportion(parts: Mapping[Key, Decimal | Fraction], whole: Decimal, step_expo
     if target.denominator != 1 or abs(target - sum(scaled.values())) >= 1:
         raise ValueError(f"{whole} is neither the floor nor the ceiling of the sum of its {len(parts)} parts")
     left = target.numerator - sum(floors.values())
-    by_remainder = sorted(remainders, key=lambda key: -remainders[key])
+    by_remainder = sorted(remainders, key=lambda key: (not (remainders[key] and goes_first(key)), -remainders[key]))
     for key in by_remainder[:left]:
         floors[key] += 1
     with exact():

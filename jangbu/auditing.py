@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from sqlalchemy import text
 
 from billing.laws import check_rounding
-from billing.policy import MoneyPolicy
 from jangbu.migrate import sql_directory
+from jangbu.money_policy import policy_of
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -34,7 +34,7 @@ def audit(settings: Settings, engine: Engine) -> list[LawResult]:
         for file in sorted((sql_directory() / "checks").glob("*.sql")):
             checked, violations = connection.execute(text(file.read_text(encoding="utf-8").replace(":", r"\:"))).one()
             results.append(LawResult(file.stem, int(checked), list(violations)))
-        rounding = check_rounding(connection, MoneyPolicy(settings.timezone, settings.currency))
+        rounding = check_rounding(connection, policy_of(settings))
         results.append(LawResult(rounding.law, rounding.checked, list(rounding.violations)))
         connection.rollback()
     return sorted(results, key=lambda result: result.law)

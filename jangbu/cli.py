@@ -25,6 +25,8 @@ COMMANDS = {
     "ingest": "jangbu.commands.ingest:ingest",
     "wait": "jangbu.commands.ingest:wait",
     "roster": "jangbu.commands.roster:roster",
+    "department": "jangbu.commands.department:department",
+    "budget": "jangbu.commands.budget:budget",
     "price": "jangbu.commands.prices:price",
     "fx": "jangbu.commands.prices:fx",
     "usage": "jangbu.commands.usage:usage",
@@ -42,6 +44,11 @@ FLAGS = {
     "--kafka-bootstrap": "kafka_bootstrap",
     "--timezone": "timezone",
     "--currency": "currency",
+    "--rounding-step": "rounding_step",
+    "--rounding-rest-to": "rounding_rest_to",
+    "--fx-policy": "fx_policy",
+    "--fx-day": "fx_day",
+    "--unattributed-limit": "unattributed_limit",
     "--config": "config",
 }
 """Settings that any command takes, before or after its name."""
@@ -70,6 +77,11 @@ class LazyGroup(click.Group):
 @click.option("--kafka-bootstrap", metavar="HOST:PORT", help="Kafka's addresses (unset: embedded broker).")
 @click.option("--timezone", metavar="ZONE", help="The organisation's zone (default Asia/Seoul).")
 @click.option("--currency", metavar="CODE", help="The organisation's currency (default KRW).")
+@click.option("--rounding-step", metavar="STEP", help="What statements are rounded to: 1 (default) or 10 (won).")
+@click.option("--rounding-rest-to", metavar="DEPARTMENT", help="Who takes a step left over (unset: largest remainder).")
+@click.option("--fx-policy", metavar="POLICY", help="usage_day (default), month_fixed or invoice.")
+@click.option("--fx-day", metavar="DAY", help="Day of month_fixed: last (default), 1 to 31, or a date.")
+@click.option("--unattributed-limit", metavar="SHARE", help="Share of cost that may be unattributed at a close (0.01).")
 @click.option("--config", metavar="FILE", type=click.Path(path_type=Path), help="Settings file (default jangbu.toml).")
 @click.pass_context
 def cli(ctx: click.Context, /, config: Path | None, **flags: str | None) -> None:

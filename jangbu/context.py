@@ -10,8 +10,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from jangbu.errors import UsageError
-
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
@@ -60,14 +58,10 @@ class Context:
 
     @cached_property
     def policy(self) -> MoneyPolicy:
-        """The organisation's choices that decide money; raises UsageError naming a setting that is wrong."""
-        from billing.errors import BillingError
-        from billing.policy import MoneyPolicy
+        """The organisation's choices that decide money; raises SettingsError naming a setting that is wrong."""
+        from jangbu.money_policy import policy_of
 
-        try:
-            return MoneyPolicy(self.settings.timezone, self.settings.currency)
-        except BillingError as error:
-            raise UsageError(str(error)) from error
+        return policy_of(self.settings)
 
     @property
     def actor(self) -> str:

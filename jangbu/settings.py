@@ -10,6 +10,7 @@ import secrets
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
@@ -41,6 +42,11 @@ class Settings:
         max_event_back_days: and this much earlier.
         retention_ms: of the topic; -1 keeps everything.
         gateway_department_from: the payload field that names the department.
+        rounding_step: smallest units of the currency (won) that statements are rounded to, 1 or 10.
+        rounding_rest_to: the department that takes a step left over; None: the largest remainder.
+        fx_policy: which day's rate converts what the vendor register gives no policy for.
+        fx_day: the day of ``month_fixed``: ``last``, a day of the month, or one day.
+        unattributed_limit: share of a month's cost that may be unattributed at its close.
         origins: setting name -> where its value came from.
     """
 
@@ -62,6 +68,11 @@ class Settings:
     max_event_ahead_seconds: int
     max_event_back_days: int
     gateway_department_from: str
+    rounding_step: str
+    rounding_rest_to: str | None
+    fx_policy: str
+    fx_day: str
+    unattributed_limit: Decimal
     origins: Mapping[str, str] = field(repr=False, compare=False)
 
     @property
@@ -129,6 +140,11 @@ SPECS: Final = (
     Spec("max_event_ahead_seconds", values.whole_number(0, 366 * 86_400), "3600"),
     Spec("max_event_back_days", values.whole_number(1, 36_600), "400"),
     Spec("gateway_department_from", values.parse_field_name, "user_api_key_team_id"),
+    Spec("rounding_step", values.one_of("1", "10"), "1"),
+    Spec("rounding_rest_to", values.parse_department),
+    Spec("fx_policy", values.one_of("usage_day", "month_fixed", "invoice"), "usage_day"),
+    Spec("fx_day", values.parse_fx_day, "last"),
+    Spec("unattributed_limit", values.parse_share, "0.01"),
 )
 BY_NAME: Final = MappingProxyType({spec.name: spec for spec in SPECS})
 # Variables that start like ours and are no settings: the file's name, a trace on errors.

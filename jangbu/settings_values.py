@@ -5,7 +5,8 @@ The sentence continues "setting NAME = VALUE (from …) …".
 
 import re
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
 from zoneinfo import ZoneInfo
@@ -17,6 +18,7 @@ HOST_AND_PORT = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):(?P<po
 SOURCE_CHARACTERS_MAX = 200
 TOKEN_CHARACTERS_MIN = 16
 PORT_MAX = 65535
+DEPARTMENT_CHARACTERS_MAX = 384
 # Hourly sums can be cut at a zone's midnight only where every offset is a whole number of hours. What matters is the
 # time in which usage can lie, not the nineteenth century, in which hardly any zone passes.
 OFFSET_YEARS = range(2020, 2046)
@@ -131,6 +133,43 @@ def whole_number(lowest: int, highest: int) -> Callable[[str], int]:
         return int(text)
 
     return parse
+
+
+def one_of(*choices: str) -> Callable[[str], str]:
+    """A parser of a few words."""
+
+    def parse(text: str) -> str:
+        if text not in choices:
+            raise ValueError(f"is not known: write {', '.join(choices[:-1])} or {choices[-1]}")
+        return text
+
+    return parse
+
+
+def parse_department(text: str) -> str:
+    """A department's code."""
+    if not text.strip() or text != text.strip() or len(text) > DEPARTMENT_CHARACTERS_MAX or not text.isprintable():
+        raise ValueError(f"is not a department's code: write 1 to {DEPARTMENT_CHARACTERS_MAX} printable characters")
+    return text
+
+
+def parse_fx_day(text: str) -> str:
+    """The day whose rate holds for a month: ``last``, a day of the month, or one day."""
+    if text == "last" or re.fullmatch(r"[1-9]|[12][0-9]|3[01]", text):
+        return text
+    try:
+        if re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", text):
+            return date.fromisoformat(text).isoformat()
+    except ValueError:
+        pass
+    raise ValueError("is no day: write last, a day of the month from 1 to 31, or a day such as 2026-10-30")
+
+
+def parse_share(text: str) -> Decimal:
+    """A share from 0 to 1, at most 18 digits after the point."""
+    if not re.fullmatch(r"0(\.[0-9]{1,18})?|1(\.0{1,18})?", text):
+        raise ValueError("is not a share from 0 to 1: write 5 % as 0.05")
+    return Decimal(text)
 
 
 def redacted(text: str) -> str:

@@ -21,7 +21,7 @@ def read_register(connection: Connection) -> list[Vendor]:
         text("""
         select distinct on (vendor, valid_from)
                vendor, creditor, providers, accounts, zone, currency, tax_mode, tax_rate, fx_policy, settle_days,
-               valid_from, valid_to
+               valid_from, valid_to, tax_in_price, fx_day
         from vendor order by vendor, valid_from nulls first, id desc""")
     )
     return [
@@ -36,9 +36,9 @@ def add_vendors(connection: Connection, new: Sequence[Vendor], actor: str) -> li
     if changed:
         connection.execute(
             text("""insert into vendor (vendor, creditor, providers, accounts, zone, currency, tax_mode, tax_rate,
-                                        fx_policy, settle_days, valid_from, valid_to, actor)
+                                        fx_policy, settle_days, valid_from, valid_to, tax_in_price, fx_day, actor)
                     values (:vendor, :creditor, :providers, :accounts, :zone, :currency, :tax_mode, :tax_rate,
-                            :fx_policy, :settle_days, :valid_from, :valid_to, :actor)"""),
+                            :fx_policy, :settle_days, :valid_from, :valid_to, :tax_in_price, :fx_day, :actor)"""),
             [
                 {**asdict(row), "providers": list(row.providers), "accounts": list(row.accounts), "actor": actor}
                 for row in changed

@@ -1,7 +1,10 @@
 """The vendor register: who bills, for whose models, in which zone and currency; dated by the vendor's day.
 
-CSV `vendor,creditor,providers,accounts,zone,currency,tax_mode,tax_rate,fx_policy,settle_days,valid_from,valid_to`.
-`providers` and `accounts` are lists whose parts are separated by `;` or by spaces; no accounts means all of them.
+CSV `vendor,creditor,providers,accounts,zone,currency,tax_mode,tax_rate,fx_policy,settle_days,valid_from,valid_to`, and
+optionally `tax_in_price,fx_day`. `providers` and `accounts` are lists whose parts are separated by `;` or by spaces; no
+accounts means all of them. No `fx_policy` means the organisation's. `tax_in_price` says whether a tax is `added` to the
+prices (default) or `included` in them. `fx_day` is the day of the following month that the vendor's invoice carries (or
+on which it is paid); without it the last day of the vendor's month counts.
 A row replaces an earlier one of the same vendor and valid_from; nothing is overwritten. A vendor without a row is known
 where BUILT_IN has it.
 """
@@ -27,10 +30,13 @@ if TYPE_CHECKING:
 COLUMNS = Columns(
     ("vendor", "providers"),
     ("creditor", "accounts", "zone", "currency", "tax_mode", "tax_rate", "fx_policy", "settle_days", "valid_from",
-     "valid_to"),
+     "valid_to", "tax_in_price", "fx_day"),
 )  # fmt: skip
 TAX_MODES = ("none", "vendor_charged", "reverse_charge", "domestic_invoice")
-FX_POLICIES = ("usage_day", "month_average", "invoice_date", "payment_date")
+TAX_IN_PRICE = ("added", "included")
+FX_POLICIES = ("usage_day", "month_fixed", "month_average", "invoice_date", "payment_date")
+FX_POLICY_WORDS = {"invoice": "invoice_date"}
+"""Another word for a policy, as the setting has it."""
 SETTLE_DAYS_MAX = 366
 _CHECKED_MONTHS = ("2026-01", "2026-07")
 """A winter and a summer month: a zone must have whole hours in both."""
@@ -38,7 +44,10 @@ _CHECKED_MONTHS = ("2026-01", "2026-07")
 
 @dataclass(frozen=True, slots=True)
 class Vendor:
-    """One dated row of the register. `settle_days`: how long the vendor may revise a day after it ended."""
+    """One dated row of the register. `settle_days`: how long the vendor may revise a day after it ended.
+
+    `fx_policy` is empty where the organisation's holds.
+    """
 
     vendor: str
     creditor: str
@@ -48,10 +57,12 @@ class Vendor:
     currency: str = "USD"
     tax_mode: str = "none"
     tax_rate: Decimal = Decimal(0)
-    fx_policy: str = "usage_day"
+    fx_policy: str = ""
     settle_days: int = 2
     valid_from: date | None = None
     valid_to: date | None = None
+    tax_in_price: str = "added"
+    fx_day: int | None = None
 
     def month(self, name: str) -> Month:
         """The vendor's month in the vendor's zone."""
@@ -134,6 +145,9 @@ def _row(cells: Mapping[str, str]) -> Vendor:
     start, end = _day("valid_from", cell("valid_from")), _day("valid_to", cell("valid_to"))
     if start is not None and end is not None and end <= start:
         raise CellError("valid_to", cell("valid_to"), "it must be later than valid_from")
+    tax_mode = _one_of("tax_mode", cell("tax_mode", "none"), TAX_MODES)
+    tax_rate = _tax_rate(cell("tax_rate", "0"))
+    fx_policy = cell("fx_policy")
     return Vendor(
         vendor=vendor,
         creditor=cell("creditor", vendor),
@@ -141,12 +155,14 @@ def _row(cells: Mapping[str, str]) -> Vendor:
         accounts=_names(cell("accounts")),
         zone=_zone(cell("zone", "UTC")),
         currency=_currency(cell("currency", "USD")),
-        tax_mode=_one_of("tax_mode", cell("tax_mode", "none"), TAX_MODES),
-        tax_rate=_tax_rate(cell("tax_rate", "0")),
-        fx_policy=_one_of("fx_policy", cell("fx_policy", "usage_day"), FX_POLICIES),
+        tax_mode=tax_mode,
+        tax_rate=tax_rate,
+        fx_policy=_fx_policy(fx_policy) if fx_policy else "",
         settle_days=_settle_days(cell("settle_days", "2")),
         valid_from=start,
         valid_to=end,
+        tax_in_price=_tax_in_price(cell("tax_in_price", "added"), tax_mode),
+        fx_day=_fx_day(cell("fx_day"), fx_policy),
     )
 
 
@@ -185,6 +201,28 @@ def _tax_rate(value: str) -> Decimal:
     if rate >= 1:
         raise CellError("tax_rate", value, "write 10 % as 0.1")
     return rate
+
+
+def _fx_policy(value: str) -> str:
+    return _one_of("fx_policy", FX_POLICY_WORDS.get(value.lower(), value), FX_POLICIES)
+
+
+def _tax_in_price(value: str, tax_mode: str) -> str:
+    found = _one_of("tax_in_price", value, TAX_IN_PRICE)
+    if found == "included" and tax_mode not in ("vendor_charged", "domestic_invoice"):
+        remedy = f"with tax_mode {tax_mode} the vendor's prices hold no tax: leave it empty, or correct the mode"
+        raise CellError("tax_in_price", value, remedy)
+    return found
+
+
+def _fx_day(value: str, fx_policy: str) -> int | None:
+    if not value:
+        return None
+    if not re.fullmatch(r"[1-9]|[12][0-9]|3[01]", value):
+        raise CellError("fx_day", value, "use a day of the following month from 1 to 31, or leave it empty")
+    if FX_POLICY_WORDS.get(fx_policy.lower(), fx_policy.lower()) not in ("invoice_date", "payment_date", ""):
+        raise CellError("fx_day", value, f"with fx_policy {fx_policy} no such day counts: leave it empty")
+    return int(value)
 
 
 def _settle_days(value: str) -> int:

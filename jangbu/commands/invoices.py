@@ -40,6 +40,8 @@ VENDOR_COLUMNS = (
     "settle_days",
     "valid_from",
     "valid_to",
+    "tax_in_price",
+    "fx_day",
 )
 IMPORT_COLUMNS = (
     "import_id",
@@ -285,7 +287,14 @@ def _vendor_document(row: Vendor) -> dict[str, Any]:
     from billing.money import plain
 
     found: dict[str, Any] = {name: getattr(row, name) for name in VENDOR_COLUMNS}
-    return {**found, "providers": list(row.providers), "accounts": list(row.accounts), "tax_rate": plain(row.tax_rate)}
+    return {
+        **found,
+        "providers": list(row.providers),
+        "accounts": list(row.accounts),
+        "tax_rate": plain(row.tax_rate),
+        "fx_policy": row.fx_policy or None,
+        "fx_day": None if row.fx_day is None else str(row.fx_day),
+    }
 
 
 def _import_sentences(imported: Sequence[Imported]) -> list[str]:
