@@ -103,8 +103,8 @@ def _says(row: PriceRow) -> tuple[object, ...]:
 
 
 def _row(cells: Mapping[str, str], name: str) -> PriceRow:
-    from_hour = _hour("valid_from", cells["valid_from"])
-    to_hour = _hour("valid_to", cells["valid_to"]) if cells.get("valid_to") else None
+    from_hour = read_hour("valid_from", cells["valid_from"])
+    to_hour = read_hour("valid_to", cells["valid_to"]) if cells.get("valid_to") else None
     if to_hour is not None and to_hour <= from_hour:
         raise CellError("valid_to", cells["valid_to"], "end later than valid_from, or leave it empty")
     if cells["currency"] not in MINOR_DIGITS:
@@ -135,9 +135,7 @@ def _key(cells: Mapping[str, str]) -> PriceKey:
             raise CellError(column, cells[column][:60], "give a name of 1 to 256 characters")
     if "*" in cells["model"][:-1] or "*" in cells["provider"]:
         raise CellError("model", cells["model"], "a * stands only at the end of a model, for all names that begin so")
-    unit = cells["unit"]
-    if not is_unit_name(unit) or (unit not in UNITS and unit.rpartition("_")[2] not in COUNTED):
-        raise CellError("unit", unit, f"use a unit such as input_tokens, or one that ends in {', '.join(COUNTED)}")
+    unit = read_unit(cells["unit"])
     tier = cells.get("service_tier") or "standard"
     if tier not in TIERS:
         raise CellError("service_tier", tier, f"use one of {', '.join(TIERS)}, or leave it empty for standard")
@@ -152,13 +150,20 @@ def _key(cells: Mapping[str, str]) -> PriceKey:
     )
 
 
+def read_unit(text: str) -> str:
+    """A unit's name. Raises CellError."""
+    if not is_unit_name(text) or (text not in UNITS and text.rpartition("_")[2] not in COUNTED):
+        raise CellError("unit", text, f"use a unit such as input_tokens, or one that ends in {', '.join(COUNTED)}")
+    return text
+
+
 def _whole(column: str, text: str, most: int, *, least: int = 1) -> int:
     if not re.fullmatch(r"[0-9]{1,15}", text) or not least <= int(text) <= most:
         raise CellError(column, text, f"write a whole number from {least} to {most}")
     return int(text)
 
 
-def _hour(column: str, text: str) -> int:
+def read_hour(column: str, text: str) -> int:
     """A whole UTC hour: RFC 3339 with its offset, or a day, which begins at 00:00 UTC."""
     try:
         if re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", text):

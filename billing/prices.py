@@ -10,6 +10,8 @@ A row is found in this order, and the first step that finds one decides:
    the largest.
 Rows are dated: half-open in UTC hours. A row ends at its own end or where the next row of its key begins, whichever is
 earlier; of rows that begin together the last id counts. Nothing is ever overwritten.
+
+A discount of the contract (`billing.terms`) is taken off the row that was found.
 """
 
 from __future__ import annotations
@@ -18,16 +20,20 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from billing.models import ModelRules, family_of
-from billing.money import exact
+from billing.money import exact, plain
 from producers.units import parent
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from decimal import Decimal
 
+    from billing.terms.book import TermBook
+
 Origin = Literal["list", "contract"]
 FOREVER = 1 << 40
 """An hour later than any: the end of a row that has none."""
+STORED_IDS_MAX = 1 << 32
+"""Above the id of any stored row; ids of prices that terms made are the row's plus multiples of it."""
 _RANK = {"list": 0, "contract": 1}
 
 
@@ -42,9 +48,44 @@ class PriceKey(NamedTuple):
     prompt_above: int
 
 
+class AppliedTerm(NamedTuple):
+    """A contract term that made a price out of another: a `percent` off `before` (one unit's price), or, for a volume
+    tier, what holds for the part of the month's `month_quantity` above `above` up to `up_to`."""
+
+    code: str
+    name: str
+    kind: str
+    percent: Decimal | None
+    before: Decimal
+    above: int | None = None
+    up_to: int | None = None
+    month_quantity: int | None = None
+
+    def document(self) -> dict[str, str | None]:
+        """As a statement's line shows it."""
+        shown: dict[str, str | None] = {
+            "term_id": self.code,
+            "name": self.name,
+            "kind": self.kind,
+            "percent": None if self.percent is None else plain(self.percent),
+            "unit_price_before": plain(self.before),
+        }
+        if self.above is not None:
+            shown |= {
+                "above": str(self.above),
+                "up_to": None if self.up_to is None else str(self.up_to),
+                "month_quantity": str(self.month_quantity),
+            }
+        return shown
+
+
 @dataclass(frozen=True, slots=True)
 class PriceRow:
-    """`price` of `currency` for `per` units, from `from_hour` to before `to_hour` (UTC hours since 1970)."""
+    """`price` of `currency` for `per` units, from `from_hour` to before `to_hour` (UTC hours since 1970).
+
+    Contract terms make a price of a stored row: it keeps the row's `code` and names the `terms`; its `id` tells it from
+    the row and from other prices made of it (callers add up by id), and `row_id` is the stored row's.
+    """
 
     id: int
     origin: Origin
@@ -55,11 +96,17 @@ class PriceRow:
     from_hour: int
     to_hour: int | None
     source: str
+    terms: tuple[AppliedTerm, ...] = ()
+
+    @property
+    def row_id(self) -> int:
+        """The id of the stored row."""
+        return self.id % STORED_IDS_MAX
 
     @property
     def code(self) -> str:
         """The row's name on statements: P-000118."""
-        return f"P-{self.id:06d}"
+        return f"P-{self.row_id:06d}"
 
     @property
     def unit_price(self) -> Decimal:
@@ -113,13 +160,16 @@ class _Shelf:
 class PriceBook:
     """Price rows and model rules, ready to be asked. Values in, rows out; nothing is read from outside."""
 
-    def __init__(self, rows: Iterable[PriceRow], rules: ModelRules | None = None) -> None:
-        """Raises ValueError for two rows of one id: callers add up by id."""
+    def __init__(
+        self, rows: Iterable[PriceRow], rules: ModelRules | None = None, contract: TermBook | None = None
+    ) -> None:
+        """`contract`: terms beside prices. Raises ValueError for two rows of one id: callers add up by id."""
         rows = list(rows)
         if len({row.id for row in rows}) != len(rows):
             raise ValueError("two price rows have the same id: give each its own before they become a book")
         self.terms = in_force(rows)
         self.rules = rules or ModelRules(())
+        self.contract = contract
         self._shelves: dict[tuple[str, str], _Shelf] = {}
         self._prefixes: dict[str, list[str]] = {}
         for term in self.terms:
@@ -147,6 +197,8 @@ class PriceBook:
         while step is not None and row is None:
             row = self._best(asked, step, hour)
             step = parent(step)
+        if row is not None and self.contract is not None:
+            row = self.contract.discounted(row, asked.provider, asked.model, unit, hour)
         self._found[question] = row
         return row
 
@@ -155,8 +207,10 @@ class PriceBook:
         return bool(self._shelves_of(provider, model))
 
     def cuts(self, first_hour: int, end_hour: int) -> set[int]:
-        """The UTC hours strictly between two at which some price begins or ends."""
+        """The UTC hours strictly between two at which some price or contract term begins or ends."""
         edges = {term.row.from_hour for term in self.terms} | {term.end_hour for term in self.terms}
+        if self.contract is not None:
+            edges |= self.contract.edges()
         return {hour for hour in edges if first_hour < hour < end_hour}
 
     def _best(self, asked: Asked, unit: str, hour: int) -> PriceRow | None:

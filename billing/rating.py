@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from billing.money import exact
 from billing.prices import Asked, PriceBook, PriceRow
+from billing.terms.tiers import price_by_volume
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -59,6 +60,14 @@ def rate(sums: Iterable[UsageSum], book: PriceBook) -> Iterator[RatedQuantity]:
         for unit, quantity in usage.quantities:
             price = None if usage.cached else book.find(asked, unit, usage.hour)
             yield RatedQuantity(usage, unit, quantity, price, _status(usage, unit, price))
+
+
+def rate_month(sums: Iterable[UsageSum], book: PriceBook) -> Iterator[RatedQuantity]:
+    """Rate a whole month: volume tiers of the contract look at the month's quantity of the organisation, so the sums
+    must be all of the month's (of one vendor at least)."""
+    rated = rate(sums, book)
+    contract = book.contract
+    return rated if contract is None or not contract.has_tiers else price_by_volume(rated, contract)
 
 
 def cost_of(quantity: int, price: PriceRow) -> Decimal:

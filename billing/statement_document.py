@@ -108,6 +108,7 @@ def _line(line: StatementLine, currency: str) -> dict[str, Any]:
         "price_currency": None if price is None else price.currency,
         "price_id": None if price is None else price.code,
         "price_source": None if price is None else price.source,
+        "terms": [] if price is None else [term.document() for term in price.terms],
         "amount_exact": None if line.exact_amount is None else plain(line.exact_amount),
         "fx_rate": fx_rate,
         "fx_rows": [

@@ -21,7 +21,7 @@ from billing.charges import BookedCharge, Charge, Department
 from billing.money import exact
 from billing.month_charges import read_charges
 from billing.periods import Month, month_in
-from billing.rating import PriceStatus, RatedQuantity, rate
+from billing.rating import PriceStatus, RatedQuantity, rate_month
 from billing.rounding import apportion, round_total
 from billing.store import read_book, read_fx
 from billing.sums import read_sums
@@ -35,7 +35,8 @@ if TYPE_CHECKING:
     from billing.prices import PriceRow
 
 class LineKey(NamedTuple):
-    """What makes a line of a department. `price_id` is 0 without a price row."""
+    """What makes a line of a department. `price_id` is 0 without a price row, and a number of its own for a price that
+    contract terms made of a row (`PriceRow.row_id` is the stored row's)."""
 
     provider: str
     model: str
@@ -111,7 +112,7 @@ def compute_month(connection: Connection, month: str, policy: MoneyPolicy) -> Mo
     book = read_book(connection)
     cuts = sorted(book.cuts(when.first_hour, when.end_hour) | set(when.day_hours))
     sums = read_sums(connection, when.first_hour, when.end_hour, cuts, ("department",))
-    lines = add_up(rate(sums, book), read_fx(connection), when, policy.currency)
+    lines = add_up(rate_month(sums, book), read_fx(connection), when, policy.currency)
     charges = read_charges(connection, when, policy, lines.own_costs())
     return make_statements(lines, when, policy, read_department_names(connection), charges)
 

@@ -17,6 +17,7 @@ from billing.models import ModelRule, ModelRules
 from billing.periods import hour_number, hour_start
 from billing.price_file import PriceChanges, changes
 from billing.prices import Origin, PriceBook, PriceKey, PriceRow
+from billing.terms.store import read_term_book
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -68,13 +69,14 @@ def read_rules(connection: Connection) -> ModelRules:
 
 
 def read_book(connection: Connection, *, everything: bool = False) -> PriceBook:
-    """The price book, of the providers that usage names and those whose rows may price them, or of all."""
-    rules = read_rules(connection)
+    """The price book with the contract's terms, of the providers that usage names and those whose rows may price them,
+    or of all."""
+    rules, contract = read_rules(connection), read_term_book(connection)
     if everything:
-        return PriceBook(read_price_rows(connection), rules)
+        return PriceBook(read_price_rows(connection), rules, contract)
     used = connection.execute(text("select distinct provider from route")).scalars()
     providers = {name for provider in used for name in rules.providers_of(provider)}
-    return PriceBook(read_price_rows(connection, providers), rules)
+    return PriceBook(read_price_rows(connection, providers), rules, contract)
 
 
 def read_fx_rows(connection: Connection) -> list[FxRow]:

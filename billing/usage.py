@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from billing.errors import BillingError
 from billing.money import exact, plain
 from billing.periods import Month, hour_start
-from billing.rating import PriceStatus, RatedQuantity, cost_of, rate
+from billing.rating import PriceStatus, RatedQuantity, cost_of, rate_month
 from billing.sums import PAYER_DIMENSIONS, ROUTE_DIMENSIONS, read_sums
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def month_usage(connection: Connection, month: Month, book: PriceBook, by: Seque
     elif "day" in by:
         cuts |= set(month.day_hours)
     sums = read_sums(connection, month.first_hour, month.end_hour, sorted(cuts), stored)
-    return group_rated(rate(sums, book), month, by, stored)
+    return group_rated(rate_month(sums, book), month, by, stored)
 
 
 def group_rated(

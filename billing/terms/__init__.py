@@ -1,0 +1,1 @@
+"""What a contract says beside prices: discounts, volume tiers, minimum fees, commitments."""
