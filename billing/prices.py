@@ -32,8 +32,9 @@ if TYPE_CHECKING:
 Origin = Literal["list", "contract"]
 FOREVER = 1 << 40
 """An hour later than any: the end of a row that has none."""
-STORED_IDS_MAX = 1 << 32
-"""Above the id of any stored row; ids of prices that terms made are the row's plus multiples of it."""
+STORED_IDS_MAX = 1 << 24
+"""Above the id of any stored row. The id of a price that terms made is the row's, with the terms in the bits above it
+(`billing.terms.book`), and fits into 63 bits."""
 _RANK = {"list": 0, "contract": 1}
 
 

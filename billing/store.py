@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, Engine, text
 
+from billing.errors import BillingError
 from billing.fx import FxRow, FxTable, new_rates
 from billing.models import ModelRule, ModelRules
 from billing.periods import hour_number, hour_start
 from billing.price_file import PriceChanges, changes
-from billing.prices import Origin, PriceBook, PriceKey, PriceRow
+from billing.prices import STORED_IDS_MAX, Origin, PriceBook, PriceKey, PriceRow
 from billing.terms.store import read_term_book
 
 if TYPE_CHECKING:
@@ -113,6 +114,8 @@ def add_prices(
         return found
     import_id = _note_import(connection, "price", origin, name, sha256, len(found.new_rows), actor)
     first_id = _next_id(connection, "price")
+    if first_id + len(found.new_rows) > STORED_IDS_MAX:
+        raise BillingError(f"{name} would make more than {STORED_IDS_MAX} price rows: bring fewer")
     if found.new_rows:
         connection.execute(
             text("""

@@ -16,6 +16,11 @@ if TYPE_CHECKING:
     from billing.prices import PriceRow
 
 HUNDRED = Decimal(100)
+TERMS_MAX = 1 << 16
+"""Above the id of any stored term."""
+TIERS_MAX = 1 << 6
+"""More than the tiers of any term."""
+_TIER_IDS = STORED_IDS_MAX * TERMS_MAX
 
 
 class TermBook:
@@ -63,6 +68,11 @@ def most_telling(
         if rank is not None and rank > best_rank:
             best, best_rank = one.term, rank
     return best
+
+
+def tier_id_beyond(term: ContractTerm, place: int) -> int:
+    """What the id of a tier's price is beyond that of the price that it is made of."""
+    return (term.id + place * TERMS_MAX) * _TIER_IDS
 
 
 def reduced(row: PriceRow, term: ContractTerm, percent: Decimal, id_beyond: int) -> PriceRow:

@@ -14,6 +14,7 @@ from billing.errors import BillingError, CellProblem, FileRefused
 from billing.money import MINOR_DIGITS, is_decimal_divisor, parse_amount
 from billing.periods import month_in, month_of_hour
 from billing.price_file import PER_MAX, YEARS, read_hour, read_unit
+from billing.terms.book import TIERS_MAX
 from billing.terms.term import ALL_TOKENS, KINDS, OBLIGATION_KINDS, TIER_KINDS, ContractTerm, Tier, terms_in_force
 
 if TYPE_CHECKING:
@@ -124,6 +125,8 @@ def _joins(term: ContractTerm, other: ContractTerm) -> tuple[str, str, str] | No
     (tier,) = other.tiers
     if any(tier.above == one.above for one in term.tiers):
         return "above", str(tier.above), "this term has a tier from there already: keep one"
+    if len(term.tiers) + 1 >= TIERS_MAX:
+        return "above", str(tier.above), f"a term has fewer than {TIERS_MAX} tiers: leave some out"
     return None
 
 

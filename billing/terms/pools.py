@@ -13,7 +13,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from billing.errors import BillingError
-from billing.fx_policy import Conversion
+from billing.fx_policy import fixed_day
 from billing.money import exact_text, plain
 from billing.periods import Month, month_in, month_of_hour
 from billing.rating import rate_month
@@ -88,8 +88,9 @@ def read_pools(connection: Connection, month: Month, policy: MoneyPolicy) -> lis
     due = [one for one in standing if one.is_due and one.missing]
     if not due:
         return []
-    conversion = Conversion(read_fx(connection), month, policy)
-    return [_pool(one, conversion) for one in due]
+    rates = read_fx(connection)
+    day = fixed_day(policy.fx_day if policy.fx_policy == "month_fixed" else "last", month.days[-1])
+    return [_pool(one, rates, day, policy.currency) for one in due]
 
 
 def read_obligations(connection: Connection, month: Month) -> list[ObligationMonth]:
@@ -149,16 +150,17 @@ def _standing(one: DatedTerm, by_month: Mapping[str, Mapping[int, Fraction]], mo
     return ObligationMonth(one.term, one.end_hour, total, months[-1].remaining, ends, months)
 
 
-def _pool(one: ObligationMonth, conversion: Conversion) -> Pool:
-    currency = one.term.currency
-    assert currency is not None
+def _pool(one: ObligationMonth, rates: FxTable, day: date, currency: str) -> Pool:
+    """The shortfall in the statement's currency, by the rate of the month's day (or the last one before it)."""
+    own = one.term.currency
+    assert own is not None
     exact, rate = one.missing, None
-    if currency != conversion.policy.currency:
-        rate = conversion.for_month(currency)
+    if own != currency:
+        rate = rates.on(day, own, currency)
         if rate is None:
             raise BillingError(
-                f"the shortfall of {one.term.name} ({one.term.code}) is {exact_text(one.missing)} {currency}: import a "
-                f"rate of {currency} in {conversion.policy.currency} with `jangbu fx import FILE`"
+                f"the shortfall of {one.term.name} ({one.term.code}) is {exact_text(one.missing)} {own}: import a rate "
+                f"of {own} in {currency} with `jangbu fx import FILE`"
             )
         exact *= Fraction(rate.rate)
     document = one.document() | {

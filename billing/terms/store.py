@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, text
 
+from billing.errors import BillingError
 from billing.periods import hour_number, hour_start
-from billing.terms.book import TermBook
+from billing.terms.book import TERMS_MAX, TermBook
 from billing.terms.file import TermChanges, changes
 from billing.terms.term import ContractTerm, Tier
 
@@ -57,7 +58,10 @@ def add_terms(
                 values (:id, :name, :sha256, :terms_added, :actor)"""),
         {"id": import_id, "name": name, "sha256": sha256, "terms_added": len(found.new_terms), "actor": actor},
     )
-    for term_id, term in enumerate(found.new_terms, _next_id(connection, "contract_term")):
+    first_id = _next_id(connection, "contract_term")
+    if first_id + len(found.new_terms) > TERMS_MAX:
+        raise BillingError(f"{name} would make more than {TERMS_MAX} contract terms: bring fewer")
+    for term_id, term in enumerate(found.new_terms, first_id):
         _add_term(connection, term, term_id, import_id)
     return found
 

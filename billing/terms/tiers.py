@@ -19,8 +19,8 @@ from dataclasses import replace
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from billing.prices import STORED_IDS_MAX, AppliedTerm
-from billing.terms.book import reduced
+from billing.prices import AppliedTerm
+from billing.terms.book import reduced, tier_id_beyond
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -29,10 +29,6 @@ if TYPE_CHECKING:
     from billing.rating import RatedQuantity
     from billing.terms.book import TermBook
     from billing.terms.term import ContractTerm, Tier
-
-_TIER_IDS = STORED_IDS_MAX * STORED_IDS_MAX
-"""Ids of prices of tiers are beyond those of discounts (term x STORED_IDS_MAX)."""
-_TIERS_MAX = 1 << 16
 
 
 def price_by_volume(rated: Iterable[RatedQuantity], contract: TermBook) -> Iterator[RatedQuantity]:
@@ -116,7 +112,7 @@ class _TierPrices:
 
     def _make(self, row: PriceRow, place: int) -> PriceRow:
         tier = self._tiers[place - 1]
-        beyond = (self._term.id * _TIERS_MAX + place) * _TIER_IDS
+        beyond = tier_id_beyond(self._term, place)
         following = self._tiers[place].above if place < len(self._tiers) else None
         if tier.percent is not None:
             made = reduced(row, self._term, tier.percent, beyond)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from jangbu.commands.terms import terms
 from jangbu.errors import UsageError, WorkLeftError
 from jangbu.importing import ExistingFile, Outcome, print_import, refusals, write
 from jangbu.output import print_json, print_rows
@@ -47,7 +48,10 @@ HOUR_FORMAT = "%Y-%m-%dT%H:%MZ"
 
 @click.group()
 def price() -> None:
-    """The dated price book: list, seed, import, check."""
+    """The dated price book: list, seed, import, check; terms of the contract."""
+
+
+price.add_command(terms)
 
 
 @price.command("list")
