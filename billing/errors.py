@@ -13,6 +13,10 @@ class BillingError(ValueError):
     """Something that billing cannot do as asked; the message is a full sentence for the person who asked."""
 
 
+class StateRefused(BillingError):
+    """What stands against something is the state of the books, not a wrong file or word (exit 5 of a command)."""
+
+
 @dataclass(frozen=True, slots=True)
 class CellProblem:
     """One thing wrong in a file. `line` counts from 1, the header included; `column` is empty for a whole line."""

@@ -12,18 +12,20 @@ cross rate is never computed.
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from calendar import monthrange
-from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
 from fractions import Fraction
 from typing import TYPE_CHECKING, Literal
 
 from billing.errors import BillingError
-from billing.fx import FxRow, FxTable
+from billing.fx import FxRow
 from billing.periods import Month, month_in, month_of_hour
 
 if TYPE_CHECKING:
+    from billing.fx import FxTable
+    from billing.invoices.vendor_terms import VendorTerms
     from billing.invoices.vendors import Vendor
     from billing.policy import MoneyPolicy
 
@@ -59,28 +61,52 @@ def invoice_day(vendor: Vendor, month_last: date) -> date:
     return date(year, number, min(vendor.fx_day, monthrange(year, number)[1]))
 
 
-@dataclass(slots=True)
 class Conversion:
     """Rates for one month of the organisation, by its policy and by those of vendors. Answers are kept."""
 
-    rates: FxTable
-    month: Month
-    policy: MoneyPolicy
-    _kept: dict[tuple[date, str], FxRow | None] = field(default_factory=dict)
-    _averages: dict[tuple[str, str], FxRow | None] = field(default_factory=dict)
+    def __init__(self, rates: FxTable, vendors: VendorTerms, month: Month, policy: MoneyPolicy) -> None:
+        self.rates = rates
+        self.vendors = vendors
+        self.month = month
+        self.policy = policy
+        self._kept: dict[tuple[date, str], FxRow | None] = {}
+        self._averages: dict[tuple[str, str], FxRow | None] = {}
 
-    def for_use(self, base: str, day: date, hour: int, vendor: Vendor | None) -> FxRow | None:
-        """The row that converts use of a day (the organisation's) and UTC hour; None where there is none.
+    @property
+    def dimensions(self) -> tuple[str, ...]:
+        """What sums must be read by, so that each is of one department and one vendor."""
+        return ("department", "account") if self.vendors.name_accounts else ("department",)
 
-        `base` is another currency than the organisation's.
+    def cuts(self) -> set[int]:
+        """UTC hours that no sum may cross: where a row of the register begins or ends, and where a vendor's month
+        begins if its month decides the rate."""
+        first, end = self.month.first_hour, self.month.end_hour
+        zones = {
+            row.zone
+            for row in self.vendors.in_force(first, end)
+            if policy_name(self.policy, row) not in ("usage_day", "month_fixed")
+        }
+        return self.vendors.changes(first, end) | self.vendors.month_starts(first, end, zones)
+
+    def for_use(
+        self, provider: str, account: str | None, hour: int, base: str | None
+    ) -> tuple[Vendor | None, FxRow | None]:
+        """Who bills use of a UTC hour, and the row that converts it.
+
+        `base` is the price's currency where it is another than the organisation's, else None. No row: there is none
+        (or none is needed).
         """
+        vendor = self.vendors.at(provider, account, hour)
+        if base is None:
+            return vendor, None
         name = policy_name(self.policy, vendor)
         if name == "usage_day":
-            return self.on(day, base)
+            place = bisect_right(self.month.day_hours, hour) - 1
+            return vendor, self.on(self.month.days[place], base)
         if name == "month_fixed":
-            return self.on(fixed_day(self.policy.fx_day, self.month.days[-1]), base)
+            return vendor, self.for_month(base)
         zone = self.policy.zone if vendor is None else vendor.zone
-        return self._for_vendor_month(name, base, month_in(month_of_hour(hour, zone), zone), vendor)
+        return vendor, self._for_vendor_month(name, base, month_in(month_of_hour(hour, zone), zone), vendor)
 
     def for_invoice(self, base: str, day: date, vendor: Vendor | None) -> FxRow | None:
         """The row that converts an amount that stands on an invoice under a day of the vendor's."""
@@ -88,13 +114,12 @@ class Conversion:
         if name == "usage_day":
             return self.on(day, base)
         if name == "month_fixed":
-            return self.on(fixed_day(self.policy.fx_day, self.month.days[-1]), base)
+            return self.for_month(base)
         return self._for_vendor_month(name, base, month_in(f"{day:%Y-%m}", "UTC"), vendor)
 
     def for_month(self, base: str) -> FxRow | None:
-        """The row that converts an amount of the whole month that belongs to no day: of its fixed day, or its last."""
-        chosen = self.policy.fx_day if self.policy.fx_policy == "month_fixed" else "last"
-        return self.on(fixed_day(chosen, self.month.days[-1]), base)
+        """The row that converts an amount of the whole month that belongs to no day: of its fixed day."""
+        return self.on(fixed_day(self.policy.fx_day, self.month.days[-1]), base)
 
     def on(self, day: date, base: str) -> FxRow | None:
         """The row of a day, else the last one before it."""

@@ -18,6 +18,9 @@ from typing import TYPE_CHECKING, NamedTuple
 from sqlalchemy import Connection, text
 
 from billing.charges import BookedCharge, Charge, Department
+from billing.fx_policy import Conversion
+from billing.invoices.vendor_store import read_register
+from billing.invoices.vendor_terms import VendorTerms
 from billing.money import exact
 from billing.month_charges import read_charges
 from billing.periods import Month, month_in
@@ -25,14 +28,19 @@ from billing.rating import PriceStatus, RatedQuantity, rate_month
 from billing.rounding import apportion, round_total
 from billing.store import read_book, read_fx
 from billing.sums import read_sums
+from billing.tax import VendorUse
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
-    from datetime import date
 
-    from billing.fx import FxRow, FxTable
+    from billing.fx import FxRow
+    from billing.invoices.vendors import Vendor
     from billing.policy import MoneyPolicy
     from billing.prices import PriceRow
+
+TOKENS = "_tokens"
+"""How the name of a unit ends that counts tokens."""
+
 
 class LineKey(NamedTuple):
     """What makes a line of a department. `price_id` is 0 without a price row, and a number of its own for a price that
@@ -104,16 +112,19 @@ class _Line:
     price: PriceRow | None
     quantity: int = 0
     by_rate: dict[int, int] = field(default_factory=dict)
+    by_vendor: dict[tuple[int, int], int] = field(default_factory=dict)
+    """Quantities by the vendor that bills them (its place in AddedLines.vendors) and the rate."""
 
 
 def compute_month(connection: Connection, month: str, policy: MoneyPolicy) -> MonthStatements:
     """Read, rate, convert and round a month; the connection is a snapshot. Raises BillingError for a bad month."""
     when = month_in(month, policy.zone)
     book = read_book(connection)
-    cuts = sorted(book.cuts(when.first_hour, when.end_hour) | set(when.day_hours))
-    sums = read_sums(connection, when.first_hour, when.end_hour, cuts, ("department",))
-    lines = add_up(rate_month(sums, book), read_fx(connection), when, policy.currency)
-    charges = read_charges(connection, when, policy, lines.own_costs())
+    conversion = read_conversion(connection, when, policy)
+    cuts = sorted(book.cuts(when.first_hour, when.end_hour) | set(when.day_hours) | conversion.cuts())
+    sums = read_sums(connection, when.first_hour, when.end_hour, cuts, conversion.dimensions)
+    lines = add_up(rate_month(sums, book), conversion)
+    charges = read_charges(connection, when, policy, lines.own_costs(), lines.use_by_vendor())
     return make_statements(lines, when, policy, read_department_names(connection), charges)
 
 
@@ -132,7 +143,7 @@ def make_statements(
     totals = {draft.department: draft.exact_total for draft in drafts}
     exact_total = sum(totals.values(), Fraction(0))
     total = round_total(exact_total, policy.step_exponent)
-    booked = apportion(totals, total, policy.step_exponent)
+    booked = apportion(totals, total, policy.step_exponent, policy.takes_rest)
     statements = tuple(
         _statement(draft, names.get(draft.department or ""), booked[draft.department], used_rates, policy)
         for draft in drafts
@@ -168,6 +179,7 @@ class AddedLines:
 
     by_department: Mapping[Department, Mapping[LineKey, _Line]]
     rates: Mapping[int, FxRow]
+    vendors: tuple[Vendor | None, ...]
 
     def own_costs(self) -> dict[Department, dict[str, Fraction]]:
         """Each department's exact cost by provider, in the statement's currency."""
@@ -180,47 +192,75 @@ class AddedLines:
                     by_provider[key.provider] = by_provider.get(key.provider, Fraction(0)) + Fraction(amount)
         return costs
 
+    def use_by_vendor(self) -> dict[Department, dict[Vendor | None, VendorUse]]:
+        """What each department used of each row of the vendor register; None: of providers without a vendor."""
+        found: dict[Department, dict[Vendor | None, VendorUse]] = {}
+        for department, lines in self.by_department.items():
+            used = [VendorUse(Fraction(0), 0) for _ in self.vendors]
+            for key, line in lines.items():
+                is_tokens = key.unit.endswith(TOKENS)
+                for (place, rate_id), quantity in line.by_vendor.items():
+                    cost = _amount_of(key, line.price, {rate_id: quantity}, self.rates) or 0
+                    used[place].cost += Fraction(cost)
+                    used[place].tokens += quantity if is_tokens else 0
+            found[department] = dict(zip(self.vendors, used, strict=True))
+        return found
 
-def add_up(rated: Iterable[RatedQuantity], rates: FxTable, month: Month, currency: str) -> AddedLines:
-    """Quantities by department (the sums' only dimension), line and exchange rate. Pure."""
+
+def read_conversion(connection: Connection, month: Month, policy: MoneyPolicy) -> Conversion:
+    """The rates and the vendor register for a month; the connection is a snapshot."""
+    return Conversion(read_fx(connection), VendorTerms(read_register(connection)), month, policy)
+
+
+def add_up(rated: Iterable[RatedQuantity], conversion: Conversion) -> AddedLines:
+    """Quantities by department, line, vendor and exchange rate; the sums have `conversion.dimensions`. Pure."""
     lines: dict[Department, dict[LineKey, _Line]] = {}
     used: dict[int, FxRow] = {}
-    days = _day_of_hour(month)
-    rate_of: dict[tuple[date, str], FxRow | None] = {}
+    places: dict[Vendor | None, int] = {}
+    kept: dict[tuple[str, object, int, str | None], tuple[int, FxRow | None]] = {}
     for part in rated:
         usage, price, status = part.usage, part.price, part.status
+        department, *account = usage.dimensions
+        foreign = None if price is None or price.currency == conversion.policy.currency else price.currency
+        asked = (usage.provider, account[0] if account else None, usage.hour, foreign)
+        if asked not in kept:
+            vendor, found = conversion.for_use(*asked)  # type: ignore[arg-type]
+            kept[asked] = places.setdefault(vendor, len(places)), found
+        place, row = kept[asked]
         rate_id = 0
-        if price is not None and price.currency != currency:
-            asked = (days[usage.hour], price.currency)
-            if asked not in rate_of:
-                rate_of[asked] = rates.on(asked[0], price.currency, currency)
-            row = rate_of[asked]
-            if row is None:
-                status = "unconverted"
-            else:
-                rate_id = row.id
-                used[row.id] = row
+        if row is not None:
+            rate_id = row.id
+            used[rate_id] = row
+        elif foreign is not None:
+            status = "unconverted"
         key = LineKey(usage.provider, usage.model, part.unit, 0 if price is None else price.id, status)
-        (department,) = usage.dimensions
         assert department is None or isinstance(department, str)
         line = lines.setdefault(department, {}).setdefault(key, _Line(price))
         line.quantity += part.quantity
         line.by_rate[rate_id] = line.by_rate.get(rate_id, 0) + part.quantity
-    return AddedLines(lines, used)
+        line.by_vendor[place, rate_id] = line.by_vendor.get((place, rate_id), 0) + part.quantity
+    return AddedLines(lines, used, tuple(places))
 
 
 def _exact_amount(key: LineKey, line: _Line, rates: Mapping[int, FxRow]) -> Decimal | None:
     """The line's exact amount in the statement's currency; 0 for what nobody bills, None for what is unknown."""
+    return _amount_of(key, line.price, line.by_rate, rates)
+
+
+def _amount_of(
+    key: LineKey, price: PriceRow | None, by_rate: Mapping[int, int], rates: Mapping[int, FxRow]
+) -> Decimal | None:
+    """The exact amount of quantities by rate, of one line."""
     if key.status == "not_billable":
         return Decimal(0)
-    if line.price is None or key.status == "unconverted":
+    if price is None or key.status == "unconverted":
         return None
     with exact():
         weighted = sum(
-            (quantity * (rates[rate_id].rate if rate_id else Decimal(1)) for rate_id, quantity in line.by_rate.items()),
+            (quantity * (rates[rate_id].rate if rate_id else Decimal(1)) for rate_id, quantity in by_rate.items()),
             Decimal(0),
         )
-        return weighted * line.price.price / line.price.per
+        return weighted * price.price / price.per
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,13 +309,6 @@ def _statement(
 def _by_date(by_rate: Mapping[int, int], rates: Mapping[int, FxRow]) -> list[tuple[int, int]]:
     used = [(rate_id, quantity) for rate_id, quantity in by_rate.items() if rate_id]
     return sorted(used, key=lambda item: (rates[item[0]].date, item[0]))
-
-
-def _day_of_hour(month: Month) -> dict[int, date]:
-    found: dict[int, date] = {}
-    for day, first, end in zip(month.days, month.day_hours, [*month.day_hours[1:], month.end_hour], strict=True):
-        found.update(dict.fromkeys(range(first, end), day))
-    return found
 
 
 def _code_order(department: Department) -> tuple[bool, str]:

@@ -134,8 +134,12 @@ def _say(sentence: str, code: int) -> int:
 
 
 def _unexpected(error: Exception) -> int:
-    """Connections that fail are settings' business (3); anything else is ours (1)."""
+    """Books in a state that forbids it (5), connections that fail (3, settings); anything else is ours (1)."""
+    from billing.errors import StateRefused
     from jangbu.context import connection_sentence
+
+    if isinstance(error, StateRefused):
+        return _say(str(error), 5)
 
     sentence = connection_sentence(error)
     if sentence is not None:

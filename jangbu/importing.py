@@ -40,11 +40,13 @@ class ExistingFile(click.ParamType):
 
 @contextmanager
 def refusals() -> Iterator[None]:
-    """A refused file or value is the user's to correct: one message with every place, exit 2."""
-    from billing.errors import BillingError
+    """A refused file or value is the user's to correct: one message with every place, exit 2 (5 for a state)."""
+    from billing.errors import BillingError, StateRefused
 
     try:
         yield
+    except StateRefused as error:
+        raise RefusedByStateError(str(error)) from error
     except BillingError as error:
         raise UsageError(str(error)) from error
 

@@ -10,6 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from billing.fx import FxRow, FxTable
+from billing.fx_policy import Conversion
+from billing.invoices.vendor_terms import VendorTerms
 from billing.laws import rounding_of
 from billing.models import ModelRules
 from billing.money import exact, parse_amount, plain
@@ -161,7 +163,7 @@ def test_statements_add_up_whatever_is_used(
     table = FxTable(FxRow(number + 1, day, "USD", "KRW", rate_, "t") for number, (day, rate_) in enumerate(fx))
     policy = MoneyPolicy(step_digits=step_digits)
     rated = list(rate(usage, book))
-    month = make_statements(add_up(rated, table, MONTH, policy.currency), MONTH, policy, {})
+    month = make_statements(add_up(rated, Conversion(table, VendorTerms(()), MONTH, policy)), MONTH, policy, {})
     assert rounding_of(month).violations == ()
     quantity = sum(line.quantity for statement in month.statements for line in statement.lines)
     assert quantity == sum(amount for one in usage for _, amount in one.quantities)
