@@ -47,6 +47,8 @@ class Settings:
         fx_policy: which day's rate converts what the vendor register gives no policy for.
         fx_day: the day of ``month_fixed``: ``last``, a day of the month, or one day.
         unattributed_limit: share of a month's cost that may be unattributed at its close.
+        organisation: the organisation's name, as statements and exports show it; None: not told.
+        journal_columns: columns of the spending resolution's lines, in their order.
         origins: setting name -> where its value came from.
     """
 
@@ -73,6 +75,8 @@ class Settings:
     fx_policy: str
     fx_day: str
     unattributed_limit: Decimal
+    organisation: str | None
+    journal_columns: tuple[str, ...]
     origins: Mapping[str, str] = field(repr=False, compare=False)
 
     @property
@@ -145,6 +149,8 @@ SPECS: Final = (
     Spec("fx_policy", values.one_of("usage_day", "month_fixed", "invoice"), "usage_day"),
     Spec("fx_day", values.parse_fx_day, "last"),
     Spec("unattributed_limit", values.parse_share, "0.01"),
+    Spec("organisation", values.parse_organisation),
+    Spec("journal_columns", values.parse_journal_columns, "부서,세부사업,통계목,적요,채권자,공급가액,부가세,합계"),
 )
 BY_NAME: Final = MappingProxyType({spec.name: spec for spec in SPECS})
 # Variables that start like ours and are no settings: the file's name, a trace on errors.

@@ -16,6 +16,8 @@ CURRENCY = re.compile(r"[A-Z]{3}")
 TOPIC = re.compile(r"[A-Za-z0-9._-]{1,249}")
 HOST_AND_PORT = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):(?P<port>[0-9]{1,5})")
 SOURCE_CHARACTERS_MAX = 200
+ORGANISATION_CHARACTERS_MAX = 100
+JOURNAL_COLUMNS = ("사용월", "부서코드", "부서", "세부사업", "통계목", "적요", "채권자", "공급가액", "부가세", "합계", "통화")
 TOKEN_CHARACTERS_MIN = 16
 PORT_MAX = 65535
 DEPARTMENT_CHARACTERS_MAX = 384
@@ -151,6 +153,26 @@ def parse_department(text: str) -> str:
     if not text.strip() or text != text.strip() or len(text) > DEPARTMENT_CHARACTERS_MAX or not text.isprintable():
         raise ValueError(f"is not a department's code: write 1 to {DEPARTMENT_CHARACTERS_MAX} printable characters")
     return text
+
+
+def parse_organisation(text: str) -> str:
+    """The organisation's name."""
+    if not text.strip() or len(text) > ORGANISATION_CHARACTERS_MAX or not text.isprintable():
+        raise ValueError(f"is not a name: write 1 to {ORGANISATION_CHARACTERS_MAX} printable characters")
+    return text.strip()
+
+
+def parse_journal_columns(text: str) -> tuple[str, ...]:
+    """The columns of the local government's journal: some or all of the known ones, each once, with the total."""
+    names = tuple(part.strip() for part in text.split(","))
+    unknown = [name for name in names if name not in JOURNAL_COLUMNS]
+    if unknown:
+        raise ValueError(f"has a column unknown here ({unknown[0]!r}): choose among {', '.join(JOURNAL_COLUMNS)}")
+    if len(set(names)) != len(names):
+        raise ValueError("names a column twice: name each once")
+    if "합계" not in names:
+        raise ValueError("leaves out 합계, the amount that is paid: add it")
+    return names
 
 
 def parse_fx_day(text: str) -> str:
