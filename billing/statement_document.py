@@ -2,32 +2,40 @@
 
 The hash is SHA-256, in hex, over the canonical JSON of the document's content: UTF-8, keys sorted, no spaces, decimals
 as text without exponent and trailing zeros. Left out are `content_hash` itself, `status` (it changes while the content
-stands) and `department_name` (a rename changes no figure). Price rows are named by id and by what they say, rates by
-date, value and source, so that another book can never give the same hash.
+stands), `department_name` (a rename changes no figure) and `last_month` (another month's total, shown beside). Price
+rows are named by id and by what they say, rates by date, value and source, so that another book can never give the same
+hash.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+from decimal import Decimal
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
-from billing.money import exact_text, plain
-from billing.statements import compute_month
+from billing.ledger.closes import is_closed, read_state
+from billing.ledger.kept import read_kept
+from billing.money import exact, exact_text, plain
+from billing.statements import LineKey, Statement, StatementLine, compute_month
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from sqlalchemy import Connection
 
-    from billing.charges import Section
+    from billing.charges import BookedCharge, Section
+    from billing.fx import FxRow
     from billing.policy import MoneyPolicy
-    from billing.statements import MonthStatements, Statement, StatementLine
+    from billing.statements import MonthStatements
 
-NOT_HASHED = ("content_hash", "status", "department_name")
+NOT_HASHED = ("content_hash", "status", "department_name", "last_month")
+SUMMARY = ("department", "department_name", "total", "total_exact", "tax", "unpriced_quantity", "unconverted_quantity",
+           "status", "content_hash")  # fmt: skip
 
 
-def statement_document(statement: Statement, month: MonthStatements) -> dict[str, Any]:
+def statement_document(statement: Statement, month: MonthStatements, status: str = "open") -> dict[str, Any]:
     """One department's statement. An open month's statement is computed when it is read."""
     document: dict[str, Any] = {
         "month": month.month.name,
@@ -35,7 +43,7 @@ def statement_document(statement: Statement, month: MonthStatements) -> dict[str
         "department": statement.department,
         "department_name": statement.name,
         "currency": month.policy.currency,
-        "status": "open",
+        "status": status,
         "content_hash": "",
         "lines": [_line(line, month.policy.currency) for line in statement.lines],
         "allocated": _charges(statement, "allocated"),
@@ -51,35 +59,135 @@ def statement_document(statement: Statement, month: MonthStatements) -> dict[str
     return document
 
 
-def month_document(month: MonthStatements) -> dict[str, Any]:
-    """All statements of a month in short, with the organisation's total that they add up to."""
-    return {
-        "month": month.month.name,
-        "timezone": month.policy.zone,
-        "currency": month.policy.currency,
-        "status": "open",
+def organisation_document(month: MonthStatements, status: str = "open") -> dict[str, Any]:
+    """The organisation's statement: like a department's, with lines and charges summed over departments, and with the
+    departments' totals and hashes, so that its own hash vouches for all of them."""
+    whole = Statement(None, None, _summed_lines(month), (), month.exact_total, month.total)
+    tax = sum((Fraction(one.tax) for one in month.statements), Fraction(0))
+    document = statement_document(whole, month, status)
+    document |= {
+        "scope": "organisation",
+        "allocated": _summed_charges(month, "allocated"),
+        "adjustments": _summed_charges(month, "adjustments"),
+        "taxes": _summed_charges(month, "tax"),
+        "tax": exact_text(tax),
         "statements": [
-            {key: document[key] for key in ("department", "department_name", "total", "total_exact", "tax",
-                                            "unpriced_quantity", "unconverted_quantity", "status", "content_hash")}
-            for document in (statement_document(one, month) for one in month.statements)
+            {name: one[name] for name in ("department", "total", "total_exact", "content_hash")}
+            for one in (statement_document(one, month, status) for one in month.statements)
         ],
-        "total_exact": exact_text(month.exact_total),
-        "total": plain(month.total),
-    }  # fmt: skip
+    }
+    document["content_hash"] = content_hash(document)
+    return document
+
+
+def month_document(
+    month: MonthStatements, documents: Sequence[Mapping[str, Any]] | None = None, status: str = "open"
+) -> dict[str, Any]:
+    """All statements of a month in short, with the organisation's total that they add up to."""
+    if documents is None:
+        documents = [statement_document(one, month, status) for one in month.statements]
+    return _summary(organisation_document(month, status), documents)
 
 
 def read_documents(connection: Connection, month: str, policy: MoneyPolicy) -> list[dict[str, Any]]:
-    """The statement of every department that has one, by code, the unattributed one last; the connection is a
-    snapshot."""
-    computed = compute_month(connection, month, policy)
-    return [statement_document(one, computed) for one in computed.statements]
+    """The statement of every department that has one, by code, the unattributed one last: as it was closed, or computed
+    now. The connection is a snapshot."""
+    return read_month(connection, month, policy)[1]
+
+
+def read_month(
+    connection: Connection, month: str, policy: MoneyPolicy
+) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """The organisation's statement and every department's: as they were closed, or computed now."""
+    kept = read_kept(connection, month)
+    if kept:
+        whole = next(one for one in kept if one.is_organisation)
+        return whole.document, [one.document for one in kept if not one.is_organisation]
+    computed, status = compute_open(connection, month, policy)
+    return organisation_document(computed, status), [statement_document(one, computed, status)
+                                                     for one in computed.statements]  # fmt: skip
+
+
+def read_summary(connection: Connection, month: str, policy: MoneyPolicy) -> dict[str, Any]:
+    """All statements of a month in short (`statement list`), as they were closed, or computed now."""
+    whole, documents = read_month(connection, month, policy)
+    return _summary(whole, documents)
+
+
+def compute_open(connection: Connection, month: str, policy: MoneyPolicy) -> tuple[MonthStatements, str]:
+    """The statements of a month that has no kept ones, and its state. A month that closes have passed over, because
+    nobody had used anything, is empty: what came for it later is booked as corrections."""
+    from billing.periods import month_in
+    from billing.statements import MonthStatements
+
+    if is_closed(connection, month):
+        return MonthStatements(month_in(month, policy.zone), policy, (), Fraction(0), Decimal(0)), "closed"
+    return compute_month(connection, month, policy), read_state(connection, month)
+
+
+def canonical(document: Mapping[str, Any]) -> str:
+    """The content of a document as the text that is hashed, and kept."""
+    content = {key: value for key, value in document.items() if key not in NOT_HASHED}
+    return json.dumps(content, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
 
 
 def content_hash(document: Mapping[str, Any]) -> str:
     """The hash of a statement's content, as the module says."""
-    content = {key: value for key, value in document.items() if key not in NOT_HASHED}
-    canonical = json.dumps(content, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(canonical.encode()).hexdigest()
+    return hashlib.sha256(canonical(document).encode()).hexdigest()
+
+
+def _summary(whole: Mapping[str, Any], documents: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    return {
+        **{name: whole[name] for name in ("month", "timezone", "currency", "status")},
+        "statements": [{name: one[name] for name in SUMMARY} for one in documents],
+        **{name: whole[name] for name in ("total_exact", "total", "content_hash")},
+    }
+
+
+def _summed_lines(month: MonthStatements) -> tuple[StatementLine, ...]:
+    """One line for each (provider, model, unit, price row) of any department."""
+    parts: dict[LineKey, list[StatementLine]] = {}
+    for statement in month.statements:
+        for line in statement.lines:
+            parts.setdefault(line.key, []).append(line)
+    made = []
+    with exact():
+        for key, lines in sorted(parts.items()):
+            rates: dict[FxRow, int] = {}
+            for row, quantity in (pair for line in lines for pair in line.rates):
+                rates[row] = rates.get(row, 0) + quantity
+            exact_amounts = [line.exact_amount for line in lines if line.exact_amount is not None]
+            amounts = [line.amount for line in lines if line.amount is not None]
+            made.append(
+                StatementLine(
+                    key,
+                    sum(line.quantity for line in lines),
+                    lines[0].price,
+                    tuple(sorted(rates.items(), key=lambda item: (item[0].date, item[0].id))),
+                    sum(exact_amounts, Decimal(0)) if exact_amounts else None,
+                    sum(amounts, Decimal(0)) if amounts else None,
+                )
+            )
+    return tuple(made)
+
+
+def _summed_charges(month: MonthStatements, section: Section) -> list[dict[str, Any]]:
+    """Charges of one key summed over departments; of their documents what is the same in all."""
+    groups: dict[tuple[str, ...], list[BookedCharge]] = {}
+    for statement in month.statements:
+        for booked in statement.charges:
+            if booked.charge.section == section:
+                groups.setdefault(booked.charge.key, []).append(booked)
+    items = []
+    for _, group in sorted(groups.items()):
+        documents = [one.charge.document for one in group]
+        same = {name: value for name, value in documents[0].items()
+                if all(name in one and one[name] == value for one in documents)}  # fmt: skip
+        with exact():
+            amount = sum((one.amount for one in group), Decimal(0))
+        exact_amount = sum((one.charge.exact for one in group), Fraction(0))
+        items.append({**same, "amount_exact": exact_text(exact_amount), "amount": plain(amount)})
+    return items
 
 
 def _charges(statement: Statement, section: Section) -> list[dict[str, Any]]:

@@ -5,7 +5,7 @@
 
 -- A month that was closed: its hours (half-open, UTC), the choices that held, how far each partition had been read
 -- (`cut_offs`: [{"log", "partition", "next_offset"}]), the last rows of recorded inputs (`inputs`: table -> count or id),
--- how many sums each closed month then had (`parts_seen`: month -> rows of usage_part), what was accepted by name, and
+-- what of each month was seen (`seen`: month -> counts, see billing/ledger/marks.py), what was accepted by name, and
 -- the hash of the organisation's statement. `chain_hash` is SHA-256 over 'CHAIN_HASH OF THE CLOSE BEFORE:MONTH:HASH', so
 -- that one hash that somebody keeps vouches for every month before it.
 create table period_close (
@@ -16,7 +16,7 @@ create table period_close (
   policy jsonb not null,
   cut_offs jsonb not null,
   inputs jsonb not null,
-  parts_seen jsonb not null,
+  seen jsonb not null,
   accepted jsonb not null,
   computed_from text not null check (computed_from in ('sums', 'events')),
   content_hash text not null check (content_hash ~ '^[0-9a-f]{64}$'),
@@ -69,7 +69,7 @@ create table ledger_line (
   provider text,
   model text,
   unit text,
-  price_id integer,
+  price_id bigint,
   quantity numeric,
   amount_exact text check (amount_exact ~ '^-?[0-9]+(\.[0-9]+|/[0-9]+)?$'),
   primary key (entry_id, number),
