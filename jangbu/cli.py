@@ -30,9 +30,11 @@ COMMANDS = {
     "price": "jangbu.commands.prices:price",
     "fx": "jangbu.commands.prices:fx",
     "usage": "jangbu.commands.usage:usage",
-    "statement": "jangbu.commands.statements:statement",
+    "statement": "jangbu.commands.statement_files:statement",
+    "explain": "jangbu.commands.explain:explain",
     "vendor": "jangbu.commands.invoices:vendor",
     "invoice": "jangbu.commands.invoices:invoice",
+    "allocation": "jangbu.commands.allocation:allocation",
     "reconcile": "jangbu.commands.invoices:reconcile",
     "quarantine": "jangbu.commands.quarantine:quarantine",
 }

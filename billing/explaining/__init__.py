@@ -1,0 +1,1 @@
+"""How an amount of a statement came about, walked back to the events."""

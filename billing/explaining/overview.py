@@ -1,0 +1,125 @@
+"""A whole statement, each line with what it rests on, and whether lines, charges and total agree."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from billing.explaining.basis import Basis, LineGroup, find_bases
+from billing.explaining.checks import Check, all_agree, compare, statement_checks
+from billing.explaining.hours import read_all_hours, read_payers, read_routes
+from billing.explaining.provenance import read_price_origins
+from billing.explaining.rounding_walk import walk_rounding
+from billing.statement_document import content_hash
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from billing.charges import Department
+    from billing.explaining.books import MonthBooks
+    from billing.explaining.items import Item
+
+
+def explain_statement(books: MonthBooks, department: Department) -> dict[str, Any]:
+    """The document of `jangbu explain M DEPARTMENT`. Raises NotOnStatement."""
+    statement = books.statement(department)
+    items = books.items(department)
+    span = (books.month.first_hour, books.month.end_hour)
+    hours = read_all_hours(books.connection, span, read_payers(books.connection, department))
+    bases = find_bases(items, hours, read_routes(books.connection), books.book)
+    rounding, rounding_checks = walk_rounding(books.documents, statement, items, None, books.policy)
+    rests = _rests_on(bases.values())
+    origins = read_price_origins(books.connection, _row_ids(items))
+    checks = [
+        *statement_checks(statement, items),
+        *rounding_checks,
+        hash_check(statement),
+        *quantity_checks(bases, is_closed=books.is_closed),
+    ]
+    return {
+        **heading(statement),
+        "items": [_item(item, rests, origins) for item in items],
+        "total_exact": statement["total_exact"],
+        "tax": statement["tax"],
+        "total": statement["total"],
+        "rounding": rounding,
+        "checks": [check.document() for check in checks],
+        "agrees": all_agree(checks),
+    }
+
+
+def heading(statement: Mapping[str, Any]) -> dict[str, Any]:
+    """Whose statement is explained."""
+    names = ("month", "timezone", "department", "department_name", "currency", "status", "content_hash")
+    return {name: statement[name] for name in names}
+
+
+def hash_check(statement: Mapping[str, Any]) -> Check:
+    """The statement's hash against its content."""
+    step = "the content gives the content hash"
+    return compare(step, statement["content_hash"], content_hash(statement), "the statement was changed")
+
+
+def quantity_checks(bases: Mapping[LineGroup, Basis], *, is_closed: bool) -> list[Check]:
+    """What lines state against what the hourly sums come to, group by group, in the order of the statement.
+
+    Sums that came to 0 and stand on no line are nothing. A closed month's sums may have moved since: that is for
+    corrections, and is decided line by line.
+    """
+    checks = []
+    for key, basis in sorted(bases.items(), key=lambda pair: _place(pair[1])):
+        if not basis.items and not basis.summed:
+            continue
+        name = ", ".join(item.name for item in basis.items) or "/".join((*key[:3], key.price_id or key.status))
+        check = compare(
+            f"hourly sums of {name} come to its quantity",
+            basis.stated,
+            basis.summed,
+            "the sums changed since the close: walk the line to see what came late"
+            if is_closed
+            else "the statement and the hourly sums below it are of different use",
+        )
+        if is_closed and not check.agrees:
+            check = Check(check.step, check.stated, check.found, None, check.why)
+        checks.append(check)
+    return checks
+
+
+def _place(basis: Basis) -> int:
+    return min((item.number for item in basis.items), default=1 << 30)
+
+
+def _rests_on(bases: Iterable[Basis]) -> dict[int, dict[str, Any]]:
+    found = {}
+    for basis in bases:
+        reasons: dict[str, int] = {}
+        for one in basis.hours:
+            reasons[one.reason] = reasons.get(one.reason, 0) + one.quantity
+        for item in basis.items:
+            found[item.number] = {
+                "hours": len({one.hour for one in basis.hours}),
+                "parts": sum(one.parts for one in basis.hours),
+                "quantity": str(basis.summed),
+                "reasons": {reason: str(quantity) for reason, quantity in sorted(reasons.items())},
+                "shared_with": [other.number for other in basis.items if other is not item],
+            }
+    return found
+
+
+def _row_ids(items: Iterable[Item]) -> list[int]:
+    return [row_id_of(item.document["price_id"]) for item in items if item.document.get("price_id")]
+
+
+def row_id_of(code: str) -> int:
+    """The id of the stored row that a statement calls P-000118."""
+    return int(code.removeprefix("P-"))
+
+
+def _item(
+    item: Item, rests: Mapping[int, dict[str, Any]], origins: Mapping[int, dict[str, Any]]
+) -> dict[str, Any]:
+    document = {"number": item.number, "name": item.name, "section": item.section, **item.document}
+    if item.section == "lines":
+        code = item.document["price_id"]
+        document["rests_on"] = rests.get(item.number)
+        document["price_row"] = None if code is None else origins.get(row_id_of(code))
+    return document

@@ -1,0 +1,147 @@
+"""One item of a statement walked back: amount, rounding, hourly sums, price row, rates, events; each step checked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from billing.explaining.basis import Basis, asked_of, find_bases, group_of
+from billing.explaining.books import NotOnStatement
+from billing.explaining.checks import all_agree, amount_checks, amount_steps, statement_checks
+from billing.explaining.event_steps import Footing, event_checks, find_footing, hours_document
+from billing.explaining.events import read_events
+from billing.explaining.hours import read_payers, read_routes, read_unit_hours
+from billing.explaining.items import find_items
+from billing.explaining.overview import hash_check, heading
+from billing.explaining.price_steps import price_steps
+from billing.explaining.provenance import read_rate_origin
+from billing.explaining.rounding_walk import walk_rounding
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from billing.charges import Department
+    from billing.explaining.books import MonthBooks
+    from billing.explaining.checks import Check
+    from billing.explaining.events import Event
+    from billing.explaining.hours import Route
+    from billing.explaining.items import Item
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Which events are listed: `limit` of them (None: all) behind the first `offset`."""
+
+    limit: int | None
+    offset: int
+
+
+def explain_item(
+    books: MonthBooks, department: Department, asked: str, page: Page, *, with_users: bool
+) -> dict[str, Any]:
+    """The document of `jangbu explain M DEPARTMENT LINE`. Raises NotOnStatement."""
+    statement = books.statement(department)
+    items = books.items(department)
+    item = find_item(books, department, asked)
+    rounding, rounding_checks = walk_rounding(books.documents, statement, items, item, books.policy)
+    checks = [
+        *statement_checks(statement, items),
+        *rounding_checks,
+        hash_check(statement),
+    ]
+    document: dict[str, Any] = {
+        **heading(statement),
+        "item": {"number": item.number, "name": item.name, "section": item.section, **item.document},
+        "rounding": rounding,
+    }
+    if item.section == "lines":
+        more, line_checks = _walk_line(books, department, item, page, with_users=with_users)
+        document.update(more)
+        checks += line_checks
+    return {**document, "checks": [check.document() for check in checks], "agrees": all_agree(checks)}
+
+
+def find_item(books: MonthBooks, department: Department, asked: str) -> Item:
+    """The one item that a word means. Raises NotOnStatement."""
+    items = books.items(department)
+    found = find_items(items, asked)
+    if len(found) == 1:
+        return found[0]
+    where = f"`jangbu explain {books.month.name} DEPARTMENT` numbers them"
+    if found:
+        numbers = ", ".join(str(item.number) for item in found)
+        raise NotOnStatement(f"line is {asked!r}: the lines {numbers} have that name; give the number")
+    raise NotOnStatement(f"line is {asked!r}: the statement has no such line; {where}, 1 to {len(items)}")
+
+
+def line_events(books: MonthBooks, department: Department, asked: str, page: Page) -> Iterator[Event]:
+    """The events below a line, for CSV. Raises NotOnStatement, also for an item that rests on no events."""
+    item = find_item(books, department, asked)
+    if item.section != "lines":
+        raise NotOnStatement(f"line is {asked!r}: an item of section {item.section} rests on no events of its own")
+    basis, _, footing = _ground(books, department, item)
+    del basis
+    return read_events(books.connection, footing.sought, footing.events, page.limit, page.offset)
+
+
+def _ground(
+    books: MonthBooks, department: Department, item: Item
+) -> tuple[Basis, dict[int, Route], Footing]:
+    """The sums and the events below a line."""
+    line = item.document
+    routes = read_routes(books.connection, line["provider"], line["model"])
+    payers = read_payers(books.connection, department)
+    span = (books.month.first_hour, books.month.end_hour)
+    hours = read_unit_hours(books.connection, span, payers, routes, line["unit"])
+    items = books.items(department)
+    basis = find_bases(items, hours, routes, books.book).get(group_of(item, items), Basis((item,), (), {}))
+    return basis, routes, find_footing(books.connection, basis, payers, line["unit"], books.cut_offs)
+
+
+def _walk_line(
+    books: MonthBooks, department: Department, item: Item, page: Page, *, with_users: bool
+) -> tuple[dict[str, Any], list[Check]]:
+    line = item.document
+    basis, routes, footing = _ground(books, department, item)
+    amounts = amount_steps(line, books.policy.currency)
+    asked = sorted({(asked_of(one, routes), one.hour) for one in basis.hours}, key=repr)
+    price, price_checks = price_steps(books, line, asked)
+    listed = list(read_events(books.connection, footing.sought, footing.events, page.limit, page.offset))
+    document = {
+        "shares_hours_with": [other.number for other in basis.items if other.number != item.number],
+        "amount": {"products": amounts, "exact": line["amount_exact"]},
+        "price": price,
+        "fx_rows": [_fx_row(books, line, row) for row in line["fx_rows"]],
+        "hours": hours_document(basis, footing, books.month),
+        "events": {
+            "count": str(sum(one.events for one in footing.events.values())),
+            "quantity": str(sum(one.quantity for one in footing.events.values())),
+            "limit": page.limit,
+            "offset": page.offset,
+            "rows": [event_document(event, with_users=with_users) for event in listed],
+        },
+    }
+    of_events = event_checks(basis, footing, routes, is_closed=books.is_closed)
+    return document, [*amount_checks(line, amounts), *price_checks, *of_events]
+
+
+def event_document(event: Event, *, with_users: bool) -> dict[str, Any]:
+    """An event as JSON and CSV show it; who made it only where that is asked for."""
+    return {
+        "time": event.time,
+        "source": event.source,
+        "id": event.event_id,
+        **({"user": event.user} if with_users else {}),
+        "quantity": str(event.quantity),
+        "topic": event.topic,
+        "partition": event.partition,
+        "offset": event.offset,
+    }
+
+
+def _fx_row(books: MonthBooks, line: Mapping[str, Any], row: Mapping[str, Any]) -> dict[str, Any]:
+    quote = books.policy.currency
+    origin = read_rate_origin(
+        books.connection, row["date"], line["price_currency"], quote, row["rate"], row["source"]
+    )
+    return {**row, "base": line["price_currency"], "quote": quote, "import": origin}
