@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
     from billing.fx import FxRow
     from billing.price_file import PriceChanges
-    from billing.prices import PriceRow
+    from billing.price_impact import Impact
+    from billing.prices import PriceBook, PriceRow
     from billing.seed import Seed
     from jangbu.context import Context
 
@@ -122,20 +123,28 @@ def price_seed(ctx: Context, since: str | None, dry_run: bool, yes: bool, as_jso
 def price_import(ctx: Context, file: Path, dry_run: bool, yes: bool, as_json: bool) -> None:
     """Add agreed prices from a CSV file; they go before list prices. Rows are never overwritten."""
     from billing.price_file import read_prices
-    from billing.store import add_prices, sha256_of
+    from billing.store import add_prices, read_book, sha256_of
 
     raw = file.read_bytes()
     with refusals():
         rows = read_prices(raw, file.name)
 
-    def work(connection: Connection) -> Outcome[PriceChanges]:
+    def work(connection: Connection) -> Outcome[tuple[PriceChanges, Impact | None]]:
+        before = read_book(connection)
         changes = add_prices(connection, rows, "contract", name=file.name, sha256=sha256_of(raw), actor=ctx.actor)
-        return Outcome(
-            changes, bool(changes.new_rows), _changes_sentence(changes, file.name), tuple(_diff_lines(changes))
-        )
+        impact = _impact(connection, ctx.policy.zone, before) if changes.new_rows else None
+        details = [*_diff_lines(changes), *(impact.sentences() if impact else ())]
+        sentence = _changes_sentence(changes, file.name)
+        return Outcome((changes, impact), bool(changes.new_rows), sentence, tuple(details))
 
     outcome = write(ctx, work, dry_run=dry_run, yes=yes)
-    document = {"source": file.name, **_changes_document(outcome.result)}
+    changes, impact = outcome.result
+    document = {
+        "source": file.name,
+        **_changes_document(changes),
+        "rows": list(_row_changes(changes)),
+        "impact": None if impact is None else impact.document(),
+    }
     print_import(document, outcome, as_json=as_json, dry_run=dry_run)
 
 
@@ -147,11 +156,14 @@ def price_check(ctx: Context, as_json: bool, as_csv: bool) -> None:
     """Gaps and overlaps in the book, agreed prices far from the list, and use without a price (exit 6)."""
     from billing.price_check import Finding, book_findings, unpriced_use
     from billing.rating import rate
-    from billing.store import read_book, read_price_rows, read_rules, snapshot
+    from billing.store import read_book, read_fx, read_price_rows, read_rules, snapshot
     from billing.sums import first_and_last_hour, read_sums
+    from billing.terms.store import read_term_book
 
     with ctx.engine("reader") as engine, snapshot(engine) as connection:
-        findings = book_findings(read_price_rows(connection), read_rules(connection))
+        findings = book_findings(
+            read_price_rows(connection), read_rules(connection), read_fx(connection), read_term_book(connection)
+        )
         unpriced: list[Finding] = []
         if span := first_and_last_hour(connection):
             book = read_book(connection)
@@ -257,18 +269,57 @@ def _changes_sentence(changes: PriceChanges, source: str) -> str:
     )
 
 
+def _impact(connection: Connection, zone: str, before: PriceBook) -> Impact | None:
+    """What the rows just added touch of the month before the newest usage; None where nothing was ever used."""
+    from billing.periods import month_in, month_of_hour
+    from billing.price_impact import impact_of
+    from billing.rating import rate_month
+    from billing.store import read_book
+    from billing.sums import first_and_last_hour, read_sums
+
+    span = first_and_last_hour(connection)
+    if span is None:
+        return None
+    newest = month_in(month_of_hour(span[1], zone), zone)
+    month = month_in(month_of_hour(newest.first_hour - 1, zone), zone)
+    cuts = sorted(before.cuts(month.first_hour, month.end_hour))
+    rated = rate_month(read_sums(connection, month.first_hour, month.end_hour, cuts, ()), before)
+    after = read_book(connection)
+    known = {term.row.id for term in before.terms}
+    new_rows = [term.row for term in after.terms if term.row.id not in known]
+    return impact_of(month.name, rated, after, new_rows)
+
+
+def _row_changes(changes: PriceChanges) -> Iterator[dict[str, Any]]:
+    """Every row of the diff, for programs."""
+    for change, before, row in (
+        *(("added", None, row) for row in changes.added),
+        *(("changed", before, row) for before, row in changes.changed),
+        *(("ended", row, row) for row in changes.ended),
+    ):
+        document = _price_document(row)
+        if not row.id:
+            del document["price_id"]
+        yield {"change": change, "before": None if before is None else before.code, **document}
+
+
 def _diff_lines(changes: PriceChanges) -> Iterator[str]:
     """What a person should see before saying yes."""
     from billing.money import plain
     from billing.periods import hour_start
 
-    pairs = [*changes.changed, *((None, row) for row in changes.added)]
-    for before, row in pairs[:DIFF_LINES_MAX]:
+    signed: list[tuple[str, PriceRow | None, PriceRow]] = [
+        *(("~", before, row) for before, row in changes.changed),
+        *(("+", None, row) for row in changes.added),
+        *(("-", None, row) for row in changes.ended),
+    ]
+    for sign, before, row in signed[:DIFF_LINES_MAX]:
         what = f"{row.key.provider}/{row.key.model} {row.key.unit} from {hour_start(row.from_hour):{HOUR_FORMAT}}"
         was = "" if before is None else f"{plain(before.price)} -> "
-        yield f"  {'+' if before is None else '~'} {what}: {was}{plain(row.price)} {row.currency} per {row.per}"
-    if len(pairs) > DIFF_LINES_MAX:
-        yield f"  and {len(pairs) - DIFF_LINES_MAX} more"
+        ends = f" ({row.code} ends where a new row begins)" if sign == "-" else ""
+        yield f"  {sign} {what}: {was}{plain(row.price)} {row.currency} per {row.per}{ends}"
+    if len(signed) > DIFF_LINES_MAX:
+        yield f"  and {len(signed) - DIFF_LINES_MAX} more"
 
 
 def _time(hour: int | None) -> datetime | None:
