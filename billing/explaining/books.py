@@ -73,7 +73,7 @@ class MonthBooks:
                 return document
         name = "unattributed use" if department is None else f"department {department!r}"
         month = self.month.name
-        raise NotOnStatement(f"{name} has no statement in {month}; `jangbu statement list {month}` names those with one")
+        raise NotOnStatement(f"{name} has no statement in {month}; `jangbu statement list {month}` lists others")
 
     def items(self, department: Department) -> list[Item]:
         """What stands on a department's statement."""

@@ -24,6 +24,11 @@ if TYPE_CHECKING:
 ODD = "acme/\"we'ird\"/\u202eledom=1+1"
 """A model's name with slashes, quotes, a right-to-left override and a formula."""
 
+PLANTED_PART = """
+    insert into usage_part (hour, route_id, payer_id, partition, log_id, events, input_tokens)
+    select hour, route_id, payer_id, partition, log_id, 1, 4321 from usage_part
+    where input_tokens > 500000 order by hour limit 1"""
+
 
 class Books:
     """A database with events as a worker stores them, and the commands that read it."""
@@ -196,12 +201,7 @@ def test_rounding_says_why(books: Books) -> None:
 @pytest.mark.parametrize(
     ("planted", "said"),
     [
-        (
-            "insert into usage_part (hour, route_id, payer_id, partition, log_id, events, input_tokens)"
-            " select hour, route_id, payer_id, partition, log_id, 1, 4321 from usage_part"
-            " where input_tokens > 500000 order by hour limit 1",
-            "holds 4321 more than its events",
-        ),
+        (PLANTED_PART, "holds 4321 more than its events"),
         ("delete from usage_event where event_id = 'e-05'", "holds 100008 more than its events"),
         ("update usage_event set input_tokens = input_tokens + 9 where event_id = 'e-05'", "holds 9 less than its"),
         ("update usage_event set prompt_tokens = prompt_tokens + 1, time = time + interval '1 hour'", "more than its"),
