@@ -27,6 +27,8 @@ COMMANDS = {
     "roster": "jangbu.commands.roster:roster",
     "department": "jangbu.commands.department:department",
     "budget": "jangbu.commands.budget:budget",
+    "plan": "jangbu.commands.plan:plan",
+    "forecast": "jangbu.commands.forecast:forecast",
     "price": "jangbu.commands.prices:price",
     "fx": "jangbu.commands.prices:fx",
     "usage": "jangbu.commands.usage:usage",

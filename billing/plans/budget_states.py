@@ -1,0 +1,106 @@
+"""Budgets beside what was spent: for a month's statements, and for forecasts.
+
+A month's own budget is held against that month; a year's against the year up to and with that month. What earlier
+months cost is what their statements say: stored ones where they are closed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import Connection, text
+
+from billing.money import exact
+from billing.periods import month_in
+from billing.plans.budgets import Budgets, BudgetState
+from billing.plans.departments import ORGANISATION
+from billing.plans.month_totals import read_month_totals
+from billing.plans.registers import held_budgets
+from billing.sums import first_and_last_hour
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from billing.charges import Department
+    from billing.policy import MoneyPolicy
+
+NOUGHT = Decimal(0)
+
+
+@dataclass(frozen=True, slots=True)
+class MonthBudgets:
+    """The budgets that hold in a month. `spent_before` is what was spent in the year's earlier months, by department;
+    it is there where some budget is a year's."""
+
+    month: str
+    budgets: Budgets
+    spent_before: Mapping[Department, Decimal]
+
+    def of(self, department: Department, spent: Decimal) -> BudgetState | None:
+        """A department's budget with what it spent in the month; None where it has none. Use that nobody is known for
+        has no budget."""
+        return None if department is None else self._state(department, spent, self.spent_before.get(department, NOUGHT))
+
+    def of_organisation(self, spent: Decimal) -> BudgetState | None:
+        """The organisation's budget with what it spent in the month; None where it has none."""
+        with exact():
+            before = sum(self.spent_before.values(), NOUGHT)
+        return self._state(None, spent, before)
+
+    def _state(self, key: str | None, spent: Decimal, before: Decimal) -> BudgetState | None:
+        row = self.budgets.of(self.month, key)
+        if row is None:
+            return None
+        with exact():
+            counted = spent if row.period == self.month else before + spent
+        return BudgetState(row.period, row.amount, row.currency, counted)
+
+
+def read_month_budgets(connection: Connection, month: str, policy: MoneyPolicy) -> MonthBudgets:
+    """The budgets of a month; the connection is a snapshot. Raises BillingError for a bad month."""
+    budgets = Budgets(held_budgets(connection), policy.currency)
+    spent: dict[Department, Decimal] = {}
+    if budgets.need_earlier_months(month):
+        for earlier in earlier_months(connection, month, policy.zone):
+            with exact():
+                for department, total in read_month_totals(connection, earlier, policy).by_department.items():
+                    spent[department] = spent.get(department, NOUGHT) + total.booked
+    return MonthBudgets(month, budgets, spent)
+
+
+def budget_of(
+    connection: Connection, month: str, department: str | None, policy: MoneyPolicy
+) -> BudgetState | None:
+    """The budget that holds for a department in a month, with what was spent of it so far; None where there is none.
+
+    `department` None or `organisation` is the organisation. Reads the month's statements: whoever has them at hand asks
+    `read_month_budgets`.
+    """
+    budgets, totals = read_month_budgets(connection, month, policy), read_month_totals(connection, month, policy)
+    if department in (None, ORGANISATION):
+        return budgets.of_organisation(totals.booked)
+    return budgets.of(department, totals.booked_of(department))
+
+
+def show_budgets(
+    connection: Connection, month: str, policy: MoneyPolicy, documents: Iterable[dict[str, Any]]
+) -> None:
+    """Put `budget` into statement documents of a month: beside what they say, and outside of their hash."""
+    budgets = read_month_budgets(connection, month, policy)
+    for document in documents:
+        state = budgets.of(document["department"], Decimal(document["total"]))
+        document["budget"] = None if state is None else state.document()
+
+
+def earlier_months(connection: Connection, month: str, zone: str) -> list[str]:
+    """The earlier months of the year that may have cost something: closed, or with usage before their end."""
+    hours = first_and_last_hour(connection)
+    closed = set(connection.execute(text("select month from period_close")).scalars())
+    names = [f"{month[:4]}-{number:02}" for number in range(1, int(month[5:]))]
+    return [
+        name
+        for name in names
+        if name in closed or (hours is not None and hours[0] < month_in(name, zone).end_hour)
+    ]
