@@ -1,0 +1,1 @@
+"""Statements as files that people keep: PDF, spreadsheet, CSV, archive; FOCUS rows and journals; and their check."""
