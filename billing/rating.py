@@ -10,7 +10,6 @@ A failed or broken-off request is charged for what it used, like any other.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from billing.money import exact
@@ -42,8 +41,7 @@ class UsageSum(NamedTuple):
     quantities: tuple[tuple[str, int], ...]
 
 
-@dataclass(frozen=True, slots=True)
-class RatedQuantity:
+class RatedQuantity(NamedTuple):
     """One unit of a sum with the row that prices it."""
 
     usage: UsageSum
@@ -54,12 +52,27 @@ class RatedQuantity:
 
 
 def rate(sums: Iterable[UsageSum], book: PriceBook) -> Iterator[RatedQuantity]:
-    """Find the price row of every quantity. Amounts are taken later (`cost_of`), on totals."""
+    """Find the price row of every quantity. Amounts are taken later (`cost_of`), on totals.
+
+    Most sums differ in their dimensions only, so what was found is kept by (hour, provider, model, tier, region, band):
+    a sum costs one look-up, and each of its units another one of a short name.
+    """
+    kept: dict[tuple[object, ...], dict[str, PriceRow | None]] = {}
     for usage in sums:
-        asked = Asked(usage.provider, usage.model, usage.service_tier, usage.region, usage.band)
+        found = kept.setdefault(usage[1:7], {})
         for unit, quantity in usage.quantities:
-            price = None if usage.cached else book.find(asked, unit, usage.hour)
-            yield RatedQuantity(usage, unit, quantity, price, _status(usage, unit, price))
+            if usage.cached:
+                yield RatedQuantity(usage, unit, quantity, None, "not_billable")
+                continue
+            try:
+                price = found[unit]
+            except KeyError:
+                asked = Asked(usage.provider, usage.model, usage.service_tier, usage.region, usage.band)
+                price = found[unit] = book.find(asked, unit, usage.hour)
+            if price is not None:
+                yield RatedQuantity(usage, unit, quantity, price, "priced")
+            else:
+                yield RatedQuantity(usage, unit, quantity, None, "not_billable" if unit == "requests" else "unpriced")
 
 
 def rate_month(sums: Iterable[UsageSum], book: PriceBook) -> Iterator[RatedQuantity]:
@@ -74,9 +87,3 @@ def cost_of(quantity: int, price: PriceRow) -> Decimal:
     """The exact cost of a quantity, in the row's currency."""
     with exact():
         return price.price * quantity / price.per
-
-
-def _status(usage: UsageSum, unit: str, price: PriceRow | None) -> PriceStatus:
-    if price is not None:
-        return "priced"
-    return "not_billable" if usage.cached or unit == "requests" else "unpriced"

@@ -92,7 +92,7 @@ def _priced(term: ContractTerm, parts: list[RatedQuantity]) -> Iterator[RatedQua
         assert part.price is not None
         for place, cell in enumerate(cells):
             if cell:
-                yield replace(part, quantity=cell, price=prices.of(part.price, place))
+                yield part._replace(quantity=cell, price=prices.of(part.price, place))
 
 
 class _TierPrices:
