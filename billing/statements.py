@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from billing.fx import FxRow
     from billing.invoices.vendors import Vendor
     from billing.policy import MoneyPolicy
-    from billing.prices import PriceRow
+    from billing.prices import PriceBook, PriceRow
 
 TOKENS = "_tokens"
 """How the name of a unit ends that counts tokens."""
@@ -118,14 +118,21 @@ class _Line:
 
 def compute_month(connection: Connection, month: str, policy: MoneyPolicy) -> MonthStatements:
     """Read, rate, convert and round a month; the connection is a snapshot. Raises BillingError for a bad month."""
+    conversion, lines = read_month_lines(connection, month, policy)
+    charges = read_charges(connection, conversion, lines.use_by_vendor())
+    return make_statements(lines, conversion.month, policy, read_department_names(connection), charges)
+
+
+def read_month_lines(
+    connection: Connection, month: str, policy: MoneyPolicy, book: PriceBook | None = None
+) -> tuple[Conversion, AddedLines]:
+    """A month's lines before rounding, by the price book as it is or another one; the connection is a snapshot."""
     when = month_in(month, policy.zone)
-    book = read_book(connection)
+    book = read_book(connection) if book is None else book
     conversion = read_conversion(connection, when, policy)
     cuts = sorted(book.cuts(when.first_hour, when.end_hour) | set(when.day_hours) | conversion.cuts())
     sums = read_sums(connection, when.first_hour, when.end_hour, cuts, conversion.dimensions)
-    lines = add_up(rate_month(sums, book), conversion)
-    charges = read_charges(connection, when, policy, lines.own_costs(), lines.use_by_vendor())
-    return make_statements(lines, when, policy, read_department_names(connection), charges)
+    return conversion, add_up(rate_month(sums, book), conversion)
 
 
 def make_statements(
@@ -180,17 +187,6 @@ class AddedLines:
     by_department: Mapping[Department, Mapping[LineKey, _Line]]
     rates: Mapping[int, FxRow]
     vendors: tuple[Vendor | None, ...]
-
-    def own_costs(self) -> dict[Department, dict[str, Fraction]]:
-        """Each department's exact cost by provider, in the statement's currency."""
-        costs: dict[Department, dict[str, Fraction]] = {}
-        for department, lines in self.by_department.items():
-            by_provider = costs.setdefault(department, {})
-            for key, line in lines.items():
-                amount = _exact_amount(key, line, self.rates)
-                if amount is not None:
-                    by_provider[key.provider] = by_provider.get(key.provider, Fraction(0)) + Fraction(amount)
-        return costs
 
     def use_by_vendor(self) -> dict[Department, dict[Vendor | None, VendorUse]]:
         """What each department used of each row of the vendor register; None: of providers without a vendor."""

@@ -32,6 +32,7 @@ COMMANDS = {
     "price": "jangbu.commands.prices:price",
     "fx": "jangbu.commands.prices:fx",
     "usage": "jangbu.commands.usage:usage",
+    "period": "jangbu.commands.periods:period",
     "statement": "jangbu.commands.statement_files:statement",
     "explain": "jangbu.commands.explain:explain",
     "vendor": "jangbu.commands.invoices:vendor",

@@ -30,9 +30,16 @@ def read_register(connection: Connection) -> list[Vendor]:
 
 
 def add_vendors(connection: Connection, new: Sequence[Vendor], actor: str) -> list[Vendor]:
-    """Add what changes the register, in the caller's transaction; the billing login. Returns those rows."""
-    connection.execute(text("select pg_advisory_xact_lock(:key)"), {"key": REGISTER_LOCK})
-    _, changed = with_new(read_register(connection), new)
+    """Add what changes the register, in the caller's transaction; the billing login. Returns those rows.
+
+    Raises VendorsRefused where rows overlap, and TaxedTwice where a vendor's tax would be charged twice.
+    """
+    from billing.allocation.store import RULES_LOCK, read_rules, refuse_twice
+
+    for lock in (RULES_LOCK, REGISTER_LOCK):
+        connection.execute(text("select pg_advisory_xact_lock(:key)"), {"key": lock})
+    register, changed = with_new(read_register(connection), new)
+    refuse_twice(read_rules(connection), register)
     if changed:
         connection.execute(
             text("""insert into vendor (vendor, creditor, providers, accounts, zone, currency, tax_mode, tax_rate,

@@ -70,7 +70,11 @@ class Vendor:
 
     def holds(self, day: date) -> bool:
         """Whether the row counts on a day."""
-        return (self.valid_from is None or self.valid_from <= day) and (self.valid_to is None or day < self.valid_to)
+        return self.holds_within(day, day)
+
+    def holds_within(self, first: date, last: date) -> bool:
+        """Whether the row counts on some day from `first` to `last`, both included."""
+        return (self.valid_from is None or self.valid_from <= last) and (self.valid_to is None or first < self.valid_to)
 
 
 BUILT_IN = {"openai": Vendor("openai", "OpenAI", ("openai",))}

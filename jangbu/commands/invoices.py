@@ -242,14 +242,14 @@ def reconcile(
 @contextmanager
 def _refusals() -> Iterator[None]:
     """What billing refuses, with the exit code that says whose turn it is."""
-    from billing.errors import BillingError
+    from billing.errors import BillingError, StateRefused
     from billing.invoices import errors
 
     try:
         yield
     except (errors.UnknownVendor, errors.NothingImported) as error:
         raise NotFoundError(str(error)) from error
-    except (errors.AlreadyImported, errors.CoversAlready) as error:
+    except (errors.AlreadyImported, errors.CoversAlready, StateRefused) as error:
         raise RefusedByStateError(str(error)) from error
     except errors.StoredInvoiceDamaged as error:
         raise LawViolatedError(str(error)) from error
