@@ -15,17 +15,17 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
-from billing.ledger.closes import is_closed, read_state
+from billing.ledger.closes import is_closed, month_before, read_state
 from billing.ledger.kept import read_kept
 from billing.money import exact, exact_text, plain
-from billing.statements import LineKey, Statement, StatementLine, compute_month
+from billing.statements import LineKey, Statement, StatementLine, compute_month, empty_statement
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from sqlalchemy import Connection
 
-    from billing.charges import BookedCharge, Section
+    from billing.charges import BookedCharge, Department, Section
     from billing.fx import FxRow
     from billing.policy import MoneyPolicy
     from billing.statements import MonthStatements
@@ -106,6 +106,35 @@ def read_month(
     computed, status = compute_open(connection, month, policy)
     return organisation_document(computed, status), [statement_document(one, computed, status)
                                                      for one in computed.statements]  # fmt: skip
+
+
+def read_statement(
+    connection: Connection, month: str, policy: MoneyPolicy, department: Department
+) -> tuple[dict[str, Any], bool]:
+    """One department's statement, as it was closed or computed now, and whether it has one; else an empty one."""
+    kept = read_kept(connection, month, department)
+    if kept:
+        return kept[0].document, True
+    computed, status = compute_open(connection, month, policy)
+    found = computed.of(department)
+    return statement_document(found or empty_statement(department), computed, status), found is not None
+
+
+def read_organisation(connection: Connection, month: str, policy: MoneyPolicy) -> dict[str, Any]:
+    """The organisation's statement, as it was closed or computed now."""
+    return read_month(connection, month, policy)[0]
+
+
+def read_last_month(
+    connection: Connection, month: str, policy: MoneyPolicy, department: Department, *, organisation: bool = False
+) -> dict[str, Any]:
+    """Month, total and status of the statement of the month before, to stand beside a statement."""
+    before = month_before(month)
+    if organisation:
+        document = read_organisation(connection, before, policy)
+    else:
+        document, _ = read_statement(connection, before, policy, department)
+    return {name: document[name] for name in ("month", "total", "status")}
 
 
 def read_summary(connection: Connection, month: str, policy: MoneyPolicy) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from jangbu.migrate import sql_directory
 from jangbu.money_policy import policy_of
 
 if TYPE_CHECKING:
-    from sqlalchemy import Engine
+    from sqlalchemy import Connection, Engine
 
     from jangbu.settings import Settings
 
@@ -30,14 +30,18 @@ def audit(settings: Settings, engine: Engine) -> list[LawResult]:
     """Every law that applies so far, in their order, on one snapshot. `engine` is the reader's."""
     with engine.connect() as connection:
         connection.execute(text("set transaction isolation level repeatable read, read only"))
-        results = []
-        for file in sorted((sql_directory() / "checks").glob("*.sql")):
-            checked, violations = connection.execute(text(file.read_text(encoding="utf-8").replace(":", r"\:"))).one()
-            results.append(LawResult(file.stem, int(checked), list(violations)))
+        results = [run_check(connection, file.stem) for file in sorted((sql_directory() / "checks").glob("*.sql"))]
         rounding = check_rounding(connection, policy_of(settings))
         results.append(LawResult(rounding.law, rounding.checked, list(rounding.violations)))
         connection.rollback()
     return sorted(results, key=lambda result: result.law)
+
+
+def run_check(connection: Connection, law: str) -> LawResult:
+    """One law that SQL can say, in the state that the connection sees."""
+    query = (sql_directory() / "checks" / f"{law}.sql").read_text(encoding="utf-8")
+    checked, violations = connection.execute(text(query.replace(":", r"\:"))).one()
+    return LawResult(law, int(checked), list(violations))
 
 
 def take_out_copies(engine: Engine) -> int:

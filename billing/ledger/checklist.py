@@ -195,7 +195,7 @@ class _Gap(NamedTuple):
 
 
 def _invoice_gaps(connection: Connection, computed: MonthStatements, now: datetime | None) -> list[_Gap]:
-    """What is missing of the invoices of providers with use that costs something; with `now` also what is provisional."""
+    """What the invoices of providers with use that costs something lack; with `now` also what is provisional."""
     used = sorted({line.key.provider for statement in computed.statements for line in statement.lines
                    if line.exact_amount})  # fmt: skip
     register = [*read_register(connection), *BUILT_IN.values()]

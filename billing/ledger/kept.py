@@ -43,8 +43,3 @@ def read_kept(connection: Connection, month: str, department: Department | tuple
         )
         for row in rows
     ]
-
-
-def read_organisation(connection: Connection, month: str) -> dict[str, Any] | None:
-    """The organisation's statement of a closed month, None where the month is not closed."""
-    return next((one.document for one in read_kept(connection, month) if one.is_organisation), None)

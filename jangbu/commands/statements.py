@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from jangbu.errors import NotFoundError, UsageError
+from jangbu.errors import NotFoundError
+from jangbu.importing import refusals
 from jangbu.output import print_json, print_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator, Mapping
 
-    from billing.statements import MonthStatements
+    from sqlalchemy import Connection
+
+    from billing.policy import MoneyPolicy
     from jangbu.context import Context
 
 UNATTRIBUTED = "unattributed"
 """The word for the statement of use that nobody is known for, unless a department has that code."""
+ORGANISATION = "organisation"
+"""The word for the statement of all departments together, unless a department has that code."""
 LIST_COLUMNS = (
     "department",
     "department_name",
@@ -57,15 +63,17 @@ def _formats(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.pass_obj
 def statement_list(ctx: Context, month: str, as_json: bool, as_csv: bool) -> None:
     """All departments' totals of MONTH (YYYY-MM), which add up to the organisation's."""
-    from billing.statement_document import month_document
+    from billing.statement_document import read_summary
 
-    document = month_document(_compute(ctx, month, None)[0])
+    with _reading(ctx, month) as (connection, policy):
+        document = read_summary(connection, month, policy)
     if as_json:
         print_json(document)
         return
     rows = [[one[name] for name in LIST_COLUMNS] for one in document["statements"]]
     if not as_csv:
-        rows.append(["", "total", document["total"], document["total_exact"], "", "", document["status"], ""])
+        whole = (document["total"], document["total_exact"], "", "", document["status"], document["content_hash"])
+        rows.append(["", "total", *whole])
     print_rows(LIST_COLUMNS, rows, as_csv=as_csv, right=LIST_COLUMNS[2:6])
 
 
@@ -75,40 +83,59 @@ def statement_list(ctx: Context, month: str, as_json: bool, as_csv: bool) -> Non
 @_formats
 @click.pass_obj
 def statement_show(ctx: Context, month: str, department: str, as_json: bool, as_csv: bool) -> None:
-    """One department's statement of MONTH; `unattributed` is use that nobody is known for."""
-    from billing.statement_document import statement_document
-    from billing.statements import empty_statement
-
-    computed, is_known = _compute(ctx, month, department)
-    code = None if department == UNATTRIBUTED and not is_known else department
-    found = computed.of(code)
-    if found is None and not is_known and code is not None:
-        raise NotFoundError(
-            f"department is {department!r}: neither usage nor the roster knows it; "
-            f"`jangbu statement list {month}` names those with use"
-        )
-    document = statement_document(found or empty_statement(code), computed)
+    """One department's statement of MONTH; `unattributed` is use that nobody is known for, `organisation` all
+    together."""
+    with _reading(ctx, month) as (connection, policy):
+        document = _read(connection, month, policy, department)
     if as_json:
         print_json(document)
         return
     rows = [[line[name] for name in LINE_COLUMNS] for line in document["lines"]]
     if not as_csv:
+        rows += _rows_beside(document)
         rows.append(["total", *[""] * 7, document["total_exact"], "", document["total"]])
     print_rows(LINE_COLUMNS, rows, as_csv=as_csv, right=("quantity", "unit_price", "amount_exact", "fx_rate", "amount"))
 
 
-def _compute(ctx: Context, month: str, department: str | None) -> tuple[MonthStatements, bool]:
-    """The month's statements, and whether a department is known, in one state of the database."""
-    from billing.errors import BillingError
+def _rows_beside(document: Mapping[str, Any]) -> list[list[str]]:
+    """Shares, corrections and taxes as rows under the lines: their section, what they are, and their amounts."""
+    rows = []
+    for section in ("allocated", "adjustments", "taxes"):
+        for item in document[section]:
+            known = (item.get(name) for name in ("rule", "origin", "vendor", "name"))
+            what = next((str(word) for word in known if word), "")
+            rows.append([section, what, str(item.get("unit") or ""), str(item.get("quantity") or ""),
+                         str(item.get("reason") or ""), "", "", str(item.get("price_id") or ""), item["amount_exact"],
+                         "", item["amount"]])  # fmt: skip
+    return rows
+
+
+def _read(connection: Connection, month: str, policy: MoneyPolicy, department: str) -> dict[str, Any]:
+    """The document of a department, or of the word for all or for nobody where no department has that code."""
+    from billing.statement_document import read_last_month, read_organisation, read_statement
+    from billing.statements import is_known_department
+
+    is_known = is_known_department(connection, department)
+    if department == ORGANISATION and not is_known:
+        document = read_organisation(connection, month, policy)
+        return {**document, "last_month": read_last_month(connection, month, policy, None, organisation=True)}
+    code = None if department == UNATTRIBUTED and not is_known else department
+    document, is_there = read_statement(connection, month, policy, code)
+    if not is_there and not is_known and code is not None:
+        raise NotFoundError(
+            f"department is {department!r}: neither usage nor the roster knows it; "
+            f"`jangbu statement list {month}` names those with use"
+        )
+    return {**document, "last_month": read_last_month(connection, month, policy, code)}
+
+
+@contextmanager
+def _reading(ctx: Context, month: str) -> Iterator[tuple[Connection, MoneyPolicy]]:
+    """One state of the database, for a month that can be."""
     from billing.periods import month_in
-    from billing.statements import compute_month, is_known_department
     from billing.store import snapshot
 
-    policy = ctx.policy
-    try:
-        month_in(month, policy.zone)
-    except BillingError as error:
-        raise UsageError(str(error)) from error
-    with ctx.engine("reader") as engine, snapshot(engine) as connection:
-        is_known = department is not None and is_known_department(connection, department)
-        return compute_month(connection, month, policy), is_known
+    with refusals():
+        month_in(month, ctx.policy.zone)
+        with ctx.engine("reader") as engine, snapshot(engine) as connection:
+            yield connection, ctx.policy
