@@ -23,7 +23,9 @@ from billing.invoices.vendor_store import read_register
 from billing.invoices.vendor_terms import VendorTerms
 from billing.money import exact
 from billing.month_charges import read_charges
-from billing.periods import Month, month_in
+from billing.periods import Month, hour_start, month_in
+from billing.plans.departments import names_of, terms_of
+from billing.plans.registers import held_departments
 from billing.rating import PriceStatus, RatedQuantity, rate_month
 from billing.rounding import apportion, round_total
 from billing.store import read_book, read_fx
@@ -120,7 +122,8 @@ def compute_month(connection: Connection, month: str, policy: MoneyPolicy) -> Mo
     """Read, rate, convert and round a month; the connection is a snapshot. Raises BillingError for a bad month."""
     conversion, lines = read_month_lines(connection, month, policy)
     charges = read_charges(connection, conversion, lines.use_by_vendor())
-    return make_statements(lines, conversion.month, policy, read_department_names(connection), charges)
+    names = read_department_names(connection, conversion.month.end_hour)
+    return make_statements(lines, conversion.month, policy, names, charges)
 
 
 def read_month_lines(
@@ -158,23 +161,26 @@ def make_statements(
     return MonthStatements(month, policy, statements, exact_total, total)
 
 
-def read_department_names(connection: Connection) -> dict[str, str]:
-    """The name of each department by the newest roster row that gives one."""
+def read_department_names(connection: Connection, end_hour: int | None = None) -> dict[str, str]:
+    """The name of each department: by the register, the last that began before a UTC hour if one is given, else by the
+    newest roster row that gives one."""
     rows = connection.execute(
         text("""
         select distinct on (department) department, department_name from roster
         where department_name is not null order by department, valid_from desc, id desc""")
     )
-    return {row.department: row.department_name for row in rows}
+    names = {row.department: row.department_name for row in rows}
+    return names | names_of(terms_of(held_departments(connection)), None if end_hour is None else hour_start(end_hour))
 
 
 def is_known_department(connection: Connection, department: str) -> bool:
-    """Whether usage or the roster names a department."""
+    """Whether usage, the roster or the register names a department."""
     return bool(
         connection.execute(
             text("""
         select exists (select from payer where department = :department)
-            or exists (select from roster where department = :department)"""),
+            or exists (select from roster where department = :department)
+            or exists (select from department d where d.department = :department)"""),
             {"department": department},
         ).scalar_one()
     )
