@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from billing.ledger.closes import is_closed, month_before, read_state
 from billing.ledger.kept import read_kept
 from billing.money import exact, exact_text, plain
+from billing.plans.budget_states import show_budgets
 from billing.statements import LineKey, Statement, StatementLine, compute_month, empty_statement
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from billing.policy import MoneyPolicy
     from billing.statements import MonthStatements
 
-NOT_HASHED = ("content_hash", "status", "department_name", "last_month")
+NOT_HASHED = ("content_hash", "status", "department_name", "last_month", "budget")
 SUMMARY = ("department", "department_name", "total", "total_exact", "tax", "unpriced_quantity", "unconverted_quantity",
            "status", "content_hash")  # fmt: skip
 
@@ -90,9 +91,11 @@ def month_document(
 
 
 def read_documents(connection: Connection, month: str, policy: MoneyPolicy) -> list[dict[str, Any]]:
-    """The statement of every department that has one, by code, the unattributed one last: as it was closed, or computed
-    now. The connection is a snapshot."""
-    return read_month(connection, month, policy)[1]
+    """The statement of every department that has one, by code, the unattributed one last, its budget beside: as it was
+    closed, or computed now. The connection is a snapshot."""
+    documents = read_month(connection, month, policy)[1]
+    show_budgets(connection, month, policy, documents)
+    return documents
 
 
 def read_month(

@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Connection, text
-
+from billing.ledger.closes import last_closed
 from billing.money import exact
 from billing.periods import month_in
 from billing.plans.budgets import Budgets, BudgetState
@@ -22,6 +21,8 @@ from billing.sums import first_and_last_hour
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+
+    from sqlalchemy import Connection
 
     from billing.charges import Department
     from billing.policy import MoneyPolicy
@@ -87,20 +88,23 @@ def budget_of(
 def show_budgets(
     connection: Connection, month: str, policy: MoneyPolicy, documents: Iterable[dict[str, Any]]
 ) -> None:
-    """Put `budget` into statement documents of a month: beside what they say, and outside of their hash."""
+    """Put `budget` into statement documents of a month, the organisation's among them: beside what they say, outside of
+    their hash."""
     budgets = read_month_budgets(connection, month, policy)
     for document in documents:
-        state = budgets.of(document["department"], Decimal(document["total"]))
+        spent = Decimal(document["total"])
+        is_whole = document.get("scope") == ORGANISATION
+        state = budgets.of_organisation(spent) if is_whole else budgets.of(document["department"], spent)
         document["budget"] = None if state is None else state.document()
 
 
 def earlier_months(connection: Connection, month: str, zone: str) -> list[str]:
     """The earlier months of the year that may have cost something: closed, or with usage before their end."""
     hours = first_and_last_hour(connection)
-    closed = set(connection.execute(text("select month from period_close")).scalars())
+    closed = last_closed(connection)
     names = [f"{month[:4]}-{number:02}" for number in range(1, int(month[5:]))]
     return [
         name
         for name in names
-        if name in closed or (hours is not None and hours[0] < month_in(name, zone).end_hour)
+        if (closed is not None and name <= closed) or (hours is not None and hours[0] < month_in(name, zone).end_hour)
     ]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from sqlalchemy import Connection, text
 
+from billing.ledger.closes import is_closed
 from billing.money import exact
 from billing.statements import compute_month
 
@@ -88,10 +89,7 @@ def _is_shortfall(charge: Charge) -> bool:
 
 def _stored_totals(connection: Connection, month: str) -> dict[Department, Total] | None:
     """The totals that a close stored; None where the month is not closed."""
-    is_closed = connection.execute(
-        text("select exists (select from period_close where month = :month)"), {"month": month}
-    ).scalar_one()
-    if not is_closed:
+    if not is_closed(connection, month):
         return None
     rows = connection.execute(
         text("""

@@ -85,8 +85,11 @@ def statement_list(ctx: Context, month: str, as_json: bool, as_csv: bool) -> Non
 def statement_show(ctx: Context, month: str, department: str, as_json: bool, as_csv: bool) -> None:
     """One department's statement of MONTH; `unattributed` is use that nobody is known for, `organisation` all
     together."""
+    from billing.plans.budget_states import show_budgets
+
     with _reading(ctx, month) as (connection, policy):
         document = _read(connection, month, policy, department)
+        show_budgets(connection, month, policy, [document])
     if as_json:
         print_json(document)
         return
