@@ -25,6 +25,7 @@ from kafka.errors import KafkaError
 from jangbu.migrate import migrate_database
 from jangbu.services.postgres import EmbeddedPostgres
 from producers.topic import describe_log, make_topic, reach
+from tests.faults import testimony
 from tests.faults.load import Load
 from tests.faults.proxy import Proxy
 from tests.faults.worker import Plan, WorkerProcess
@@ -63,6 +64,9 @@ class Ground:
         self._incarnations = 0
         self._trickling = threading.Event()
         self._ended = threading.Event()
+        self._testifying = threading.Lock()
+        self.testimonies: list[Path] = []
+        self.group = GROUP
         self.ended_by_themselves: list[str] = []
         self.started_in_vain = 0
         self.starts = 0
@@ -76,7 +80,7 @@ class Ground:
         make_topic(self.broker.bootstrap, TOPIC, PARTITIONS, replicas=1)
         self.log = describe_log(self.broker.bootstrap, TOPIC)
         self.proxy = Proxy(self.postgres.port)
-        self.load = Load(self.broker.bootstrap, TOPIC, self._seed)
+        self.load = Load(self.broker.bootstrap, TOPIC, self._seed, self.directory / "producer.log")
         self.workers: list[WorkerProcess] = [self._new_worker(place) for place in range(WORKERS)]
         threading.Thread(target=self._trickle, daemon=True).start()
         return self
@@ -123,6 +127,14 @@ class Ground:
             for worker in self.workers
         )
 
+    def stuck(self, what: str) -> Stuck:
+        """The error to raise where what must come does not come; what everybody is doing is written down first."""
+        with self._testifying:
+            path = self.directory / f"stuck-{len(self.testimonies) + 1}.txt"
+            self.testimonies.append(path)
+            testimony.take(self, what, path)
+        return Stuck(f"{what}; what each was doing: {path}\n{self.said()}")
+
     def note_waking(self, name: str) -> None:
         """A worker that was stopped will go on: what is stored by now is none of its business."""
         rows = self.ask("select partition, next_offset, clock_timestamp() from stream_offset")
@@ -139,7 +151,7 @@ class Ground:
             stranger = Consumer(
                 {
                     "bootstrap.servers": self.broker.bootstrap,
-                    "group.id": GROUP,
+                    "group.id": self.group,
                     "partition.assignment.strategy": "roundrobin",
                     "session.timeout.ms": 2_000,
                     "heartbeat.interval.ms": 500,
@@ -184,7 +196,7 @@ class Ground:
         give_up_s = time.monotonic() + timeout_s
         while not condition():
             if time.monotonic() > give_up_s:
-                raise Stuck(f"not in {timeout_s:.0f} s: {what}\n{self.said()}")
+                raise self.stuck(f"not in {timeout_s:.0f} s: {what}")
             time.sleep(POLL_S)
 
     def warm_up(self) -> None:
@@ -198,19 +210,26 @@ class Ground:
         self.trickle(on=False)
         left = self.load.flush(timeout_s)
         if left or self.load.failed:
-            raise Stuck(f"the broker did not take {left} records; refused: {self.load.failed[:3]}")
+            raise self.stuck(f"the broker did not take {left} records; refused: {self.load.failed[:3]}")
 
-        def is_drained() -> bool:
+        self.read_on("every partition read to its end", timeout_s)
+
+    def read_on(self, what: str, timeout_s: float = 120.0) -> None:
+        """Until all that Kafka holds now is stored. Raises Stuck."""
+        ends: dict[int, int] = {}
+
+        def has_read() -> bool:
             for place in range(WORKERS):
                 self.alive(place)
+            if not ends:
+                with contextlib.suppress(KafkaError):
+                    ends.update(
+                        {partition: place.end for partition, place in reach(self.broker.bootstrap, self.log).items()}
+                    )
             stored = self.offsets()
-            try:
-                ends = reach(self.broker.bootstrap, self.log)
-            except KafkaError:
-                return False
-            return all(stored.get(partition, 0) >= ends[partition].end for partition in ends)
+            return bool(ends) and all(stored.get(partition, 0) >= end for partition, end in ends.items())
 
-        self.wait("every partition read to its end", is_drained, timeout_s)
+        self.wait(what, has_read, timeout_s)
 
     def _new_worker(self, place: int) -> WorkerProcess:
         self._incarnations += 1
@@ -223,7 +242,7 @@ class Ground:
                 self.log,
                 str(self.directory / name),
                 name,
-                group=GROUP,
+                group=self.group,
                 session_s=SESSION_S,
                 sink=self._sink,
             )

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import Literal
 
-from tests.faults.ground import EXPELLED_AFTER_S, Ground, Stuck
+from tests.faults.ground import EXPELLED_AFTER_S, Ground
 from tests.faults.worker import WorkerProcess
 
 FIRES_WITHIN_S = 120.0
@@ -76,7 +76,7 @@ def carried_out(ground: Ground, strike: Strike, point: str, action: str) -> Work
         order = worker.order(point, action, passing)
         while not worker.has_done(order) and worker.exit_code is None:
             if time.monotonic() > give_up_s:
-                raise Stuck(f"{worker.plan.name} did not pass {point} in {FIRES_WITHIN_S:.0f} s\n{ground.said()}")
+                raise ground.stuck(f"{worker.plan.name} did not pass {point} in {FIRES_WITHIN_S:.0f} s")
             if point == "rebalance" and time.monotonic() > nudge_s:
                 ground.nudge()
                 nudge_s = time.monotonic() + NUDGE_AFTER_S
@@ -119,7 +119,7 @@ def lose(cut: Literal["commit", "reply"]) -> Callable[[Ground, Strike], None]:
     def strike(ground: Ground, strike: Strike) -> None:
         ground.proxy.order(cut)
         if not ground.proxy.wait_for_cut(FIRES_WITHIN_S):
-            raise Stuck(f"no chunk was committed in {FIRES_WITHIN_S:.0f} s, so that none could lose its {cut}")
+            raise ground.stuck(f"no chunk was committed in {FIRES_WITHIN_S:.0f} s, so that none could lose its {cut}")
 
     return strike
 
@@ -151,7 +151,7 @@ def kill_ingest(ground: Ground, strike: Strike) -> None:
         if process.wait() == 0:
             ground.load.accept_lines(lines)
             return
-    raise Stuck(f"`jangbu ingest` of {file} did not end with 0 in {INGEST_TRIES_MAX} tries")
+    raise ground.stuck(f"`jangbu ingest` of {file} did not end with 0 in {INGEST_TRIES_MAX} tries")
 
 
 KINDS = (

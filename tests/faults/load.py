@@ -5,8 +5,10 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections import Counter
 from datetime import datetime, timedelta
+from pathlib import Path
 from random import Random
 from typing import Any, NamedTuple
 
@@ -40,8 +42,9 @@ class Sent(NamedTuple):
 class Load:
     """Makes and sends. Usable from several threads; one producer, so that each key's records keep their order."""
 
-    def __init__(self, bootstrap: str, topic: str, seed: int) -> None:
+    def __init__(self, bootstrap: str, topic: str, seed: int, log: Path) -> None:
         self._topic = topic
+        self._log = log
         self._choose = Random(seed)
         self._lock = threading.Lock()
         self._made = 0
@@ -50,6 +53,9 @@ class Load:
         self.sums: Counter[SumKey] = Counter()
         self.records = self.poison = self.copies = 0
         self.failed: list[str] = []
+        self.fatal = ""
+        self._delivered = 0
+        self._delivered_at_s = time.monotonic()
         self._producer = Producer(
             {
                 "bootstrap.servers": bootstrap,
@@ -61,7 +67,7 @@ class Load:
                 "reconnect.backoff.max.ms": 500,
                 "log_level": 0,
                 "on_delivery": self._told,
-                "error_cb": lambda _error: None,
+                "error_cb": self._in_trouble,
             }
         )
 
@@ -152,9 +158,32 @@ class Load:
                 self.records += 1
                 return
 
+    def state(self) -> str:
+        """What the producer holds and what came of the rest, in a line; its troubles are in its log."""
+        return (
+            f"{self.records} records given, {self._delivered} delivered, the last "
+            f"{time.monotonic() - self._delivered_at_s:.1f} s ago, {len(self._producer)} in its queue, "
+            f"{len(self.failed)} refused {self.failed[:3]}, "
+            f"fatal error: {self.fatal or 'none'}; log: {self._log}"
+        )
+
     def _told(self, error: KafkaError | None, _message: Message) -> None:
-        if error is not None:
+        if error is None:
+            self._delivered += 1
+            self._delivered_at_s = time.monotonic()
+        else:
             self.failed.append(str(error))
+            self._note(f"a record was not delivered: {error}")
+
+    def _in_trouble(self, error: KafkaError) -> None:
+        """librdkafka's own troubles: connections lost, which it mends itself, and fatal ones, which nothing mends."""
+        if error.fatal():
+            self.fatal = str(error)
+        self._note(f"{'fatal: ' if error.fatal() else ''}{error}")
+
+    def _note(self, line: str) -> None:
+        with self._log.open("a", encoding="utf-8") as log:
+            log.write(f"{time.strftime('%H:%M:%S')} {line}\n")
 
 
 def _hour(moment: str) -> int:

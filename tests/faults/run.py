@@ -165,6 +165,8 @@ def play(ground: Ground, choose: Random, struck: list[tuple[Kind, int]], report:
         report.remarks += [strike.told] if strike.told else []
     for place in range(WORKERS):
         ground.alive(place)
+    if any(strike.kind.target == "service" for strike in strikes):
+        ground.read_on("every partition read on after a service came back")
 
 
 def tell(report: Report, seconds: float) -> None:
@@ -218,21 +220,26 @@ def main() -> int:
     parser.add_argument(
         "--sink", default="streams.sink:Sink", help="MODULE:CLASS; one of tests.faults.sinks is a planted defect"
     )
-    parser.add_argument("--only", default="", metavar="TEXT", help="only kinds of faults with this in their name")
     parser.add_argument(
-        "--keep", action="store_true", help="keep the run's directory: logs, Kafka's and PostgreSQL's data"
+        "--only", nargs="+", default=[""], metavar="TEXT", help="only kinds of faults with one of these in their name"
+    )
+    parser.add_argument(
+        "--keep",
+        action="store_true",
+        help="keep the run's directory: logs, Kafka's and PostgreSQL's data; one that got stuck is kept anyway",
     )
     asked = parser.parse_args()
-    kinds = tuple(kind for kind in KINDS if asked.only in kind.name)
+    kinds = tuple(kind for kind in KINDS if any(text in kind.name for text in asked.only))
     if not kinds:
         parser.error(f"--only {asked.only!r} is part of no kind's name: {', '.join(kind.name for kind in KINDS)}")
     worst = 0
     for seed in asked.seed:
         directory = Path(tempfile.mkdtemp(prefix=f"jangbu-faults-{seed}-"))
+        report: Report | None = None
         try:
             report = run(directory, seed, asked.faults, minutes=asked.minutes, sink=asked.sink, kinds=kinds)
         finally:
-            if asked.keep:
+            if asked.keep or (report is not None and report.stuck):
                 sys.stderr.write(f"\nkept: {directory}\n")
             else:
                 shutil.rmtree(directory, ignore_errors=True)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 
 import pytest
 
+from tests.faults.ground import WORKERS, Ground
 from tests.faults.kinds import KINDS
 from tests.faults.run import FAULTS, Report, rounds, run, table
 from tests.services.apache_kafka import KafkaUnavailableError, fetch_libs
@@ -46,6 +48,22 @@ def test_sums_of_copies_are_caught(tmp_path: Path) -> None:
     assert any("law 2" in sentence for sentence in report.violations), table(report)
     assert not any("lost" in sentence for sentence in report.violations), table(report)
     assert report.exit_code == 7
+
+
+def test_what_each_party_was_doing_is_written_down(tmp_path: Path) -> None:
+    with Ground(tmp_path, 7) as ground:
+        ground.warm_up()
+        ground.workers[2].signal(signal.SIGSTOP)
+        stuck = ground.stuck("nothing came")
+        ground.workers[2].signal(signal.SIGCONT)
+    text = ground.testimonies[0].read_text(encoding="utf-8")
+    assert str(ground.testimonies[0]) in str(stuck)
+    assert "'group_state'" in text
+    assert "fatal error: none" in text
+    assert text.count("Consumer._drain_messages") == WORKERS - 1
+    assert text.count("coordinator: ") == WORKERS - 1
+    assert "no answer in" in text
+    assert "cannot be asked" not in text
 
 
 @pytest.mark.parametrize("seed", range(5))
