@@ -15,6 +15,7 @@ What each piece guarantees, and what happens where it fails:
   worker with a sentence (`RecordsGone`) instead of being passed over.
 - Where a seek failed or timed out, `getmany` finds partitions without a position and seeks again; nothing is read
   before that.
+- `ChunkConsumerThread` asks aiokafka's background tasks how they are (streams/membership.py); nobody else does.
 - A chunk says which stretch of offsets it covers, by the consumer's positions just before and after; where a seek or a
   rebalance came between, it claims no more than its records.
 - A chunk is bounded in records and bytes, and so is what waits: `stream_buffer_maxsize` chunks a channel, then the
@@ -25,6 +26,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import time
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
@@ -34,7 +36,7 @@ import aiokafka
 from aiokafka import TopicPartition
 from aiokafka.consumer import fetcher
 from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
-from aiokafka.errors import NoOffsetForPartitionError, OffsetOutOfRangeError
+from aiokafka.errors import KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
 from faust.transport.drivers.aiokafka import (
     AIOKafkaConsumerThread,
     Consumer,
@@ -43,8 +45,12 @@ from faust.transport.drivers.aiokafka import (
     server_list,
 )
 from faust.types import TP, ConsumerMessage
+from mode import Service
 
 from streams.chunk import Chunk, Record
+from streams.membership import LOOKED_AFTER_EVERY_SECONDS, Membership, is_pending
+
+logger = logging.getLogger("jangbu.worker")
 
 CHUNK_RECORDS_MAX = 20_000
 CHUNK_BYTES_MAX = 12_000_000
@@ -53,6 +59,8 @@ _STEP_RECORDS = 500
 FETCH_BYTES_MAX = 4_194_304
 """A partition's fetch, compressed: what aiokafka holds ahead for each partition."""
 
+SEEK_SECONDS_MAX = 10.0
+"""How long a seek to SQL's offsets may take at once; where SQL is away for longer, it is tried again."""
 STOP_SECONDS_MAX = 5.0
 """How long a worker that is asked to end tries to leave its group."""
 
@@ -143,6 +151,10 @@ class ChunkConsumerThread(AIOKafkaConsumerThread):
             except OffsetOutOfRangeError as error:
                 await self._refuse_what_is_gone(consumer, error.args[0])
                 return stretches
+            except KafkaError:
+                if not is_pending(consumer):
+                    raise
+                return stretches  # the coordinator's, told to whoever waits: `_look_after_membership` sees to it
             undisturbed = seeks == self._seeks
             after = self._positions(consumer, active_partitions) if undisturbed else {}
             for tp in set(fetched) | {tp for tp in after if after[tp] != before.get(tp)}:
@@ -213,6 +225,20 @@ class ChunkConsumerThread(AIOKafkaConsumerThread):
         await super()._seek_wait(consumer, ours)
         self._seeks += 1
 
+    @Service.task  # type: ignore[untyped-decorator]
+    async def _look_after_membership(self) -> None:
+        """What aiokafka's background tasks met is taken note of here; what they cannot mend ends the worker."""
+        membership: Membership | None = None
+        while not self.should_stop:
+            await self.sleep(LOOKED_AFTER_EVERY_SECONDS)
+            if self._consumer is None or self._consumer._closed or self.should_stop:
+                continue
+            membership = membership or Membership(self._consumer)
+            fault = membership.fault(flow_active=self.consumer.flow_active)
+            if fault is not None:
+                asyncio.run_coroutine_threadsafe(self.app.crash(fault), self.parent_loop)
+                return
+
     async def on_thread_stop(self) -> None:
         """Leave the group. A broker that is away is not waited for: it forgets us by itself.
 
@@ -238,6 +264,17 @@ class ChunkConsumer(Consumer):
         others keep it filled: seen at 5,000 events/s, one partition stood still for half a minute while seven went on.
         The queue's own bound holds back all partitions alike, so memory is bounded as before.
         """
+
+    async def perform_seek(self) -> None:
+        """Seek to SQL's offsets, or return after a while without: `getmany` then finds partitions without a position.
+
+        Faust calls this after each rebalance with a time limit, and takes the limit passed for its own end (mode's
+        `wait_first` tells a time-out as "stopped"): the flow would never be resumed, by no later rebalance either.
+        """
+        try:
+            await asyncio.wait_for(super().perform_seek(), SEEK_SECONDS_MAX)
+        except TimeoutError:
+            logger.warning("where to read on is not known after %.0f s; asking again", SEEK_SECONDS_MAX)
 
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, ConsumerMessage]]:  # noqa: ASYNC109
         """One message a partition: its value is a `Chunk`, its offset the chunk's last."""

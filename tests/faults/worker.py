@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 from producers.topic import TopicLog
 from streams import worker as streams_worker
 from streams.offsets import SqlOffsets
+from tests.faults import testimony
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -56,6 +57,8 @@ class Plan:
     sink: str = "streams.sink:Sink"
     identity_check_s: float = 2.0
     loglevel: str = "WARNING"
+    planted: str = ""
+    """MODULE:FUNCTION that plants a fault in the process before the worker is made (tests/faults/planted.py)."""
 
 
 class WorkerProcess:
@@ -140,8 +143,10 @@ def run(plan: Plan) -> None:
     log = os.open(directory / "log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     os.dup2(log, 1)
     os.dup2(log, 2)
+    testimony.listen(directory)
     observe = _Observer(directory)
-    module, _, name = plan.sink.partition(":")
+    if plan.planted:
+        _named(plan.planted)()
     settings = streams_worker.WorkerSettings(
         bootstrap=plan.bootstrap,
         database_url=plan.database_url,
@@ -152,7 +157,7 @@ def run(plan: Plan) -> None:
         identity_check_seconds=plan.identity_check_s,
         name=plan.name,
         observe=observe,
-        sink_type=getattr(importlib.import_module(module), name),
+        sink_type=_named(plan.sink),
     )
     _observe_rebalances(observe)
     try:
@@ -163,6 +168,12 @@ def run(plan: Plan) -> None:
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)
+
+
+def _named(what: str) -> Any:
+    """What MODULE:NAME names."""
+    module, _, name = what.partition(":")
+    return getattr(importlib.import_module(module), name)
 
 
 class _Observer:
