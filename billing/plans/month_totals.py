@@ -84,7 +84,7 @@ def read_month_totals(connection: Connection, month: str, policy: MoneyPolicy) -
 
 def _is_shortfall(charge: Charge) -> bool:
     """Whether a charge is a share of what use lacks of a minimum (`billing.terms.pools`)."""
-    return charge.section == "allocated" and charge.document.get("kind") in SHORTFALL_KINDS
+    return charge.section == "allocated" and charge.document.get("pool_document", {}).get("kind") in SHORTFALL_KINDS
 
 
 def _stored_totals(connection: Connection, month: str) -> dict[Department, Total] | None:
