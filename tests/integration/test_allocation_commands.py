@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from jangbu.services.postgres import DatabaseUrls
 
 HEADER = "rule,pool,amount,currency,basis,departments,shares,valid_from,valid_to,source\n"
-VENDORS = "vendor,creditor,providers,accounts,zone,currency,tax_mode,tax_rate,fx_policy,settle_days,valid_from,valid_to\n"
+VENDORS = (
+    "vendor,creditor,providers,accounts,zone,currency,tax_mode,tax_rate,fx_policy,settle_days,valid_from,valid_to\n"
+)
 MONTH = "2026-10"
 DAY = "2026-10-03T10:00:00+09:00"
 
@@ -103,12 +105,12 @@ def test_a_fixed_cost_by_cost_from_the_file_to_the_statement(shell: Shell) -> No
     assert parts(previewed) == [("D001", "10", "10"), ("D002", "30", "30"), ("D003", "60", "60")]
 
     statement = shell.json("statement", "show", MONTH, "D002")
-    assert [{name: value for name, value in one.items() if name != "pool_document"} for one in statement["allocated"]] == [
-        {
-            "rule": "support", "rule_id": "A-000001", "pool": "fixed", "basis": "cost", "pool_amount": "100",
-            "weight": "300", "weight_total": "1000", "why": None, "amount_exact": "30", "amount": "30",
-        }
-    ]  # fmt: skip
+    (shown,) = statement["allocated"]
+    assert shown == {
+        "rule": "support", "rule_id": "A-000001", "pool": "fixed", "basis": "cost", "pool_amount": "100",
+        "weight": "300", "weight_total": "1000", "why": None, "amount_exact": "30", "amount": "30",
+        "pool_document": {"amount": "100", "currency": "KRW", "source": "contract of 1 October"},
+    }  # fmt: skip
     assert statement["total"] == "330"
     assert shell.json("statement", "list", MONTH)["total"] == "1190"
     assert shell.json("allocation", "preview", "--month", "2026-09")["rules"] == []
