@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from billing.errors import BillingError
 
 HOUR_SECONDS = 3600
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +57,7 @@ def hour_start(hour: int) -> datetime:
 
 def hour_number(moment: datetime) -> int:
     """The UTC hour since 1970 in which an aware instant lies."""
-    return int(moment.timestamp()) // HOUR_SECONDS
+    return (moment - EPOCH) // timedelta(seconds=HOUR_SECONDS)
 
 
 def is_whole_hour(moment: datetime) -> bool:
