@@ -1,5 +1,7 @@
 """`statement export` and `statement verify` through the commands: files, their bytes, and what verify finds in them."""
 
+# ruff: noqa: F811 - fixtures of another module are parameters here
+
 from __future__ import annotations
 
 import csv
@@ -29,7 +31,7 @@ LINES = (
 
 
 @pytest.fixture
-def month(house: House) -> House:  # noqa: F811
+def month(house: House) -> House:
     """Two departments, an evil one, use that nobody is known for, a unit without a price, and last month."""
     house.prices(*LINES)
     house.fx("2026-09-01,USD,KRW,1400.5,bank", "2026-10-02,USD,KRW,1386.5,bank")
@@ -41,21 +43,21 @@ def month(house: House) -> House:  # noqa: F811
     return house
 
 
-def export(shell: Shell, out: Path, form: str, *more: str) -> list[dict[str, Any]]:  # noqa: F811
-    files: list[dict[str, Any]] = shell.json("statement", "export", MONTH, "--format", form, "--out", out, *more)["files"]
+def export(shell: Shell, out: Path, form: str, *more: str) -> list[dict[str, Any]]:
+    files: list[dict[str, Any]] = shell.json("statement", "export", MONTH, "--format", form, "--out", out, *more)[
+        "files"
+    ]
     return files
 
 
-def verify(shell: Shell, file: object) -> tuple[int, dict[str, Any]]:  # noqa: F811
+def verify(shell: Shell, file: object) -> tuple[int, dict[str, Any]]:
     code, out, _ = shell.run("statement", "verify", file, "--json")
     return code, json.loads(out)
 
 
 @pytest.mark.parametrize("form", ["pdf", "xlsx", "csv", "json"])
 @pytest.mark.parametrize("language", ["ko", "en"])
-def test_every_file_is_made_and_agrees(
-    shell: Shell, month: House, tmp_path: Path, form: str, language: str  # noqa: F811
-) -> None:
+def test_every_file_is_made_and_agrees(shell: Shell, month: House, tmp_path: Path, form: str, language: str) -> None:
     made = export(shell, tmp_path / "out", form, "--lang", language)
     again = export(shell, tmp_path / "again", form, "--lang", language)
     assert [one["sha256"] for one in made] == [one["sha256"] for one in again]
@@ -70,7 +72,7 @@ def test_every_file_is_made_and_agrees(
         assert (code, told["answer"]) == (0, "agrees"), (one["file"], told)
 
 
-def test_one_department(shell: Shell, month: House, tmp_path: Path) -> None:  # noqa: F811
+def test_one_department(shell: Shell, month: House, tmp_path: Path) -> None:
     for name, kind in (("D012", "department"), ("unattributed", "department"), ("organisation", "organisation")):
         (made,) = export(shell, tmp_path, "csv", "--department", name)
         assert made["kind"] == kind
@@ -78,7 +80,7 @@ def test_one_department(shell: Shell, month: House, tmp_path: Path) -> None:  # 
     assert (code, "'D9'" in err) == (4, True)
 
 
-def test_a_zip_is_the_same_twice_and_each_member_agrees(shell: Shell, month: House, tmp_path: Path) -> None:  # noqa: F811
+def test_a_zip_is_the_same_twice_and_each_member_agrees(shell: Shell, month: House, tmp_path: Path) -> None:
     (first,) = export(shell, tmp_path / "a", "zip")
     (second,) = export(shell, tmp_path / "b", "zip")
     assert first["sha256"] == second["sha256"]
@@ -91,7 +93,7 @@ def test_a_zip_is_the_same_twice_and_each_member_agrees(shell: Shell, month: Hou
     assert [one["file"].rpartition(".")[2] for one in only["members"]] == ["pdf"] * 4
 
 
-def test_pages_hold_what_the_statement_says(shell: Shell, month: House, tmp_path: Path) -> None:  # noqa: F811
+def test_pages_hold_what_the_statement_says(shell: Shell, month: House, tmp_path: Path) -> None:
     shell.run("statement", "export", MONTH, "--format", "pdf", "--out", tmp_path, "--lang", "ko")
     shown = shell.json("statement", "show", MONTH, "D012")
     reader = pypdf.PdfReader(tmp_path / f"{MONTH}-department-D012.pdf")
@@ -112,7 +114,7 @@ def test_pages_hold_what_the_statement_says(shell: Shell, month: House, tmp_path
     assert "\u202e" not in words
 
 
-def test_workbooks_hold_numbers_texts_and_sums(shell: Shell, month: House, tmp_path: Path) -> None:  # noqa: F811
+def test_workbooks_hold_numbers_texts_and_sums(shell: Shell, month: House, tmp_path: Path) -> None:
     shell.run("statement", "export", MONTH, "--format", "xlsx", "--out", tmp_path, "--lang", "en")
     shown = shell.json("statement", "show", MONTH, "D012")
     book = openpyxl.load_workbook(tmp_path / f"{MONTH}-department-D012.xlsx", data_only=True)
@@ -133,7 +135,7 @@ def test_workbooks_hold_numbers_texts_and_sums(shell: Shell, month: House, tmp_p
     assert any(str(cell.value).startswith("=1+1") for row in whole["Use"].iter_rows() for cell in row)
 
 
-def test_rows_add_up_and_are_no_formulas(shell: Shell, month: House, tmp_path: Path) -> None:  # noqa: F811
+def test_rows_add_up_and_are_no_formulas(shell: Shell, month: House, tmp_path: Path) -> None:
     shell.run("statement", "export", MONTH, "--format", "csv", "--out", tmp_path)
     text = (tmp_path / f"{MONTH}-organisation.csv").read_text(encoding="utf-8")
     rows = list(csv.DictReader(io.StringIO(text)))
@@ -159,9 +161,7 @@ def planted(file: Path, form: str) -> None:
 
 
 @pytest.mark.parametrize("form", ["pdf", "xlsx", "csv", "json"])
-def test_a_changed_figure_is_found_and_named(
-    shell: Shell, month: House, tmp_path: Path, form: str  # noqa: F811
-) -> None:
+def test_a_changed_figure_is_found_and_named(shell: Shell, month: House, tmp_path: Path, form: str) -> None:
     (made,) = export(shell, tmp_path, form, "--department", "D012", "--lang", "en")
     planted(tmp_path / f"{MONTH}-department-D012.{form}", form)
     code, told = verify(shell, made["file"])
@@ -171,9 +171,7 @@ def test_a_changed_figure_is_found_and_named(
     assert figures & {"quantity", "Quantity", "bytes"}, figures
 
 
-def test_a_statement_that_changed_since_differs_by_its_hash(
-    shell: Shell, month: House, tmp_path: Path  # noqa: F811
-) -> None:
+def test_a_statement_that_changed_since_differs_by_its_hash(shell: Shell, month: House, tmp_path: Path) -> None:
     made = {form: export(shell, tmp_path, form, "--department", "D012")[0] for form in ("pdf", "xlsx", "csv", "json")}
     month.use("2026-10-09T10:00:00+09:00", "D012", "gpt-x", {"output_tokens": 1_000_000})
     for one in made.values():
@@ -182,7 +180,7 @@ def test_a_statement_that_changed_since_differs_by_its_hash(
         assert told["statements"][0]["file_hash"] != told["statements"][0]["ledger_hash"]
 
 
-def test_what_the_ledger_never_had_is_unknown(shell: Shell, month: House, tmp_path: Path) -> None:  # noqa: F811
+def test_what_the_ledger_never_had_is_unknown(shell: Shell, month: House, tmp_path: Path) -> None:
     shown = shell.json("statement", "show", MONTH, "D012")
     for change in ({"department": "D777"}, {"month": "2025-01"}):
         file = tmp_path / "held.json"
@@ -191,28 +189,28 @@ def test_what_the_ledger_never_had_is_unknown(shell: Shell, month: House, tmp_pa
         assert (code, told["answer"]) == (4, "unknown")
 
 
-def test_what_show_prints_agrees(shell: Shell, month: House, tmp_path: Path) -> None:  # noqa: F811
+def test_what_show_prints_agrees(shell: Shell, month: House, tmp_path: Path) -> None:
     file = tmp_path / "shown.json"
     file.write_text(json.dumps(shell.json("statement", "show", MONTH, "D012")), encoding="utf-8")
     assert verify(shell, file)[0] == 0
 
 
 @pytest.mark.parametrize("content", [b"", b"hello", b"%PDF-1.7 nothing", b"PK\x03\x04 broken", b"{]", b"\xff\xfe\x00"])
-def test_other_files_are_refused(shell: Shell, month: House, tmp_path: Path, content: bytes) -> None:  # noqa: F811
+def test_other_files_are_refused(shell: Shell, month: House, tmp_path: Path, content: bytes) -> None:
     file = tmp_path / "other"
     file.write_bytes(content)
     code, _, err = shell.run("statement", "verify", file)
     assert (code, "unexpected" in err) == (2, False)
 
 
-def test_wrong_words(shell: Shell, month: House, tmp_path: Path) -> None:  # noqa: F811
+def test_wrong_words(shell: Shell, month: House, tmp_path: Path) -> None:
     assert shell.run("statement", "export", "2026-13", "--format", "csv", "--out", tmp_path)[0] == 2
     assert shell.run("statement", "verify", tmp_path / "none.pdf")[0] == 4
     (tmp_path / "file").write_text("x")
     assert shell.run("statement", "export", MONTH, "--format", "csv", "--out", tmp_path / "file")[0] == 2
 
 
-def test_a_month_without_use_has_the_organisations_file(shell: Shell, house: House, tmp_path: Path) -> None:  # noqa: F811
+def test_a_month_without_use_has_the_organisations_file(shell: Shell, house: House, tmp_path: Path) -> None:
     for form in ("pdf", "xlsx", "csv"):
         (made,) = export(shell, tmp_path, form)
         assert made["kind"] == "organisation"
