@@ -43,6 +43,7 @@ EXPELLED_AFTER_S = SESSION_S + 2.0
 """A worker that is stopped for so long has left the group: the session, and the broker's own slack."""
 TRICKLE_EVENTS = 40
 TRICKLE_EVERY_S = 0.1
+SUPERVISED_EVERY_S = 0.5
 POLL_S = 0.05
 SERVICE_AWAY = ("Unable connect to", "connection failed: connection to server")
 """What a worker says that was started while Kafka or PostgreSQL was away."""
@@ -65,6 +66,7 @@ class Ground:
         self._trickling = threading.Event()
         self._ended = threading.Event()
         self._testifying = threading.Lock()
+        self._restarting = threading.Lock()
         self.testimonies: list[Path] = []
         self.group = GROUP
         self.ended_by_themselves: list[str] = []
@@ -83,33 +85,35 @@ class Ground:
         self.load = Load(self.broker.bootstrap, TOPIC, self._seed, self.directory / "producer.log")
         self.workers: list[WorkerProcess] = [self._new_worker(place) for place in range(WORKERS)]
         threading.Thread(target=self._trickle, daemon=True).start()
+        threading.Thread(target=self._supervise, daemon=True).start()
         return self
 
     def __exit__(self, *_error: object) -> None:
-        self._ended.set()
+        with self._restarting:
+            self._ended.set()
         for worker in self.workers:
             worker.signal(signal.SIGKILL)
         self.proxy.close()
         self.broker.kill()
         self.postgres.kill()
 
-    def restart(self, place: int) -> None:
-        """A new process in the place of one that ended."""
-        self.workers[place] = self._new_worker(place)
-
     def alive(self, place: int) -> WorkerProcess:
-        """The worker in a place; a new one where it ended by itself. It may while a service is away at its start; any
-        other end is told."""
-        worker = self.workers[place]
-        code = worker.exit_code
-        if code is not None:
+        """The worker in a place; a new one where it ended. It may by order, and by itself while a service is away at
+        its start; any other end is told."""
+        with self._restarting:
+            worker = self.workers[place]
+            code = worker.exit_code
+            if code is None or self._ended.is_set():
+                return worker
             said = _last_lines(worker.said())
-            if any(sign in line for line in said for sign in SERVICE_AWAY):
+            if worker.is_to_end:
+                pass
+            elif any(sign in line for line in said for sign in SERVICE_AWAY):
                 self.started_in_vain += 1
             else:
                 self.ended_by_themselves.append(f"{worker.plan.name} with code {code}: {' | '.join(said[-2:])}")
-            self.restart(place)
-        return self.workers[place]
+            self.workers[place] = self._new_worker(place)
+            return self.workers[place]
 
     def has_stored(self, worker: WorkerProcess) -> bool:
         """Whether it has stored a chunk: it is past its start."""
@@ -219,8 +223,6 @@ class Ground:
         ends: dict[int, int] = {}
 
         def has_read() -> bool:
-            for place in range(WORKERS):
-                self.alive(place)
             if not ends:
                 with contextlib.suppress(KafkaError):
                     ends.update(
@@ -230,6 +232,13 @@ class Ground:
             return bool(ends) and all(stored.get(partition, 0) >= end for partition, end in ends.items())
 
         self.wait(what, has_read, timeout_s)
+
+    def _supervise(self) -> None:
+        """Whoever runs workers starts another where one ended: a worker may end at its start while a service is away,
+        and again, and there may be nobody else in the round who looks."""
+        while not self._ended.wait(SUPERVISED_EVERY_S):
+            for place in range(WORKERS):
+                self.alive(place)
 
     def _new_worker(self, place: int) -> WorkerProcess:
         self._incarnations += 1

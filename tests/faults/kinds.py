@@ -48,7 +48,7 @@ def kill_at(point: str) -> Callable[[Ground, Strike], None]:
     def strike(ground: Ground, strike: Strike) -> None:
         worker = carried_out(ground, strike, point, "kill")
         worker.join(10.0)
-        ground.restart(strike.place)
+        ground.alive(strike.place)
 
     return strike
 
@@ -92,7 +92,7 @@ def leave(ground: Ground, strike: Strike) -> None:
     ground.wait(f"{worker.plan.name} stores or ends", lambda: ground.has_stored(worker) or worker.exit_code is not None)
     if worker.exit_code is None and (code := worker.stop(60.0)) != 0:
         strike.told = f"{worker.plan.name} ended with {code} on SIGTERM"
-    ground.restart(strike.place)
+    ground.alive(strike.place)
 
 
 def restart_broker(*, kill: bool) -> Callable[[Ground, Strike], None]:

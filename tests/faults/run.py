@@ -163,8 +163,6 @@ def play(ground: Ground, choose: Random, struck: list[tuple[Kind, int]], report:
     for strike in strikes:
         report.struck[strike.kind.name] += 1
         report.remarks += [strike.told] if strike.told else []
-    for place in range(WORKERS):
-        ground.alive(place)
     if any(strike.kind.target == "service" for strike in strikes):
         ground.read_on("every partition read on after a service came back")
 

@@ -50,6 +50,17 @@ def test_sums_of_copies_are_caught(tmp_path: Path) -> None:
     assert report.exit_code == 7
 
 
+def test_workers_that_end_are_replaced_also_where_no_fault_looks_at_them(tmp_path: Path) -> None:
+    with Ground(tmp_path, 7) as ground:
+        ground.warm_up()
+        before = [worker.plan.name for worker in ground.workers]
+        for worker in list(ground.workers):
+            worker.order("before_sql", "kill")
+        ground.wait("others in their places", lambda: not {w.plan.name for w in ground.workers} & set(before))
+        ground.wait("a chunk of theirs", lambda: any(ground.has_stored(worker) for worker in ground.workers))
+        assert ground.ended_by_themselves == []
+
+
 def test_what_each_party_was_doing_is_written_down(tmp_path: Path) -> None:
     with Ground(tmp_path, 7) as ground:
         ground.warm_up()

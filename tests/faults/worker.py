@@ -15,6 +15,7 @@ import os
 import signal
 import sys
 import threading
+import time
 import traceback
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -30,7 +31,10 @@ if TYPE_CHECKING:
 
 POINTS = ("before_sql", "in_transaction", "after_commit", "rebalance")
 SIGNALS = {"kill": signal.SIGKILL, "stop": signal.SIGSTOP}
+JOINED_EVERY_S = 0.02
 _forks = multiprocessing.get_context("forkserver")
+_children = threading.Lock()
+"""An exit code can be read once from the fork server, and a start reads those of all: one thread at a time."""
 
 
 @dataclass(frozen=True)
@@ -70,12 +74,15 @@ class WorkerProcess:
         self.directory.mkdir(parents=True, exist_ok=True)
         self._orders = 0
         self._process: Any = None
+        self.is_to_end = False
+        """It was told to end: by an order to kill itself, or by `stop`."""
 
     def start(self) -> None:
         """Start it; it joins the group by itself."""
         _forks.set_forkserver_preload([__name__, "faust.transport.drivers.aiokafka"])
-        self._process = _forks.Process(target=run, args=(self.plan,), daemon=True)
-        self._process.start()
+        with _children:
+            self._process = _forks.Process(target=run, args=(self.plan,), daemon=True)
+            self._process.start()
 
     @property
     def pid(self) -> int:
@@ -86,12 +93,14 @@ class WorkerProcess:
     @property
     def exit_code(self) -> int | None:
         """None while it runs; negative: ended by that signal."""
-        code: int | None = self._process.exitcode if self._process is not None else 0
+        with _children:
+            code: int | None = self._process.exitcode if self._process is not None else 0
         return code
 
     def order(self, point: str, action: str, passing: int = 1) -> Order:
         """Give an order; it replaces the one before."""
         self._orders += 1
+        self.is_to_end = action == "kill"
         order = Order(self._orders, point, action, passing)
         _write_whole(self.directory / "order", json.dumps(asdict(order)))
         return order
@@ -115,13 +124,16 @@ class WorkerProcess:
 
     def join(self, timeout_s: float | None = None) -> int | None:
         """Wait for its end; its exit code, None if it still runs."""
-        self._process.join(timeout_s)
+        give_up_s = time.monotonic() + (float("inf") if timeout_s is None else timeout_s)
+        while self.exit_code is None and time.monotonic() < give_up_s:
+            time.sleep(JOINED_EVERY_S)
         return self.exit_code
 
     def stop(self, timeout_s: float = 20.0) -> int:
         """SIGTERM, then SIGKILL; its exit code."""
         if self._process is None:
             return 0
+        self.is_to_end = True
         self.signal(signal.SIGCONT)
         self.signal(signal.SIGTERM)
         if self.join(timeout_s) is None:
