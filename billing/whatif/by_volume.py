@@ -40,7 +40,7 @@ def compare_by_volume(sums: Sequence[UsageSum], now: Pricing, then: Pricing, con
                     Fraction(amount_then),
                     unknown_now,
                     unknown_then,
-                    max(0, unknown_then - unknown_now),
+                    max(0, abs(unknown_then) - abs(unknown_now)),
                 )
             )
     return cells

@@ -117,7 +117,7 @@ def compare(sums: Iterable[KeptSum], now: Pricing, then: Pricing, currency: str)
                     unknown_then = _take(tally.then, unit, row_then, currency)
                 tally.unknown_now += unknown_now
                 tally.unknown_then += unknown_then
-                tally.lost += max(0, unknown_then - unknown_now)
+                tally.lost += max(0, abs(unknown_then) - abs(unknown_now))
         return {key: tally.cell() for key, tally in tallies.items()}
 
 
