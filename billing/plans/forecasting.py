@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from sqlalchemy import Connection, text
 
 from billing.errors import BillingError
+from billing.ledger.closes import is_closed
 from billing.periods import hour_number, hour_start, load_zone, month_in
 from billing.plans.costs import read_daily_costs
 from billing.plans.day_classes import country_of, public_holidays
@@ -137,9 +138,12 @@ class Forecaster:
     def totals(self, month: str) -> MonthTotals:
         """The statements' totals of a month; of one that nothing was used in yet, none."""
         if month not in self._totals:
-            is_to_come = self._when(month).first_hour > self.span.last_hour
-            empty = MonthTotals(month, {}, is_closed=False)
-            self._totals[month] = empty if is_to_come else read_month_totals(self.connection, month, self.policy)
+            when = self._when(month)
+            had_no_use = when.first_hour > self.span.last_hour or when.days[-1] < self.span.first
+            if had_no_use and not is_closed(self.connection, month):
+                self._totals[month] = MonthTotals(month, {}, is_closed=False)
+            else:
+                self._totals[month] = read_month_totals(self.connection, month, self.policy)
         return self._totals[month]
 
     def days_off(self, days: Sequence[date]) -> frozenset[date]:

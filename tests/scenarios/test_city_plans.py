@@ -1,7 +1,8 @@
 """The city's own figures: seats for everybody against use, in the proportions that it published.
 
-Seats for 10,000 at 30,000 won a month are 3.6 billion a year (its estimate was about 3 billion), use was planned at about
-200 million; in the first four months 6,318 people used about 55 million where seats would have cost about 760 million.
+Seats for 10,000 at 30,000 won a month are 3.6 billion a year (its estimate was about 3 billion), use was planned at
+about 200 million; in the first four months 6,318 people used about 55 million where seats would have cost about 760
+million.
 """
 
 from __future__ import annotations
