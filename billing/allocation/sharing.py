@@ -124,7 +124,7 @@ def charges_of(allocation: Allocation) -> list[Charge]:
 
 
 def _key(pool: SharedPool) -> tuple[str, ...]:
-    return ("" if pool.rule is None else pool.rule.rule, pool.name)
+    return (pool.name if pool.rule is None else pool.rule.rule, pool.name)
 
 
 def _document(allocation: Allocation, weight: Fraction | None) -> dict[str, Any]:

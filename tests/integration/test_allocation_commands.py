@@ -141,6 +141,13 @@ def test_a_pool_that_nobody_has_a_weight_for_stays_and_says_so(shell: Shell) -> 
 def test_people_as_a_measure(shell: Shell, house: House) -> None:
     house.use(DAY, "D001", "gpt-x", {"requests": 1}, user="u-2")
     house.use("2026-11-02T10:00:00+09:00", "D001", "gpt-x", {"requests": 1}, user="u-next-month")
+    house.use(DAY, "D003", "gpt-x", {"requests": 1}, user="u-attributed-elsewhere")
+    with house.as_role("owner") as connection:
+        connection.exec_driver_sql(
+            """insert into usage_part (hour, band, route_id, payer_id, partition, log_id, reason, events, requests)
+               select hour, band, route_id, payer_id, 0, 1, 'roster', -1, -1 from usage_part p
+               join payer y on y.id = p.payer_id where y."user" = 'u-attributed-elsewhere'"""
+        )
     roster = "user,department,valid_from,valid_to\n"
     lines = ["a,D001,2026-01-01,", "b,D002,2026-01-01,2026-10-31", "b,D003,2026-10-31,", "c,D003,2026-01-01,",
              "d,D002,2026-11-01,", "e,D002,2026-01-01,2026-10-31"]  # fmt: skip

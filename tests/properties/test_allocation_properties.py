@@ -30,7 +30,9 @@ if TYPE_CHECKING:
 MONTH = month_in("2026-10", "Asia/Seoul")
 NO_LINES = AddedLines({}, {}, ())
 departments = st.integers(1, 120).map(lambda number: f"D{number:03d}")
-fractions = st.fractions(min_value=-(10**9), max_value=10**9, max_denominator=10**6)
+fractions = st.one_of(
+    st.fractions(min_value=-(10**9), max_value=10**9, max_denominator=10**6), st.integers(-100, 100).map(Fraction)
+)
 weights = st.dictionaries(departments, st.fractions(min_value=0, max_value=10**6, max_denominator=10**4), max_size=120)
 
 
@@ -88,9 +90,9 @@ def test_statements_of_shared_costs_add_up_to_the_step(
 
 
 @given(
-    parts=st.dictionaries(departments, fractions, min_size=1, max_size=30),
+    parts=st.dictionaries(st.sampled_from("ABCDEF"), fractions, min_size=1),
     exponent=st.sampled_from([-2, 0, 1]),
-    named=departments,
+    named=st.sampled_from("ABCDEF"),
 )
 def test_who_takes_the_rest(parts: dict[str, Fraction], exponent: int, named: str) -> None:
     """The named one is rounded up whenever anything is left to give and it has a remainder; nothing else is lost."""
