@@ -133,6 +133,8 @@ class Ground:
 
     def stuck(self, what: str) -> Stuck:
         """The error to raise where what must come does not come; what everybody is doing is written down first."""
+        if self.load.stands_still():
+            what += "; it is the harness's own producer that stands still"
         with self._testifying:
             path = self.directory / f"stuck-{len(self.testimonies) + 1}.txt"
             self.testimonies.append(path)

@@ -25,6 +25,7 @@ HOURS = 30
 POISON_SHARE = 0.005
 COPY_SHARE = 0.03
 OLD_KEPT_MAX = 5_000
+STANDSTILL_S = 60.0
 SMALL_POISON = [poison.value for poison in CORPUS if poison.value is None or len(poison.value) < 2_000]
 
 Identity = tuple[str, str]
@@ -65,6 +66,10 @@ class Load:
                 "compression.type": "lz4",
                 "message.timeout.ms": 0,
                 "reconnect.backoff.max.ms": 500,
+                # The broker keeps its address. With "rebootstrap" librdkafka 2.16 throws brokers and partitions away at
+                # each outage and makes them anew; a producer was seen that sent nothing any more after one (72
+                # restarts, 100,000 records in its queue, no error).
+                "metadata.recovery.strategy": "none",
                 "log_level": 0,
                 "on_delivery": self._told,
                 "error_cb": self._in_trouble,
@@ -157,6 +162,10 @@ class Load:
             else:
                 self.records += 1
                 return
+
+    def stands_still(self) -> bool:
+        """Whether it has records, and none was delivered for so long that it is not the workers that are stuck."""
+        return len(self._producer) > 0 and time.monotonic() - self._delivered_at_s > STANDSTILL_S
 
     def state(self) -> str:
         """What the producer holds and what came of the rest, in a line; its troubles are in its log."""

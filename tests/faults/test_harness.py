@@ -73,6 +73,7 @@ def test_what_each_party_was_doing_is_written_down(tmp_path: Path) -> None:
     assert "fatal error: none" in text
     assert text.count("Consumer._drain_messages") == WORKERS - 1
     assert text.count("coordinator: ") == WORKERS - 1
+    assert text.count("Current thread") >= WORKERS - 1
     assert "no answer in" in text
     assert "cannot be asked" not in text
 

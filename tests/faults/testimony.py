@@ -1,7 +1,7 @@
 """What each party was doing when a run got stuck, written down on the spot.
 
 A worker answers from a thread of its own, so that it can when its loops stand still: where each of its tasks waits,
-down to the innermost await, and what aiokafka and Faust believe. The threads' own stacks it writes on SIGUSR2
+down to the innermost await, and what aiokafka and Faust believe. The threads' own stacks it writes on `STACKS_SIGNAL`
 (`faulthandler`), also where that thread cannot run.
 """
 
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 ASKED, ANSWER, STACKS = "asked", "answer", "stacks"
 """Files in a worker's directory."""
+STACKS_SIGNAL = signal.SIGRTMIN
+"""SIGUSR1 and SIGUSR2 are mode's: a stack of each task, a debugger."""
 LOOKED_FOR_EVERY_S = 0.5
 ANSWERED_WITHIN_S = 10.0
 AWAITS_MAX = 40
@@ -42,7 +44,7 @@ _workers: list[streams_worker.UsageWorker] = []
 
 def listen(directory: Path) -> None:
     """In the worker's process, before the worker is made: answer when asked."""
-    faulthandler.register(signal.SIGUSR2, (directory / STACKS).open("w", encoding="utf-8"), all_threads=True)
+    faulthandler.register(STACKS_SIGNAL, (directory / STACKS).open("w", encoding="utf-8"), all_threads=True)
     making = streams_worker.UsageWorker.__init__
 
     def noted(self: streams_worker.UsageWorker, settings: streams_worker.WorkerSettings) -> None:
@@ -101,7 +103,7 @@ def _worker(worker: WorkerProcess) -> str:
     answer = worker.directory / ANSWER
     answer.unlink(missing_ok=True)
     (worker.directory / ASKED).touch()
-    worker.signal(signal.SIGUSR2)
+    worker.signal(STACKS_SIGNAL)
     give_up_s = time.monotonic() + ANSWERED_WITHIN_S
     while not answer.exists() and time.monotonic() < give_up_s:
         time.sleep(0.1)
