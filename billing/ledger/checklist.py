@@ -62,7 +62,7 @@ def make_checklist(
         *outside,
         _quarantine(connection, computed),
         _unpriced(connection, computed),
-        _open_use(computed, "unconverted", "rate", "import rates with `jangbu fx import FILE`"),
+        unconverted(computed),
         unattributed(computed),
         _invoices(connection, computed, now),
         _breaks(connection, computed.month.name),
@@ -95,6 +95,20 @@ def unattributed(computed: MonthStatements) -> Check:
     if share <= limit:
         return Check("unattributed", "ok" if not cost else "warn", sentence)
     return Check("unattributed", "block", sentence, "import who they belong to with `jangbu roster import FILE`")
+
+
+def unconverted(computed: MonthStatements) -> Check:
+    """Use, and shared costs, that no rate converts."""
+    check = _open_use(computed, "unconverted", "rate", "import rates with `jangbu fx import FILE`")
+    found = computed.of(None)
+    pools = [] if found is None else [one.charge.document for one in found.charges
+                                      if one.charge.section == "allocated"
+                                      and one.charge.document.get("pool_amount", "") is None]  # fmt: skip
+    if check.state == "block" or not pools:
+        return check
+    named = "; ".join(f"{one['rule']} ({one['pool']}): {one['why']}" for one in pools[:NAMED_MAX])
+    return Check("unconverted", "block", f"{len(pools)} shared costs have no rate: {named}",
+                 "import rates with `jangbu fx import FILE`")  # fmt: skip
 
 
 def accrued_providers(connection: Connection, computed: MonthStatements) -> frozenset[str]:

@@ -40,12 +40,17 @@ def read_inputs(connection: Connection) -> dict[str, int]:
 
 
 def read_seen(connection: Connection, month: Month) -> dict[str, int]:
-    """How many sums, price rows and rates can touch a month; the sums as stored, whatever stands before them."""
+    """How many sums, price rows and rates can touch a month; the sums as stored, whatever stands before them.
+
+    An invoice may carry a later day than any of its month: with another policy than the day of use, every rate can.
+    """
     row = connection.execute(
         text("""
         select (select count(*) from public.usage_part where hour >= :first and hour < :end) as usage_part,
                (select count(*) from price where valid_from < hour_start(:end)) as price,
-               (select count(*) from fx_rate where date <= :last_day) as fx_rate"""),
+               (select count(*) from fx_rate
+                where date <= :last_day or exists (select from vendor where fx_policy not in ('', 'usage_day'))
+                   or exists (select from period_close where policy ->> 'fx_policy' <> 'usage_day')) as fx_rate"""),
         {"first": month.first_hour, "end": month.end_hour, "last_day": month.days[-1]},
     ).one()
     return {name: int(value) for name, value in row._mapping.items()}
@@ -53,5 +58,5 @@ def read_seen(connection: Connection, month: Month) -> dict[str, int]:
 
 def is_unchanged(last: Close, month: Month, inputs: Mapping[str, int], seen: Mapping[str, int]) -> bool:
     """Whether a month can only come to what was booked for it by the close `last`."""
-    watched = (*COUNTED, "roster")
+    watched = (*COUNTED, "reconciliation", "roster")
     return last.seen.get(month.name) == seen and all(last.inputs.get(name) == inputs[name] for name in watched)
