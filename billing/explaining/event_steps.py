@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from billing.explaining.checks import Check, compare
 from billing.explaining.events import EventSum, Place, Sought, sum_events
+from billing.explaining.since_close import closed_check
 from billing.periods import hour_start, load_zone
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ def find_footing(
     basis: Basis,
     payers: Sequence[int],
     unit: str,
-    cut_offs: tuple[tuple[int, int, int], ...],
+    cut_offs: tuple[tuple[int, int, int], ...] | None,
 ) -> Footing:
     """Read and add up the events in the places that hold sums of a line."""
     sought = Sought(payers, unit, frozenset(_sums(basis)), cut_offs)
@@ -68,8 +69,13 @@ def hours_document(basis: Basis, footing: Footing, month: Month) -> list[dict[st
     ]
 
 
-def event_checks(basis: Basis, footing: Footing, routes: Mapping[int, Route], *, is_closed: bool) -> list[Check]:
-    """Events = hourly sums, place by place; hourly sums = what the line states (and its companions)."""
+def event_checks(
+    basis: Basis, footing: Footing, routes: Mapping[int, Route], corrections: Sequence[Mapping[str, Any]] | None
+) -> list[Check]:
+    """Events = hourly sums, place by place; hourly sums = what the line states (and its companions).
+
+    `corrections` are those of a closed month's line; None for an open month.
+    """
     sums = _sums(basis)
     wrong = [
         _place_check(place, quantity, found, routes)
@@ -87,22 +93,13 @@ def event_checks(basis: Basis, footing: Footing, routes: Mapping[int, Route], *,
         *wrong[:DISAGREEMENTS_MAX],
     ]
     name = "the line's quantity" if len(basis.items) == 1 else "the quantities of the lines that share them"
-    return [*checks, _stated_check(basis, footing, name, is_closed=is_closed)]
-
-
-def _stated_check(basis: Basis, footing: Footing, name: str, *, is_closed: bool) -> Check:
-    late = sum(found.late for found in footing.events.values())
-    if not is_closed:
-        return compare(f"the hourly sums come to {name}", basis.stated, basis.summed, "the sums are of other use")
-    step = f"the hourly sums without what came after the close ({late}) come to {name}"
-    moved = basis.summed - late - basis.stated
-    if not moved:
-        return Check(step, str(basis.stated), str(basis.summed - late), True)
-    kinds = sorted({one.reason for one in basis.hours if one.reason != "chunk"})
-    if kinds:
-        why = f"{moved} more by parts of {', '.join(kinds)}, which may be younger than the close: see its corrections"
-        return Check(step, str(basis.stated), str(basis.summed - late), None, why)
-    return Check(step, str(basis.stated), str(basis.summed - late), False, "no part says why: the sums were changed")
+    if corrections is None:
+        checks.append(compare(f"the hourly sums come to {name}", basis.stated, basis.summed, "they are of other use"))
+    else:
+        late = sum(found.late for found in footing.events.values())
+        reasons = {one.reason for one in basis.hours}
+        checks.append(closed_check(basis.stated, basis.summed, late, reasons, corrections, name))
+    return checks
 
 
 def _sums(basis: Basis) -> dict[Place, int]:

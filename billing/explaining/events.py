@@ -57,12 +57,13 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Sought:
-    """Which events: of whom, of which unit, in which places; `cut_offs` are (log, partition, next offset)."""
+    """Which events: of whom, of which unit, in which places; `cut_offs` are (log, partition, next offset) of the close,
+    None for an open month."""
 
     payers: Sequence[int]
     unit: str
     places: frozenset[Place]
-    cut_offs: tuple[tuple[int, int, int], ...] = ()
+    cut_offs: tuple[tuple[int, int, int], ...] | None = None
 
 
 def sum_events(connection: Connection, sought: Sought) -> dict[Place, EventSum]:
@@ -72,7 +73,8 @@ def sum_events(connection: Connection, sought: Sought) -> dict[Place, EventSum]:
     rows = connection.execute(
         text(f"""
         select e.hour, e.route_id, e.band, count(*) as events, sum(e.quantity)::bigint as quantity,
-               coalesce(sum(e.quantity) filter (where e.kafka_offset >= c.next_offset), 0)::bigint as late
+               coalesce(sum(e.quantity) filter (where :closed and e.kafka_offset >= coalesce(c.next_offset, 0)), 0)
+                 ::bigint as late
         {_found(sought.unit)}
         left join unnest(cast(:logs as integer[]), cast(:partitions as integer[]), cast(:offsets as bigint[]))
           as c (log_id, partition, next_offset) on c.log_id = e.log_id and c.partition = e.partition
@@ -161,9 +163,11 @@ def _values(connection: Connection, sought: Sought, places: Iterable[Place]) -> 
     }
 
 
-def _cut_offs(sought: Sought) -> dict[str, list[int]]:
+def _cut_offs(sought: Sought) -> dict[str, Any]:
+    cut_offs = sought.cut_offs or ()
     return {
-        "logs": [log for log, _, _ in sought.cut_offs],
-        "partitions": [partition for _, partition, _ in sought.cut_offs],
-        "offsets": [offset for _, _, offset in sought.cut_offs],
+        "closed": sought.cut_offs is not None,
+        "logs": [log for log, _, _ in cut_offs],
+        "partitions": [partition for _, partition, _ in cut_offs],
+        "offsets": [offset for _, _, offset in cut_offs],
     }

@@ -42,6 +42,12 @@ def items_of(statement: Mapping[str, Any]) -> list[Item]:
     return found
 
 
+def item_document(item: Item) -> dict[str, Any]:
+    """An item as JSON shows it; a correction says under `corrects` which section of the closed month it is about."""
+    told = {("corrects" if name == "section" else name): value for name, value in item.document.items()}
+    return {"number": item.number, "name": item.name, "section": item.section, **told}
+
+
 def find_items(items: Sequence[Item], asked: str) -> list[Item]:
     """The items that a word means: one by its number, else all of that name."""
     if asked.isascii() and asked.isdigit():

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from billing.explaining.basis import Basis, LineGroup, find_bases
 from billing.explaining.checks import Check, all_agree, compare, statement_checks
 from billing.explaining.hours import read_all_hours, read_payers, read_routes
+from billing.explaining.items import item_document
 from billing.explaining.provenance import read_price_origins
 from billing.explaining.rounding_walk import walk_rounding
 from billing.statement_document import content_hash
@@ -117,7 +118,7 @@ def row_id_of(code: str) -> int:
 def _item(
     item: Item, rests: Mapping[int, dict[str, Any]], origins: Mapping[int, dict[str, Any]]
 ) -> dict[str, Any]:
-    document = {"number": item.number, "name": item.name, "section": item.section, **item.document}
+    document = item_document(item)
     if item.section == "lines":
         code = item.document["price_id"]
         document["rests_on"] = rests.get(item.number)

@@ -7,15 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 from billing.explaining.basis import Basis, asked_of, find_bases, group_of
 from billing.explaining.books import NotOnStatement
+from billing.explaining.charge_steps import charge_steps
 from billing.explaining.checks import all_agree, amount_checks, amount_steps, statement_checks
 from billing.explaining.event_steps import Footing, event_checks, find_footing, hours_document
 from billing.explaining.events import read_events
 from billing.explaining.hours import read_payers, read_routes, read_unit_hours
-from billing.explaining.items import find_items
+from billing.explaining.items import find_items, item_document
 from billing.explaining.overview import hash_check, heading
 from billing.explaining.price_steps import price_steps
 from billing.explaining.provenance import read_rate_origin
 from billing.explaining.rounding_walk import walk_rounding
+from billing.explaining.since_close import read_line_corrections
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -51,13 +53,15 @@ def explain_item(
     ]
     document: dict[str, Any] = {
         **heading(statement),
-        "item": {"number": item.number, "name": item.name, "section": item.section, **item.document},
+        "item": item_document(item),
         "rounding": rounding,
     }
     if item.section == "lines":
         more, line_checks = _walk_line(books, department, item, page, with_users=with_users)
-        document.update(more)
-        checks += line_checks
+    else:
+        more, line_checks = charge_steps(item, books.documents)
+    document.update(more)
+    checks += line_checks
     return {**document, "checks": [check.document() for check in checks], "agrees": all_agree(checks)}
 
 
@@ -121,7 +125,11 @@ def _walk_line(
             "rows": [event_document(event, with_users=with_users) for event in listed],
         },
     }
-    of_events = event_checks(basis, footing, routes, is_closed=books.is_closed)
+    corrections = None
+    if books.is_closed:
+        corrections = read_line_corrections(books.connection, books.month.name, department, line)
+        document["corrections"] = corrections
+    of_events = event_checks(basis, footing, routes, corrections)
     return document, [*amount_checks(line, amounts), *price_checks, *of_events]
 
 

@@ -134,6 +134,8 @@ def _explain_line(
     _print_rounding(document["rounding"])
     if document["item"]["section"] == "lines":
         _print_basis(document, columns)
+    else:
+        _print_rests(document["rests_on"])
     _print_checks(document["checks"])
     return document
 
@@ -201,12 +203,22 @@ def _print_basis(document: Mapping[str, Any], event_columns: Sequence[str]) -> N
     hours = [{**hour, "reasons": _reasons(hour["reasons"])} for hour in document["hours"]]
     rows = [[hour[name] for name in HOUR_COLUMNS] for hour in hours]
     print_rows(HOUR_COLUMNS, rows, right=("quantity", "events", "events_quantity"))
+    for one in document.get("corrections") or ():
+        _say(f"Corrected in {one['booked_in']}: {one['amount']} ({one['amount_exact']}) for {one['quantity']}, "
+             f"{one['reason']}: {one['origin']}")  # fmt: skip
     events = document["events"]
     first = min(events["offset"] + 1, int(events["count"]))
     last = min(events["offset"] + len(events["rows"]), int(events["count"]))
     click.echo(f"\nEvents {first} to {last} of {events['count']}, together {events['quantity']}")
     listed = [[event[name] for name in event_columns] for event in events["rows"]]
     print_rows(event_columns, listed, right=("quantity",))
+
+
+def _print_rests(rests: Mapping[str, Any]) -> None:
+    click.echo("\nRests on")
+    for name, value in rests.items():
+        if value is not None:
+            _say(f"    {name}: {value}")
 
 
 def _print_price(price: Mapping[str, Any]) -> None:

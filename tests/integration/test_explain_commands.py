@@ -229,6 +229,41 @@ def test_a_moved_sum_shows_its_reason(books: Books) -> None:
     assert found["agrees"] is True
 
 
+def test_a_closed_month_is_explained_as_it_was_closed(books: Books, tmp_path: Path) -> None:
+    """What comes later (settings, prices, events) explains nothing away; late use waits for its correction."""
+    before = books.json("explain", "2026-10", "D012", "1")
+    accept = ("--accept", "unpriced,unattributed")
+    assert books.run("period", "close", "2026-10", "--confirm", "2026-10", *accept)[0] == 0
+    closed = books.json("explain", "2026-10", "D012", "1", "--currency", "USD")
+    assert (closed["status"], closed["agrees"], closed["corrections"]) == ("closed", True, [])
+    for name in ("content_hash", "item", "rounding", "hours", "fx_rows"):
+        assert closed[name] == before[name], name
+
+    line = "openai,gpt-x,input_tokens,,,,USD,0.9,1000000,2026-10-01,,later letter\n"
+    (tmp_path / "later.csv").write_text(PRICE_HEADER + line, encoding="utf-8")
+    assert books.run("price", "import", "later.csv")[0] == 0
+    when = NOW - timedelta(hours=24)
+    late = event("late", time=when, units={"input_tokens": 1_000}, department="D012", model="gpt-x")
+    books.bench.store(chunk([late], first_offset=32))
+    found = books.json("explain", "2026-10", "D012", "1")
+    assert found["item"] == before["item"]
+    assert found["price"]["lost"] == before["price"]["lost"]
+    (open_check,) = [check for check in found["checks"] if check["agrees"] is None]
+    assert (open_check["stated"], open_check["found"]) == ("2500450", "2501450")
+    assert "1000 of events that came after the close" in open_check["why"]
+    whole = books.json("explain", "2026-10", "D012")
+    assert [check["agrees"] for check in whole["checks"] if "P-000002" in check["step"]] == [None]
+    following = books.json("explain", "2026-11", "D012")
+    assert {item["section"] for item in following["items"]} == {"adjustments"}
+    one = books.json("explain", "2026-11", "D012", following["items"][0]["name"])
+    assert (one["item"]["origin_period"], one["agrees"]) == ("2026-10", True)
+    assert one["rests_on"]["origin_line"] == "openai/gpt-x/input_tokens/P-000002"
+
+    books.bench.tell(PLANTED_PART)
+    found = books.json("explain", "2026-10", "D012", "1", code=7)
+    assert any("4321 more than its events" in check["why"] for check in found["checks"])
+
+
 def test_what_is_not_there(books: Books) -> None:
     assert books.run("explain", "2026-13", "D012")[0] == 2
     for words in (("D999",), ("D012", "99"), ("D012", "openai/gpt-x/input_tokens"), ("D012", "0")):
