@@ -71,7 +71,7 @@ def test_a_row_replaced_while_more_came_is_told_apart() -> None:
     """10 under row 1; then 13 under row 2: what left row 1 is a price correction, what row 2 holds came late."""
     items = correct("2026-10", books(("D1", 10, 1, "5")), books(("D1", 13, 2, "13")), LATE)
     assert [(one.document["price_id"], one.document["reason"], one.exact) for one in items] == [
-        ("P-000001", "PRICE_CORRECTION", -5), ("P-000002", "LATE_USAGE", 13)
+        ("P-000001", "PRICE_CORRECTION", Fraction(-5)), ("P-000002", "LATE_USAGE", Fraction(13))
     ]  # fmt: skip
 
 

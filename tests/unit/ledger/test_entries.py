@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from billing.charges import Charge
+from billing.charges import BookedCharge, Charge
 from billing.errors import BillingError
 from billing.ledger.checklist import Check, blockers, unattributed
 from billing.ledger.close import MonthBlocked, parse_accepted
@@ -21,7 +21,7 @@ from billing.ledger.positions import Position, correction_key
 from billing.periods import month_in
 from billing.policy import MoneyPolicy
 from billing.rounding import apportion, round_total
-from billing.statements import BookedCharge, LineKey, MonthStatements, Statement, StatementLine
+from billing.statements import LineKey, MonthStatements, Statement, StatementLine
 
 EXACT = st.decimals(min_value=-10**6, max_value=10**6, places=4)
 DEPARTMENTS = st.lists(st.tuples(st.sampled_from(["D1", "D2", "D3", None]), st.lists(EXACT, max_size=3),
