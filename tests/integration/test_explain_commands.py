@@ -6,6 +6,7 @@ import csv
 import io
 import json
 from datetime import UTC, datetime, timedelta
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -262,6 +263,54 @@ def test_a_closed_month_is_explained_as_it_was_closed(books: Books, tmp_path: Pa
     books.bench.tell(PLANTED_PART)
     found = books.json("explain", "2026-10", "D012", "1", code=7)
     assert any("4321 more than its events" in check["why"] for check in found["checks"])
+
+
+def test_terms_of_the_contract(books: Books, tmp_path: Path) -> None:
+    """A discount on output, and a graduated tier that cuts the month's input in the same ratio for everybody."""
+    header = "name,kind,provider,model,unit,origin,currency,percent,amount,per,above,valid_from,valid_to,source\n"
+    (tmp_path / "terms.csv").write_text(
+        header
+        + "output,discount,openai,gpt-x,output_tokens,,,12.5,,,,2026-01,,annex\n"
+        + "volume,graduated_tier,openai,gpt-x,input_tokens,,,50,,,1000000,2026-10,,annex\n",
+        encoding="utf-8",
+    )
+    assert books.run("price", "terms", "import", "terms.csv")[0] == 0
+    whole = books.json("explain", "2026-10", "D012")
+    assert whole["agrees"] is True
+    numbers = {item["name"]: item["number"] for item in whole["items"]}
+    plain, cheap = "openai/gpt-x/input_tokens/P-000002", "openai/gpt-x/input_tokens/P-000002/T-000002>1000000"
+    rests = {item["number"]: item["rests_on"]["shared_with"] for item in whole["items"]}
+    assert (rests[numbers[plain]], rests[numbers[cheap]]) == ([numbers[cheap]], [numbers[plain]])
+    tier = books.json("explain", "2026-10", "D012", cheap)
+    assert (tier["item"]["unit_price"], tier["shares_hours_with"]) == ("0.000000125", [numbers[plain]])
+    quantities = [int(item["quantity"]) for item in whole["items"] if item["name"] in (plain, cheap)]
+    assert int(tier["events"]["quantity"]) == sum(quantities)
+    (discounted,) = [item for item in whole["items"] if item["unit"] == "output_tokens"]
+    found = books.json("explain", "2026-10", "D012", discounted["number"])
+    assert (found["price"]["terms"][0]["percent"], found["price"]["unit_price"]) == ("12.5", "0.00000175")
+    assert "its terms make the line's price" in [check["step"] for check in found["checks"]]
+    out = books.run("explain", "2026-10", "D012", cheap)[1]
+    assert "term T-000002 volume: graduated_tier, 50 % off 0.00000025" in out
+
+
+def test_shares_of_common_costs(books: Books, tmp_path: Path) -> None:
+    (tmp_path / "rules.csv").write_text(
+        "rule,pool,amount,currency,basis,departments,shares,valid_from,valid_to,source\n"
+        "support,fixed,100000,KRW,cost,,,2026-10,,contract\n",
+        encoding="utf-8",
+    )
+    code, _, err = books.run("allocation", "import", "rules.csv")
+    assert code == 0, err
+    whole = books.json("explain", "2026-10", "D012")
+    (item,) = [one for one in whole["items"] if one["section"] == "allocated"]
+    assert (item["number"], item["name"], whole["agrees"]) == (5, "allocated/1", True)
+    found = books.json("explain", "2026-10", "D012", "allocated/1")
+    part = Fraction(100_000) * Fraction(found["rests_on"]["weight"]) / Fraction(found["rests_on"]["weight_total"])
+    assert (found["rests_on"]["departments"], Fraction(found["rounding"]["item"]["exact"])) == (2, part)
+    assert [check["agrees"] for check in found["checks"]] == [True] * len(found["checks"])
+    assert "the shares of all departments come to the pool" in [check["step"] for check in found["checks"]]
+    assert "rests on" in books.run("explain", "2026-10", "D012", "5")[1].lower()
+    assert books.run("explain", "2026-10", "D012", "5", "--csv")[0] == 4  # it rests on no events of its own
 
 
 def test_what_is_not_there(books: Books) -> None:
