@@ -40,14 +40,14 @@ Identifier = Annotated[str, Meta(min_length=1, max_length=512)]
 Quantity = Annotated[int, Meta(ge=0, le=QUANTITY_MAX)]
 
 
-class ReportedCost(msgspec.Struct, frozen=True, kw_only=True):
+class ReportedCost(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What the provider itself says the request cost; kept and compared, never trusted over the price book."""
 
     amount: Decimal
     currency: Annotated[str, Meta(pattern="^[A-Z]{3}$")]
 
 
-class UsageData(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class UsageData(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """What was used, by whom, of which model. Units are disjoint non-negative integers (`producers.units`)."""
 
     model: Name
@@ -66,7 +66,7 @@ class UsageData(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     tags: Annotated[dict[Name, Annotated[str, Meta(max_length=1024)]], Meta(max_length=TAGS_MAX)] | None = None
 
 
-class UsageEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class UsageEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """One vendor charge: a request, or one attempt of it. `time` is aware; `subject` is the user."""
 
     specversion: Literal["1.0"]

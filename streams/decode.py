@@ -6,6 +6,7 @@ chunk. Names are checked when they are first met and remembered, so that the com
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import NamedTuple
@@ -25,38 +26,17 @@ from producers.contract import (
     read_event,
     shown,
 )
-from streams.attribution import EVER, Payer, Roster
+from streams.attribution import EVER, Roster
 from streams.chunk import Chunk, Record
+from streams.origin import Origin, Route
 from streams.rows import Shape, shape_of
 
-REMEMBERED_MAX = 200_000
-"""Names remembered as checked before they are forgotten all at once: a bound on memory, not on names."""
-
-
-Asked = tuple[str | None, str | None, str | None]
-"""What an event says of who pays: department, user, key."""
-
-
-class Route(NamedTuple):
-    """Where usage went, as the table `route` holds it."""
-
-    source: str
-    provider: str
-    model: str
-    account: str | None
-    service_tier: str
-    region: str | None
-    operation: str | None
-    status: str
-    usage_source: str
-    reported_currency: str | None
+REMEMBERED_MAX = 100_000
+"""Origins remembered before they are forgotten all at once: a bound on memory, not on names."""
 
 
 class Entry(NamedTuple):
-    """One event of a chunk, ready to be stored once its route and payer have numbers.
-
-    `route` and `payer` are places in `Decoded.routes` and `Decoded.payers`.
-    """
+    """One event of a chunk, ready to be stored once its origin has numbers."""
 
     digest: bytes
     hour: int
@@ -65,11 +45,9 @@ class Entry(NamedTuple):
     record_index: int
     prompt_tokens: int | None
     band: int
-    route: int
-    payer: int
+    origin: Origin
     shape: Shape
     quantities: tuple[int, ...]
-    attempt: int | None
     event_id: bytes
     reported_cost: str | None
     tags: dict[str, str] | None
@@ -77,8 +55,9 @@ class Entry(NamedTuple):
     @property
     def content(self) -> tuple[object, ...]:
         """What the event says, as far as events of one chunk are compared."""
+        origin = self.origin
         return (
-            self.time_us, self.route, self.payer, self.shape, self.quantities, self.attempt, self.reported_cost,
+            self.time_us, origin.route, origin.payer, origin.attempt, self.shape, self.quantities, self.reported_cost,
             self.tags or {},
         )  # fmt: skip
 
@@ -109,24 +88,23 @@ class Facts:
 
     def band(self, prompt_tokens: int | None) -> int:
         """The largest threshold that the prompt exceeds; 0 where none, or where its length is not told."""
-        band = 0
-        if prompt_tokens is not None:
-            for threshold in self.thresholds:
-                if prompt_tokens <= threshold:
-                    break
-                band = threshold
-        return band
+        if prompt_tokens is None:
+            return 0
+        exceeded = bisect_left(self.thresholds, prompt_tokens)
+        return self.thresholds[exceeded - 1] if exceeded else 0
 
 
 @dataclass(slots=True)
 class Decoded:
-    """A chunk's records sorted into what to store, what is there twice within the chunk, and what to quarantine."""
+    """A chunk's records sorted into what to store, what is there twice within the chunk, and what to quarantine.
+
+    `origins` are those that still want numbers.
+    """
 
     chunk: Chunk
     facts: Facts
     entries: list[Entry] = field(default_factory=list)
-    routes: list[Route] = field(default_factory=list)
-    payers: list[Payer] = field(default_factory=list)
+    origins: list[Origin] = field(default_factory=list)
     duplicates: int = 0
     rejected: list[Rejected] = field(default_factory=list)
 
@@ -138,81 +116,77 @@ class Decoder:
         self._bounds = bounds
         self._ahead_us = bounds.ahead_seconds_max * US
         self._back_us = bounds.back_days_max * 86_400 * US
-        self._checked: set[tuple[str | None, ...]] = set()
+        self._routes: dict[Route, Route] = {}
+        self._origins: dict[_Names, Origin] = {}
         self._shapes: dict[tuple[str, ...], Shape] = {}
-        self._prefixes: dict[str, bytes] = {}
+        self._facts: Facts | None = None
 
     def decode(self, chunk: Chunk, facts: Facts) -> Decoded:
         """Read a chunk's records. Of two events with one identity the lower offset stands."""
+        if facts is not self._facts or len(self._origins) + len(self._shapes) > REMEMBERED_MAX:
+            self._facts = facts
+            self._routes.clear()
+            self._origins.clear()
+            self._shapes.clear()
         decoded = Decoded(chunk, facts)
-        places = _Places(decoded)
-        first_by_digest: dict[bytes, Entry] = {}
+        entries, first_by_digest = decoded.entries, dict[bytes, Entry]()
         for index, record in enumerate(chunk.records):
             try:
-                entry = self._entry(index, record, facts, places)
+                entry = self._entry(index, record, facts)
             except EventRefused as refused:
                 decoded.rejected.append(Rejected(record, refused.code, refused.field, refused.value, str(refused)))
                 continue
             first = first_by_digest.setdefault(entry[0], entry)
             if first is entry:
-                decoded.entries.append(entry)
+                entries.append(entry)
             elif first.content == entry.content:
                 decoded.duplicates += 1
             else:
                 decoded.rejected.append(conflict(record, entry))
-        if len(self._checked) + len(self._shapes) + len(self._prefixes) > REMEMBERED_MAX:
-            self._checked.clear()
-            self._shapes.clear()
-            self._prefixes.clear()
+        decoded.origins = list({entry[7] for entry in entries if entry[7].numbers is None})
         return decoded
 
-    def _entry(self, index: int, record: Record, facts: Facts, places: _Places) -> Entry:
-        """One event. Written for speed: what was checked before is looked up, and calls are few."""
-        event = read_event(record.value)
+    def _entry(self, index: int, record: Record, facts: Facts) -> Entry:
+        """One event. Written for speed: what was seen before is looked up, and calls are few."""
+        offset, timestamp_ms, _, value = record
+        event = read_event(value)
         data = event.data
         time_us = round(event.time.timestamp() * 1_000_000)
-        if not -self._back_us <= time_us - record.timestamp_ms * 1000 <= self._ahead_us or time_us < 0:
-            self._refuse_time(time_us, record)
-        source, units, cost, tags = event.source, data.units, data.reported_cost, data.tags
+        cost, tags, units = data.reported_cost, data.tags, data.units
         if cost is not None or tags is not None:
             check_rest(event)
-        names = tuple(units)
-        shape = self._shapes.get(names)
-        if shape is None or data.status == "cached":
-            shape = self._new_shape(event, names)
-        route = (
-            source, data.provider, data.model, data.account, data.service_tier, data.region, data.operation,
-            data.status, data.usage_source, None if cost is None else cost.currency,
+        names = (
+            event.source, data.provider, data.model, data.account, data.service_tier, data.region, data.operation,
+            data.status, data.usage_source, None if cost is None else cost.currency, data.department, event.subject,
+            data.key, data.attempt,
         )  # fmt: skip
-        payer = (data.department, event.subject, data.key)
-        route_place = places.routes.get(route)
-        if route_place is None:
-            route_place = self._new_route(event, route, places)
-        dated_place = places.payers.get(payer)
-        if dated_place is not None and dated_place[0] <= time_us < dated_place[1]:
-            payer_place = dated_place[2]
-        else:
-            payer_place = self._new_payer(event, payer, time_us, facts, places)
+        origin = self._origins.get(names)
+        if origin is None or not origin.since_us <= time_us < origin.until_us:
+            origin = self._new_origin(event, names, time_us, facts)
         event_id = event.id
         if not (event_id.isascii() and event_id.isprintable()):
             check_name("id", event_id)
         id_bytes = event_id.encode()
-        prompt_tokens = shape.prompt_tokens(units)
+        if not -self._back_us <= time_us - timestamp_ms * 1000 <= self._ahead_us or time_us < 0:
+            self._refuse_time(time_us, record)
+        shape = self._shapes.get(tuple(units))
+        if shape is None or data.status == "cached":
+            shape = self._new_shape(event)
+        quantities = shape.quantities(units)
+        prompt_tokens = shape.prompt_tokens(quantities)
         return _new_entry(
             Entry,
             (
-                sha256(self._prefixes[source] + id_bytes).digest()[:12],
+                sha256(origin.identity_prefix + id_bytes).digest()[:12],
                 time_us // HOUR_US,
                 time_us,
-                record.offset,
+                offset,
                 index,
                 prompt_tokens,
                 facts.band(prompt_tokens) if facts.thresholds else 0,
-                route_place,
-                payer_place,
+                origin,
                 shape,
-                shape.quantities(units),
-                data.attempt,
+                quantities,
                 id_bytes,
                 None if cost is None else format(cost.amount, "f"),
                 tags,
@@ -223,62 +197,31 @@ class Decoder:
         check_time(time_us, record.timestamp_ms * 1000, self._bounds)
         raise EventRefused("far_past", "time", format_time(time_us), "usage before 1970 is not believed")
 
-    def _new_shape(self, event: UsageEvent, names: tuple[str, ...]) -> Shape:
+    def _new_shape(self, event: UsageEvent) -> Shape:
         """The units' shape, checked when first met; an answer from the cache is checked each time."""
         check_units(event.data)
+        names = tuple(event.data.units)
         shape = self._shapes[names] = shape_of(tuple(sorted(names)))
         return shape
 
-    def _new_route(self, event: UsageEvent, route: tuple[str | None, ...], places: _Places) -> int:
-        """A place in this chunk for a route; its names are checked when first met."""
-        if event.source not in self._prefixes:
-            check_name("source", event.source)
-            encoded = event.source.encode()
-            self._prefixes[event.source] = b"%d:%b" % (len(encoded), encoded)
-        if route not in self._checked:
-            check_names(event)
-            self._checked.add(route)
-        return places.add_route(route)
-
-    def _new_payer(
-        self, event: UsageEvent, asked: Asked, time_us: int, facts: Facts, places: _Places
-    ) -> int:
-        """A place in this chunk for who pays, remembered for as long as the roster's answer is the same."""
-        if asked not in self._checked:
-            check_names(event)
-            self._checked.add(asked)
-        department, user, key = asked
+    def _new_origin(self, event: UsageEvent, names: _Names, time_us: int, facts: Facts) -> Origin:
+        """What the names mean, checked, and remembered for as long as the roster's answer is the same."""
+        check_name("source", event.source)
+        check_names(event)
+        *of_route, department, user, key, attempt = names
+        route = Route._make(of_route)
+        route = self._routes.setdefault(route, route)
         since_us, until_us = EVER if department is not None else facts.roster.unchanged_around(user, key, time_us)
-        place = places.add_payer(facts.roster.payer(department, user, key, time_us))
-        places.payers[asked] = (since_us, until_us, place)
-        return place
+        payer = facts.roster.payer(department, user, key, time_us)
+        origin = self._origins[names] = Origin(route, payer, attempt, since_us, until_us)
+        return origin
 
 
-class _Places:
-    """Routes and payers of one chunk, each once, by what the events say."""
-
-    __slots__ = ("_decoded", "_payer_places", "payers", "routes")
-
-    def __init__(self, decoded: Decoded) -> None:
-        self._decoded = decoded
-        self.routes: dict[tuple[str | None, ...], int] = {}
-        self.payers: dict[tuple[str | None, ...], tuple[int, int, int]] = {}
-        """By what the event says: from when until when (µs, half-open) the place holds."""
-        self._payer_places: dict[Payer, int] = {}
-
-    def add_route(self, route: tuple[str | None, ...]) -> int:
-        place = self.routes[route] = len(self._decoded.routes)
-        self._decoded.routes.append(Route._make(route))
-        return place
-
-    def add_payer(self, payer: Payer) -> int:
-        place = self._payer_places.get(payer)
-        if place is None:
-            place = self._payer_places[payer] = len(self._decoded.payers)
-            self._decoded.payers.append(payer)
-        return place
-
-
+_Names = tuple[
+    str, str, str, str | None, str, str | None, str | None, str, str, str | None, str | None, str | None, str | None,
+    int | None,
+]  # fmt: skip
+"""What an event says of its route, in the order of `Route`, then of department, user, key and attempt."""
 _new_entry = tuple.__new__
 """Makes an Entry of its fields at once: a third of the time of calling the class."""
 

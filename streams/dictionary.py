@@ -6,13 +6,13 @@ two workers that meet the same new combination at once agree through the tables'
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import TypeVar
 
 import psycopg
 
 from streams.attribution import Payer
-from streams.decode import Route
+from streams.origin import Origin, Route
 
 _Row = TypeVar("_Row", Route, Payer)
 
@@ -30,7 +30,13 @@ class Dictionary:
         self.routes: dict[Route, int] = {}
         self.payers: dict[Payer, int] = {}
 
-    def learn(self, routes: Iterable[Route], payers: Iterable[Payer]) -> None:
+    def number(self, origins: Collection[Origin]) -> None:
+        """Give each origin its numbers; asks SQL for those that are not known here."""
+        self._learn({origin.route for origin in origins}, {origin.payer for origin in origins})
+        for origin in origins:
+            origin.give_numbers(self.routes[origin.route], self.payers[origin.payer])
+
+    def _learn(self, routes: Iterable[Route], payers: Iterable[Payer]) -> None:
         """Make sure that all of these have numbers here."""
         if len(self.routes) + len(self.payers) > REMEMBERED_MAX:
             self.routes.clear()

@@ -45,21 +45,22 @@ def known_events(connection: psycopg.Connection, prepared: Prepared) -> tuple[se
         if content is None:
             continue
         left_out.add(place)
-        if content != content_of(entry, prepared):
+        if content != content_of(entry):
             conflicts.append(conflict(prepared.chunk.records[entry.record_index], entry))
     return left_out, conflicts, len(left_out) - len(conflicts)
 
 
-def content_of(entry: Entry, prepared: Prepared) -> Content:
+def content_of(entry: Entry) -> Content:
     """What an event says, in the form in which the ledger's is read."""
-    payer = prepared.payers[entry.payer]
+    origin = entry.origin
+    payer = origin.payer
     return (
         entry.time_us,
-        prepared.route_ids[entry.route],
+        origin.route_id,
         payer.department if payer.attributed_by == "event" else None,
         payer.user,
         payer.key,
-        entry.attempt,
+        origin.attempt,
         entry.reported_cost,
         entry.tags or {},
         dict(zip(entry.shape.names, entry.quantities, strict=True)),

@@ -6,54 +6,63 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from producers.contract import HOUR_US
-from streams.attribution import Payer
 from streams.chunk import Chunk
 from streams.decode import Decoded, Entry, Facts, Rejected
 from streams.dictionary import Dictionary
-from streams.rows import COPY_HEADER, COPY_TRAILER, EVENT_KEY, KEY_ROW_HEAD, NO_TAIL, Shape, tail_fields
+from streams.origin import Origin
+from streams.rows import (
+    COPY_HEADER,
+    COPY_TRAILER,
+    EVENT_KEY,
+    KEY_ROW_HEAD,
+    NO_TAIL,
+    Shape,
+    log_fields_of,
+    tail_fields,
+)
 
 NEIGHBOUR_US = 15 * 60 * 1_000_000
 """A copy that comes with another time is met by the look-up where it lies in the same UTC hour, or where the new
 one's time is within 15 minutes of the hour that holds the old one. The full-ledger check finds the others."""
 
-_SumKey = tuple[int, int, int, int, Shape]
+_SumKey = tuple[int, int, Origin, Shape]
 
 
 @dataclass(slots=True)
 class Prepared:
-    """What a transaction will write if every event of the chunk is new. `rows[i]` belongs to `entries[i]`."""
+    """What a transaction will write if every event of the chunk is new. `rows[i]` belongs to `entries[i]`.
+
+    `sums` holds the quantities of each event of a sum: they are added up when the sums are written.
+    """
 
     chunk: Chunk
     facts: Facts
     entries: list[Entry]
-    payers: list[Payer]
-    route_ids: list[int]
     rows: list[bytes]
     keys_copy: bytes
-    sums: dict[_SumKey, list[int]]
-    sum_keys: list[_SumKey]
+    sums: dict[_SumKey, list[tuple[int, ...]]]
     duplicates: int
     rejected: list[Rejected]
 
 
 def prepare(decoded: Decoded, dictionary: Dictionary, log_id: int) -> Prepared:
-    """Number routes and payers, pack rows, add up sums."""
-    dictionary.learn(decoded.routes, decoded.payers)
-    route_ids = [dictionary.routes[route] for route in decoded.routes]
-    payer_ids = [dictionary.payers[payer] for payer in decoded.payers]
-    partition = decoded.chunk.partition
+    """Number routes and payers, pack rows, group what is to be summed."""
+    dictionary.number(decoded.origins)
+    log_fields = log_fields_of(decoded.chunk.partition, log_id)
+    hours: dict[int, bytes] = {}
     rows: list[bytes] = []
     probes: list[bytes] = []
-    sums: dict[_SumKey, list[int]] = {}
-    sum_keys: list[_SumKey] = []
+    sums: dict[_SumKey, list[tuple[int, ...]]] = {}
     for (
-        digest, hour, time_us, offset, _, prompt_tokens, band, route, payer, shape, quantities, attempt,
-        event_id, reported_cost, tags,
+        digest, hour, time_us, offset, _, prompt_tokens, band, origin, shape, quantities, event_id, reported_cost, tags,
     ) in decoded.entries:  # fmt: skip
-        route_id, payer_id = route_ids[route], payer_ids[payer]
-        key = hour.to_bytes(4, "big") + digest
+        hour_bytes = hours.get(hour)
+        if hour_bytes is None:
+            hour_bytes = hours[hour] = hour.to_bytes(4, "big")
+        key = hour_bytes + digest
+        attempt = origin.attempt
         fixed = shape.event_fixed[attempt is not None](
-            key, time_us, offset, prompt_tokens, route_id, payer_id, partition, log_id, quantities, attempt, event_id
+            key, time_us, offset, prompt_tokens, origin.numbers, log_fields, quantities, attempt, event_id
         )
         if reported_cost is None and not tags and not shape.others:
             rows.append(fixed + event_id + NO_TAIL)
@@ -66,21 +75,17 @@ def prepare(decoded: Decoded, dictionary: Dictionary, log_id: int) -> Prepared:
                 probes.append((hour - 1).to_bytes(4, "big") + digest)
         elif into_hour_us >= HOUR_US - NEIGHBOUR_US:
             probes.append((hour + 1).to_bytes(4, "big") + digest)
-        sum_key = (hour, band, route_id, payer_id, shape)
-        sum_keys.append(sum_key)
+        sum_key = (hour, band, origin, shape)
         held = sums.get(sum_key)
         if held is None:
-            sums[sum_key] = [1, *quantities]
+            sums[sum_key] = [quantities]
         else:
-            held[0] += 1
-            for place, quantity in enumerate(quantities, 1):
-                held[place] += quantity
+            held.append(quantities)
     probes.sort()
     keys_copy = COPY_HEADER + KEY_ROW_HEAD + KEY_ROW_HEAD.join(probes) + COPY_TRAILER if probes else b""
     return Prepared(
-        decoded.chunk, decoded.facts, decoded.entries, decoded.payers, route_ids, rows, keys_copy, sums, sum_keys,
-        decoded.duplicates, decoded.rejected,
-    )  # fmt: skip
+        decoded.chunk, decoded.facts, decoded.entries, rows, keys_copy, sums, decoded.duplicates, decoded.rejected
+    )
 
 
 def events_copy(prepared: Prepared, left_out: Collection[int]) -> bytes:
@@ -93,27 +98,25 @@ def events_copy(prepared: Prepared, left_out: Collection[int]) -> bytes:
 
 def parts_copy(prepared: Prepared, left_out: Collection[int], log_id: int) -> bytes:
     """COPY data of the sums of the events that are stored. `prepared` stays as it is: it may be stored again."""
-    sums = dict(prepared.sums)
-    for place in left_out:
-        sum_key = prepared.sum_keys[place]
-        if sums[sum_key] is prepared.sums[sum_key]:
-            sums[sum_key] = list(prepared.sums[sum_key])
-        held = sums[sum_key]
-        held[0] -= 1
-        for unit, quantity in enumerate(prepared.entries[place].quantities, 1):
-            held[unit] -= quantity
-    partition = prepared.chunk.partition
-    return b"".join(
-        (
-            COPY_HEADER,
-            *(
-                shape.part_row(hour, band, route_id, payer_id, partition, log_id, held)
-                for (hour, band, route_id, payer_id, shape), held in sums.items()
-                if held[0]
-            ),
-            COPY_TRAILER,
-        )
-    )
+    log_fields = log_fields_of(prepared.chunk.partition, log_id)
+    sums = _sums_without(prepared, left_out) if left_out else prepared.sums
+    rows = [COPY_HEADER]
+    for (hour, band, origin, shape), held in sums.items():
+        events = len(held)
+        quantities = held[0] if events == 1 else tuple(map(sum, zip(*held, strict=True)))
+        rows.append(shape.part_row(hour, band, origin.numbers, log_fields, events, quantities))
+    rows.append(COPY_TRAILER)
+    return b"".join(rows)
+
+
+def _sums_without(prepared: Prepared, left_out: Collection[int]) -> dict[_SumKey, list[tuple[int, ...]]]:
+    """The sums of the entries that are not left out."""
+    sums: dict[_SumKey, list[tuple[int, ...]]] = {}
+    for place, entry in enumerate(prepared.entries):
+        if place not in left_out:
+            key = (entry.hour, entry.band, entry.origin, entry.shape)
+            sums.setdefault(key, []).append(entry.quantities)
+    return sums
 
 
 def _row_key(row: bytes) -> bytes:

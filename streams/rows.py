@@ -66,17 +66,19 @@ EVENT_KEY = slice(6, 22)
 """Where a row of `usage_event` holds its identity."""
 
 _LENGTH = Struct(">i").pack
+_LOG_FIELDS = Struct(">iiih").pack
 _encode_json = msgspec.json.Encoder(order="sorted").encode
 
 
 class Shape:
     """The units that one kind of event tells, and how its rows are packed. Few exist; see `shape_of`.
 
-    `event_fixed[attempt is not None](key, time_us, offset, prompt_tokens, route_id, payer_id, partition, log_id,
-    quantities, attempt, id_bytes)` gives a row of `usage_event` up to the length of `event_id`, which the id's bytes
-    and `tail_fields` follow. `part_fixed(hour, band, route_id, payer_id, partition, log_id, sums)` gives a row of
-    `usage_part` but for `other_units`, where sums are the number of events, then the quantities. Both are put together
-    once a shape: a loop over 14 columns for each row would cost more than everything else.
+    `event_fixed[attempt is not None](key, time_us, offset, prompt_tokens, numbers, log_fields, quantities, attempt,
+    id_bytes)` gives a row of `usage_event` up to the length of `event_id`, which the id's bytes and `tail_fields`
+    follow. `part_fixed(hour, band, numbers, log_fields, events, quantities)` gives a row of `usage_part` but for
+    `other_units`. `numbers` is an origin's, `log_fields` a chunk's (`log_fields_of`). Both are put together once a
+    shape: a loop over 14 columns for each row would cost more than everything else, and so would an argument for each
+    length and each NULL, so neighbouring constants are one.
     """
 
     __slots__ = ("_known", "event_fixed", "names", "others", "part_fixed", "prompt_tokens", "quantities")
@@ -85,8 +87,8 @@ class Shape:
     part_fixed: Callable[..., bytes]
     quantities: Callable[[Mapping[str, int]], tuple[int, ...]]
     """The event's quantities: named units in column order, then the others by name."""
-    prompt_tokens: Callable[[Mapping[str, int]], int | None]
-    """All input units of the request together; None where it tells none."""
+    prompt_tokens: Callable[[Sequence[int]], int | None]
+    """All input units of the request together, of its quantities; None where it tells none."""
 
     def __init__(self, units: tuple[str, ...]) -> None:
         known = [unit for unit in COLUMN_UNITS if unit in units]
@@ -94,7 +96,7 @@ class Shape:
         self._known = len(known)
         self.names = (*known, *self.others)
         self.quantities = _values_of(self.names)
-        self.prompt_tokens = _sum_of(tuple(unit for unit in units if is_input_unit(unit)))
+        self.prompt_tokens = _sum_of([place for place, unit in enumerate(self.names) if is_input_unit(unit)])
         has_prompt = any(is_input_unit(unit) for unit in units)
         self.event_fixed = (
             _event_packer(known, has_prompt=has_prompt, has_attempt=False),
@@ -109,10 +111,10 @@ class Shape:
         return _jsonb(dict(zip(self.others, quantities[self._known :], strict=True)))
 
     def part_row(
-        self, hour: int, band: int, route_id: int, payer_id: int, partition: int, log_id: int, sums: Sequence[int]
+        self, hour: int, band: int, numbers: bytes | None, log_fields: bytes, events: int, quantities: Sequence[int]
     ) -> bytes:
         """One row of `usage_part`."""
-        return self.part_fixed(hour, band, route_id, payer_id, partition, log_id, sums) + self.other_field(sums[1:])
+        return self.part_fixed(hour, band, numbers, log_fields, events, quantities) + self.other_field(quantities)
 
 
 @lru_cache(maxsize=4096)
@@ -132,38 +134,59 @@ def tail_fields(reported_cost: str | None, tags: Mapping[str, str] | None, other
     )
 
 
+def log_fields_of(partition: int, log_id: int) -> bytes:
+    """The fields `partition` and `log_id`, which a chunk's rows share."""
+    return _LOG_FIELDS(4, partition, 2, log_id)
+
+
 def _event_packer(known: Sequence[str], *, has_prompt: bool, has_attempt: bool) -> Callable[..., bytes]:
-    prompt_format, prompt_value = ("iq", "8, prompt") if has_prompt else ("i", "-1")
-    attempt_format, attempt_value = ("ih", "2, attempt") if has_attempt else ("i", "-1")
-    formats, values = _unit_fields(known, first=0)
-    pack = Struct(f">hi16siqiq{prompt_format}iiiiiiih{formats}{attempt_format}i").pack
-    return _compiled(
-        "key, time_us, offset, prompt, route_id, payer_id, partition, log_id, q, attempt, id_bytes",
-        f"{len(EVENT_COLUMNS)}, 16, key, 8, time_us - {PG_EPOCH_US}, 8, offset, {prompt_value},"
-        f" 4, route_id, 4, payer_id, 4, partition, 2, log_id, {values}, {attempt_value}, len(id_bytes)",
-        pack,
-    )
+    fields: list[_Part] = [
+        _constant("hi", len(EVENT_COLUMNS), 16), ("16s", "key"), _constant("i", 8), ("q", f"time_us - {PG_EPOCH_US}"),
+        _constant("i", 8), ("q", "offset"), *([_constant("i", 8), ("q", "prompt")] if has_prompt else [NULL]),
+        ("16s", "numbers"), ("14s", "log_fields"), *_unit_fields(known),
+        *([_constant("i", 2), ("h", "attempt")] if has_attempt else [NULL]), ("i", "len(id_bytes)"),
+    ]  # fmt: skip
+    return _compiled("key, time_us, offset, prompt, numbers, log_fields, q, attempt, id_bytes", fields)
 
 
 def _part_packer(known: Sequence[str]) -> Callable[..., bytes]:
-    formats, values = _unit_fields(known, first=1)
-    return _compiled(
-        "hour, band, route_id, payer_id, partition, log_id, q",
-        f"{len(PART_COLUMNS)}, 4, hour, 8, band, 4, route_id, 4, payer_id, 4, partition, 2, log_id, 8, q[0], {values}",
-        Struct(f">hiiiqiiiiiiihiq{formats}").pack,
-    )
+    fields: list[_Part] = [
+        _constant("hi", len(PART_COLUMNS), 4), ("i", "hour"), _constant("i", 8), ("q", "band"), ("16s", "numbers"),
+        ("14s", "log_fields"), _constant("i", 8), ("q", "events"), *_unit_fields(known),
+    ]  # fmt: skip
+    return _compiled("hour, band, numbers, log_fields, events, q", fields)
 
 
-def _unit_fields(known: Sequence[str], first: int) -> tuple[str, str]:
-    """Formats and values of the 14 unit columns: `q[first]` is the first known unit, a missing one is NULL."""
-    formats = "".join("iq" if unit in known else "i" for unit in COLUMN_UNITS)
-    values = [f"8, q[{first + known.index(unit)}]" if unit in known else "-1" for unit in COLUMN_UNITS]
-    return formats, ", ".join(values)
+_Part = bytes | tuple[str, str]
+"""A part of a row: bytes that are always the same, or a format of `struct` and the expression of its value."""
 
 
-def _compiled(parameters: str, values: str, pack: Callable[..., bytes]) -> Callable[..., bytes]:
+def _unit_fields(known: Sequence[str]) -> list[_Part]:
+    """The 14 unit columns: `q[0]` is the first known unit, a missing one is NULL."""
+    parts: list[_Part] = []
+    for unit in COLUMN_UNITS:
+        parts += [_constant("i", 8), ("q", f"q[{known.index(unit)}]")] if unit in known else [NULL]
+    return parts
+
+
+def _constant(form: str, *values: int) -> bytes:
+    return Struct(f">{form}").pack(*values)
+
+
+def _compiled(parameters: str, parts: Sequence[_Part]) -> Callable[..., bytes]:
     """`lambda parameters: pack(values)`. Its text is made of this module's constants and numbers alone."""
-    packer: Callable[..., bytes] = eval(f"lambda {parameters}: pack({values})", {"pack": pack})  # noqa: S307
+    merged: list[_Part] = []
+    for part in parts:
+        if isinstance(part, bytes) and merged and isinstance(merged[-1], bytes):
+            merged[-1] += part
+        else:
+            merged.append(part)
+    formats = "".join(f"{len(part)}s" if isinstance(part, bytes) else part[0] for part in merged)
+    values = ", ".join(f"c{place}" if isinstance(part, bytes) else part[1] for place, part in enumerate(merged))
+    names = {f"c{place}": part for place, part in enumerate(merged) if isinstance(part, bytes)}
+    packer: Callable[..., bytes] = eval(  # noqa: S307
+        f"lambda {parameters}: pack({values})", {"pack": Struct(f">{formats}").pack, **names}
+    )
     return packer
 
 
@@ -184,12 +207,9 @@ def _values_of(names: tuple[str, ...]) -> Callable[[Mapping[str, int]], tuple[in
     return itemgetter(*names)
 
 
-def _sum_of(names: tuple[str, ...]) -> Callable[[Mapping[str, int]], int | None]:
-    """A sum of these keys' values; None where there are none."""
-    if not names:
-        return lambda units: None  # noqa: ARG005 - the same signature as the others
-    if len(names) == 1:
-        only = names[0]
-        return lambda units: units[only]
-    values = itemgetter(*names)
-    return lambda units: sum(values(units))
+def _sum_of(places: Sequence[int]) -> Callable[[Sequence[int]], int | None]:
+    """A sum of the quantities at these places; None where there are none. Its text is made of numbers alone."""
+    total: Callable[[Sequence[int]], int | None] = eval(  # noqa: S307
+        f"lambda q: {' + '.join(f'q[{place}]' for place in places) or None}"
+    )
+    return total

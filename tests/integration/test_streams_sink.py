@@ -333,7 +333,7 @@ def test_numbers_of_routes_and_payers_are_found_again_whatever_is_told(bench: Wo
     bench.store(chunk(told))
     before = bench.ask("select (select max(id) from route), (select max(id) from payer), count(*) from route")
     with Workbench(bench.urls, worker="new") as other:
-        other.dictionary.learn([], [])
+        other.dictionary.number([])
         other.store(chunk([document | {"id": document["id"] + "-again"} for document in told], first_offset=32))
     after = bench.ask("select (select max(id) from route), (select max(id) from payer), count(*) from route")
     assert before[0][2] == after[0][2] == 4

@@ -31,10 +31,10 @@ class Numbers:
         self.routes: dict[Any, int] = {}
         self.payers: dict[Any, int] = {}
 
-    def learn(self, routes: Any, payers: Any) -> None:
-        for known, asked in ((self.routes, routes), (self.payers, payers)):
-            for row in asked:
-                known.setdefault(row, len(known) + 1)
+    def number(self, origins: Any) -> None:
+        for origin in origins:
+            route_id = self.routes.setdefault(origin.route, len(self.routes) + 1)
+            origin.give_numbers(route_id, self.payers.setdefault(origin.payer, len(self.payers) + 1))
 
 
 @st.composite
