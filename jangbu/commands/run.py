@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import sys
 import threading
@@ -19,8 +20,18 @@ if TYPE_CHECKING:
     from producers.topic import TopicLog
 
 
+WORKERS_MAX = 4
+"""How many workers `up` runs by itself on a machine of many processors: PostgreSQL wants some of them."""
+
+
 @click.command()
-@click.option("--workers", default=1, show_default=True, type=click.IntRange(1, 64), help="Stream workers to run.")
+@click.option(
+    "--workers",
+    default=lambda: min(os.cpu_count() or 1, WORKERS_MAX),
+    show_default="one a processor, at most 4",
+    type=click.IntRange(1, 64),
+    help="Stream workers to run.",
+)
 @click.pass_obj
 def up(ctx: Context, workers: int) -> None:
     """Run everything in the foreground: embedded services where no address is set, workers, publisher."""
