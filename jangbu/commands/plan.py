@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from jangbu.context import Context
 
-PLAN_COLUMNS = ("plan", "people", "total")
+PLAN_COLUMNS = ("plan", "seats", "total")
 CANDIDATE_COLUMNS = ("place", "use_exact", "saving_exact")
 
 
@@ -84,7 +84,7 @@ def _print(document: dict[str, Any], *, as_csv: bool, people: bool) -> None:
     seats, usage = document["seats"], document["usage"]
     rows = [
         ["seats", seats["count"], seats["total"]],
-        ["usage", usage["people"], usage["total"]],
+        ["usage", 0, usage["total"]],
         ["mixture", document["mixture"]["seats"], document["mixed_total"]],
     ]
     print_rows(PLAN_COLUMNS, rows, as_csv=as_csv, right=PLAN_COLUMNS[1:])
@@ -96,6 +96,8 @@ def _print(document: dict[str, Any], *, as_csv: bool, people: bool) -> None:
         f"{document['users_cheaper_on_seat']} people used more than {seats['price']} {currency} a seat",
         err=True,
     )
+    if usage["people"] > seats["count"]:
+        click.echo(f"{usage['people']} people used something, and seats are counted for {seats['count']}", err=True)
     if usage["unknown_quantity"] != "0":
         click.echo(f"{usage['unknown_quantity']} units have no price or no rate and are in no total", err=True)
 
