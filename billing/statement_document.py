@@ -60,9 +60,11 @@ def statement_document(statement: Statement, month: MonthStatements, status: str
     return document
 
 
-def organisation_document(month: MonthStatements, status: str = "open") -> dict[str, Any]:
+def organisation_document(
+    month: MonthStatements, documents: Iterable[Mapping[str, Any]], status: str = "open"
+) -> dict[str, Any]:
     """The organisation's statement: like a department's, with lines and charges summed over departments, and with the
-    departments' totals and hashes, so that its own hash vouches for all of them."""
+    totals and hashes of the departments' `documents`, so that its own hash vouches for all of them."""
     whole = Statement(None, None, _summed_lines(month), (), month.exact_total, month.total)
     tax = sum((Fraction(one.tax) for one in month.statements), Fraction(0))
     document = statement_document(whole, month, status)
@@ -74,7 +76,7 @@ def organisation_document(month: MonthStatements, status: str = "open") -> dict[
         "tax": exact_text(tax),
         "statements": [
             {name: one[name] for name in ("department", "total", "total_exact", "content_hash")}
-            for one in (statement_document(one, month, status) for one in month.statements)
+            for one in documents
         ],
     }
     document["content_hash"] = content_hash(document)
@@ -87,7 +89,7 @@ def month_document(
     """All statements of a month in short, with the organisation's total that they add up to."""
     if documents is None:
         documents = [statement_document(one, month, status) for one in month.statements]
-    return _summary(organisation_document(month, status), documents)
+    return _summary(organisation_document(month, documents, status), documents)
 
 
 def read_documents(connection: Connection, month: str, policy: MoneyPolicy) -> list[dict[str, Any]]:
@@ -107,8 +109,8 @@ def read_month(
         whole = next(one for one in kept if one.is_organisation)
         return whole.document, [one.document for one in kept if not one.is_organisation]
     computed, status = compute_open(connection, month, policy)
-    return organisation_document(computed, status), [statement_document(one, computed, status)
-                                                     for one in computed.statements]  # fmt: skip
+    documents = [statement_document(one, computed, status) for one in computed.statements]
+    return organisation_document(computed, documents, status), documents
 
 
 def read_statement(

@@ -181,7 +181,7 @@ def prepare(
     documents = tuple(statement_document(one, computed, "closed") for one in computed.statements)
     return Draft(
         computed,
-        organisation_document(computed, "closed"),
+        organisation_document(computed, documents, "closed"),
         documents,
         make_entries(computed, accrued_providers(connection, computed)),
         checks,

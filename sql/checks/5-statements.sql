@@ -1,23 +1,21 @@
 -- Law 5: the statements of a period add up to the ledger of that period: each department's total is what its cost
 -- account was debited, by section too; the organisation's is the sum of them; and what a document shows adds up to it.
 -- One row: how many statements were checked, and a sentence for each violation.
-with booked as (
+with kept as materialized (
+  select month, kind, department, total, document::jsonb as document from statement
+), booked as (
   select e.month, l.department, l.section, sum(l.amount) as amount
   from ledger_entry e join ledger_line l on l.entry_id = e.id
   where l.account = 'cost'
   group by e.month, l.department, l.section
 ), shown as (
   select s.month, s.kind, s.department, s.total, part.section, coalesce(sum(part.amount), 0) as amount
-  from statement s
+  from kept s
   left join lateral (
-    select 'lines' as section, (line ->> 'amount')::numeric as amount
-    from jsonb_array_elements(s.document::jsonb -> 'lines') line
-    union all
-    select 'allocated', (item ->> 'amount')::numeric from jsonb_array_elements(s.document::jsonb -> 'allocated') item
-    union all
-    select 'adjustments', (item ->> 'amount')::numeric from jsonb_array_elements(s.document::jsonb -> 'adjustments') item
-    union all
-    select 'tax', (item ->> 'amount')::numeric from jsonb_array_elements(s.document::jsonb -> 'taxes') item
+    select named.section, (item ->> 'amount')::numeric as amount
+    from (values ('lines', 'lines'), ('allocated', 'allocated'), ('adjustments', 'adjustments'), ('tax', 'taxes'))
+           named (section, key)
+    cross join lateral jsonb_array_elements(s.document -> named.key) item
   ) part on true
   group by s.month, s.kind, s.department, s.total, part.section
 ), parts as (
@@ -39,8 +37,8 @@ with booked as (
   from parts where amount <> total
   union all
   select format('%s, %s: the document says %s, the statement %s', month, coalesce(department, kind),
-                document::jsonb ->> 'total', total)
-  from statement where (document::jsonb ->> 'total')::numeric <> total
+                document ->> 'total', total)
+  from kept where (document ->> 'total')::numeric <> total
   union all
   select format('%s: the statements of departments add up to %s, the organisation''s says %s', c.month,
                 coalesce(d.total, 0), coalesce(o.total::text, 'nothing'))

@@ -3,7 +3,10 @@
 -- before it: whoever keeps one chain hash can tell whether anything up to it was touched. Entries are named by their
 -- content, and their lines are what it says; a correction names the hash of the statement that it corrects.
 -- One row: how many statements, entries and closes were checked, and a sentence for each violation.
-with chain as (
+with kept as materialized (
+  select month, kind, document::jsonb -> 'statements' as listed, document::jsonb -> 'adjustments' as adjustments
+  from statement
+), chain as (
   select month, number, content_hash, chain_hash, first_hour,
          lag(chain_hash, 1, repeat('0', 64)) over (order by number) as before,
          lag(end_hour) over (order by number) as end_before
@@ -20,11 +23,11 @@ with chain as (
   from ledger_line
 ), listed as (
   select s.month, item ->> 'department' as department, item ->> 'content_hash' as content_hash
-  from statement s cross join lateral jsonb_array_elements(s.document::jsonb -> 'statements') item
+  from kept s cross join lateral jsonb_array_elements(s.listed) item
   where s.kind = 'organisation'
 ), corrected as (
   select s.month, item ->> 'origin_period' as origin, item ->> 'content_hash' as content_hash
-  from statement s cross join lateral jsonb_array_elements(s.document::jsonb -> 'adjustments') item
+  from kept s cross join lateral jsonb_array_elements(s.adjustments) item
   where s.kind = 'department' and item ->> 'content_hash' is not null
 ), violation as (
   select format('statement %s of %s: its content hashes to %s, kept is %s',
