@@ -68,5 +68,6 @@ services:  ## Start Apache Kafka and PostgreSQL in the background under .service
 services-down: setup  ## Stop what `make services` started; the data stay
 	@$(BIN)/python tests/services/run.py down
 
-screenshots: setup  ## Run the demo and picture its screen: docs/terminal-en.svg, docs/terminal-ko.svg
+screenshots: setup  ## Run demos and picture them: docs/terminal-*.svg, docs/statement-*.png, docs/example-statement.*
 	$(BIN)/python tests/e2e/screenshots.py $(ARGS)
+	PYTHONPATH=. $(BIN)/python tests/e2e/example_statements.py

@@ -58,7 +58,7 @@ def texts() -> list[tuple[str, str]]:
         try:
             read.append((file.relative_to(CHECKOUT).as_posix(), file.read_text(encoding="utf-8")))
         except UnicodeDecodeError:
-            assert file.suffix in {".png", ".gz", ".zst"}, f"{file} is neither a text nor a known kind"
+            assert file.suffix in {".png", ".gz", ".zst", ".pdf", ".xlsx"}, f"{file} is neither a text nor a known kind"
     return read
 
 

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 TEMPLATE = Path(__file__).with_name("statement.typ")
 STANDARD: Literal["a-2a"] = "a-2a"
+NAME_CHARACTERS_MAX = 1000
+"""Of a name in a recipe: PDF/A takes no text longer than 32,767 bytes, and pages show far less."""
 PAGE_MAKERS = ("statement.typ", "page.py", "texts.py", "figures.py", "shown_text.py", "charge_words.py", "numerals.py")
 _RECIPE = re.compile(rb"jangbu=([A-Za-z0-9_-]{1,100000})")
 
@@ -72,15 +74,22 @@ def recipe_for(
     return Recipe(
         kind,
         document["month"],
-        document.get("department"),
-        document.get("department_name"),
+        code_in_recipe(document.get("department")),
+        (document.get("department_name") or "")[:NAME_CHARACTERS_MAX] or None,
         document["status"],
         language,
-        organisation,
+        organisation[:NAME_CHARACTERS_MAX],
         beside,
         document["content_hash"],
         maker(),
     )
+
+
+def code_in_recipe(code: str | None) -> str | None:
+    """A department's code as recipes name it: itself, and for a code that no paper holds its beginning and SHA-256."""
+    if code is None or len(code) <= NAME_CHARACTERS_MAX:
+        return code
+    return code[: NAME_CHARACTERS_MAX // 2] + hashlib.sha256(code.encode()).hexdigest()
 
 
 def read_recipe(pdf: bytes) -> Recipe | None:

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 from billing.errors import BillingError
 from billing.outputs.csv_lines import COLUMNS, ORGANISATION, csv_rows, organisation_row
 from billing.outputs.page import Beside
-from billing.outputs.pdf import maker, read_recipe, statement_pdf
+from billing.outputs.pdf import code_in_recipe, maker, read_recipe, statement_pdf
 from billing.outputs.sheets import sheets
 from billing.outputs.shown_text import visible
 from billing.outputs.texts import words
@@ -269,7 +269,9 @@ def _held(
     """The ledger's document, None where it has none."""
     if kind == "organisation":
         return whole if documents else None
-    return next((one for one in documents if one["department"] == department), None)
+    return next(
+        (one for one in documents if department in (one["department"], code_in_recipe(one["department"]))), None
+    )
 
 
 def _content(document: Mapping[str, Any]) -> dict[str, Any]:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 BYTES_MAX = 256 * 1024 * 1024
 _MAIN = "{http://schemas.openxmlformats.org/spreadsheetml/2006/main}"
 _RELATION = "{http://schemas.openxmlformats.org/officeDocument/2006/relationships}id"
+_ESCAPE = re.compile(r"_x([0-9A-Fa-f]{4})_")
 _CELL = re.compile(r"([A-Z]{1,3})([0-9]{1,7})")
 
 
@@ -69,7 +70,7 @@ def _xml(packed: zipfile.ZipFile, path: str) -> ElementTree.Element:
 
 def _shared(packed: zipfile.ZipFile) -> list[str]:
     return [
-        "".join(text.text or "" for text in item.iter(f"{_MAIN}t"))
+        _plain("".join(text.text or "" for text in item.iter(f"{_MAIN}t")))
         for item in _xml(packed, "xl/sharedStrings.xml").iter(f"{_MAIN}si")
     ]
 
@@ -80,13 +81,18 @@ def _cells(sheet: ElementTree.Element, shared: list[str]) -> dict[tuple[int, int
         place = _CELL.fullmatch(cell.get("r", ""))
         if place is None:
             raise BillingError(f"the workbook has a cell at {cell.get('r')!r}: that is no place")
-        text = "".join(part.text or "" for part in cell.iter(f"{_MAIN}t"))
+        text = _plain("".join(part.text or "" for part in cell.iter(f"{_MAIN}t")))
         value = cell.find(f"{_MAIN}v")
         if value is not None and value.text is not None:
             text = shared[int(value.text)] if cell.get("t") == "s" else value.text
         if text:
             found[int(place[2]), _column(place[1])] = text
     return found
+
+
+def _plain(text: str) -> str:
+    """The text without the escapes of the format: _x000D_ is a return, _x005F_ the line before another escape."""
+    return _ESCAPE.sub(lambda hit: chr(int(hit[1], 16)), text)
 
 
 def _column(letters: str) -> int:
@@ -98,7 +104,7 @@ def _column(letters: str) -> int:
 
 def _properties(packed: zipfile.ZipFile) -> dict[str, str]:
     return {
-        one.get("name", ""): "".join(value.text or "" for value in one)
+        one.get("name", ""): _plain("".join(value.text or "" for value in one))
         for one in _xml(packed, "docProps/custom.xml")
         if one.get("name")
     }
