@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
     from jangbu.services.postgres import DatabaseUrls
 
-DEPARTMENTS = "department,name,parent,cost_centre,head_user,deputy_user,notify,programme,budget_item,valid_from,valid_to\n"
+DEPARTMENTS = (
+    "department,name,parent,cost_centre,head_user,deputy_user,notify,programme,budget_item,valid_from,valid_to\n"
+)
 BUDGETS = "department,period,amount,currency\n"
 OCTOBER_15 = "2026-10-14T15:00:00Z"
 """Midnight in Seoul."""
@@ -127,7 +129,8 @@ BAD_DEPARTMENTS = [
 
 @pytest.mark.parametrize(("lines", "says"), BAD_DEPARTMENTS)
 def test_a_bad_departments_file_is_refused_whole(shell: Shell, lines: str, says: str) -> None:
-    code, out, err = shell.run("department", "import", shell.file("bad.csv", DEPARTMENTS + "D0,good,,,,,,,,,\n" + lines))
+    file = shell.file("bad.csv", DEPARTMENTS + "D0,good,,,,,,,,,\n" + lines)
+    code, out, err = shell.run("department", "import", file)
     assert (code, out) == (2, "")
     assert "bad.csv, line" in err
     assert says.replace("line 2", "line 3") in err
@@ -135,7 +138,7 @@ def test_a_bad_departments_file_is_refused_whole(shell: Shell, lines: str, says:
 
 
 def test_what_is_held_keeps_its_tree(shell: Shell) -> None:
-    """A file that takes a parent away, or turns the tree into a circle, is refused although each of its rows is sound."""
+    """A file that takes a parent away, or turns the tree into a circle, is refused although each row is sound."""
     shell.json("department", "import", shell.file("a.csv", DEPARTMENTS + "B1,b,,,,,,,,,\nD1,one,B1,,,,,,,,\n"))
     for lines, says in (
         ("B1,b,,,,,,,,,2026-10-15\n", "no such department at 2026-10-14T15:00Z, when D1 belongs to it"),
