@@ -114,8 +114,8 @@ class _Line:
     price: PriceRow | None
     quantity: int = 0
     by_rate: dict[int, int] = field(default_factory=dict)
-    by_vendor: dict[tuple[int, int], int] = field(default_factory=dict)
-    """Quantities by the vendor that bills them (its place in AddedLines.vendors) and the rate."""
+    by_vendor: dict[int, dict[int, int]] = field(default_factory=dict)
+    """The same by the vendor that bills them (its place in AddedLines.vendors)."""
 
 
 def compute_month(connection: Connection, month: str, policy: MoneyPolicy) -> MonthStatements:
@@ -198,14 +198,18 @@ class AddedLines:
         """What each department used of each row of the vendor register; None: of providers without a vendor."""
         found: dict[Department, dict[Vendor | None, VendorUse]] = {}
         for department, lines in self.by_department.items():
-            used = [VendorUse(Fraction(0), 0) for _ in self.vendors]
-            for key, line in lines.items():
-                is_tokens = key.unit.endswith(TOKENS)
-                for (place, rate_id), quantity in line.by_vendor.items():
-                    cost = _amount_of(key, line.price, {rate_id: quantity}, self.rates) or 0
-                    used[place].cost += Fraction(cost)
-                    used[place].tokens += quantity if is_tokens else 0
-            found[department] = dict(zip(self.vendors, used, strict=True))
+            costs = [Decimal(0)] * len(self.vendors)
+            tokens = [0] * len(self.vendors)
+            with exact():
+                for key, line in lines.items():
+                    is_tokens = key.unit.endswith(TOKENS)
+                    for place, by_rate in line.by_vendor.items():
+                        costs[place] += _amount_of(key, line.price, by_rate, self.rates) or 0
+                        tokens[place] += sum(by_rate.values()) if is_tokens else 0
+            found[department] = {
+                vendor: VendorUse(Fraction(cost), count)
+                for vendor, cost, count in zip(self.vendors, costs, tokens, strict=True)
+            }
         return found
 
 
@@ -235,12 +239,19 @@ def add_up(rated: Iterable[RatedQuantity], conversion: Conversion) -> AddedLines
             used[rate_id] = row
         elif foreign is not None:
             status = "unconverted"
-        key = LineKey(usage.provider, usage.model, part.unit, 0 if price is None else price.id, status)
         assert department is None or isinstance(department, str)
-        line = lines.setdefault(department, {}).setdefault(key, _Line(price))
+        of_department = lines.setdefault(department, {})
+        # A plain tuple finds what a LineKey is kept under, and costs half as much: this runs for every sum.
+        key = (usage.provider, usage.model, part.unit, 0 if price is None else price.id, status)
+        line = of_department.get(key)  # type: ignore[call-overload]
+        if line is None:
+            line = of_department[LineKey(*key)] = _Line(price)
         line.quantity += part.quantity
         line.by_rate[rate_id] = line.by_rate.get(rate_id, 0) + part.quantity
-        line.by_vendor[place, rate_id] = line.by_vendor.get((place, rate_id), 0) + part.quantity
+        of_vendor = line.by_vendor.get(place)
+        if of_vendor is None:
+            of_vendor = line.by_vendor[place] = {}
+        of_vendor[rate_id] = of_vendor.get(rate_id, 0) + part.quantity
     return AddedLines(lines, used, tuple(places))
 
 

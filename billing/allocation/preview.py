@@ -50,11 +50,17 @@ class PreviewedRule:
 
 
 def preview(connection: Connection, month: str, policy: MoneyPolicy) -> list[PreviewedRule]:
-    """Every pool of a month, computed now; the connection is a snapshot. Raises BillingError for a bad month."""
+    """Every pool of a month, computed now; the connection is a snapshot. Raises BillingError for a bad month.
+
+    A closed month is computed by the policy of its close: where its kept statements say something else, the difference
+    is on its way as a correction.
+    """
     from billing.allocation.month import read_allocations
+    from billing.ledger.closes import read_closes
     from billing.month_charges import read_charges
     from billing.statements import make_statements, read_month_lines
 
+    policy = next((one.policy for one in read_closes(connection) if one.month.name == month), policy)
     conversion, lines = read_month_lines(connection, month, policy)
     use = lines.use_by_vendor()
     charges = read_charges(connection, conversion, use)

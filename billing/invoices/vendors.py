@@ -19,7 +19,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from billing.csv_file import CellError, Columns, read_file
-from billing.errors import BillingError
+from billing.errors import BillingError, CellProblem, FileRefused
 from billing.invoices.errors import UnknownVendor, VendorsRefused
 from billing.money import minor_digits, parse_amount
 from billing.periods import Month, month_in
@@ -83,7 +83,17 @@ BUILT_IN = {"openai": Vendor("openai", "OpenAI", ("openai",))}
 
 def read_vendors(raw: bytes, name: str) -> list[Vendor]:
     """The rows of a register file. Raises FileRefused naming every problem."""
-    return [vendor for _, vendor in read_file(raw, name, COLUMNS, _row)]
+    read = read_file(raw, name, COLUMNS, _row)
+    first_line: dict[tuple[str, date | None], int] = {}
+    problems = []
+    for line, vendor in read:
+        first = first_line.setdefault((vendor.vendor, vendor.valid_from), line)
+        if first != line:
+            remedy = f"line {first} says what holds from {vendor.valid_from or 'the beginning'} on: keep one"
+            problems.append(CellProblem(name, line, "vendor", vendor.vendor, remedy))
+    if problems:
+        raise FileRefused(problems)
+    return [vendor for _, vendor in read]
 
 
 def with_new(known: Iterable[Vendor], new: Iterable[Vendor]) -> tuple[list[Vendor], list[Vendor]]:

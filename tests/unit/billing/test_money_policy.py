@@ -139,6 +139,12 @@ def test_a_wrong_register_names_the_cell(line: str, column: str, value: str) -> 
     assert (problem.line, problem.column, problem.value) == (3, column, value)
 
 
+def test_a_vendor_twice_from_one_day_is_refused() -> None:
+    line = "v,,v,,,,none,0,,2,2026-10-01,,,"
+    with pytest.raises(FileRefused, match="vendors.csv, line 3, column vendor: 'v': line 2 says"):
+        read_vendors((HEADER + f"{line}\n{line}\n").encode(), "vendors.csv")
+
+
 def test_who_bills_use() -> None:
     lines = (
         "openai,,openai,,UTC,USD,,,,,,2026-10-01,,",
