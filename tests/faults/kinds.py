@@ -9,10 +9,9 @@ from dataclasses import dataclass
 from random import Random
 from typing import Literal
 
-from tests.faults.ground import EXPELLED_AFTER_S, Ground
+from tests.faults.ground import EXPELLED_AFTER_S, PATIENCE_S, Ground
 from tests.faults.worker import WorkerProcess
 
-FIRES_WITHIN_S = 120.0
 NUDGE_AFTER_S = 2.0
 INGEST_LINES = 2_000
 INGEST_TRIES_MAX = 40
@@ -68,15 +67,15 @@ def stop_at(point: str) -> Callable[[Ground, Strike], None]:
 
 def carried_out(ground: Ground, strike: Strike, point: str, action: str) -> WorkerProcess:
     """The worker that carried an order out. Where one ends by itself before (a service is away), its successor does."""
-    give_up_s = time.monotonic() + FIRES_WITHIN_S
+    give_up_s = ground.clock() + PATIENCE_S
     nudge_s = time.monotonic() + NUDGE_AFTER_S
     passing = 1 if point == "rebalance" else strike.choose.randint(1, 3)
     while True:
         worker = ground.alive(strike.place)
         order = worker.order(point, action, passing)
         while not worker.has_done(order) and worker.exit_code is None:
-            if time.monotonic() > give_up_s:
-                raise ground.stuck(f"{worker.plan.name} did not pass {point} in {FIRES_WITHIN_S:.0f} s")
+            if ground.clock() > give_up_s:
+                raise ground.stuck(f"{worker.plan.name} did not pass {point} in {PATIENCE_S:.0f} s")
             if point == "rebalance" and time.monotonic() > nudge_s:
                 ground.nudge()
                 nudge_s = time.monotonic() + NUDGE_AFTER_S
@@ -99,18 +98,20 @@ def restart_broker(*, kill: bool) -> Callable[[Ground, Strike], None]:
     """Kafka goes away, cleanly or not, and comes back on its address with its data."""
 
     def strike(ground: Ground, strike: Strike) -> None:
-        (ground.broker.kill if kill else ground.broker.stop)()
-        time.sleep(strike.choose.random())
-        ground.broker.start()
+        with ground.service_away():
+            (ground.broker.kill if kill else ground.broker.stop)()
+            time.sleep(strike.choose.random())
+            ground.start_broker()
 
     return strike
 
 
 def kill_postgres(ground: Ground, strike: Strike) -> None:
     """SIGKILL to PostgreSQL; it recovers from its log when it is started again."""
-    ground.postgres.kill()
-    time.sleep(strike.choose.random())
-    ground.postgres.start()
+    with ground.service_away():
+        ground.postgres.kill()
+        time.sleep(strike.choose.random())
+        ground.postgres.start()
 
 
 def lose(cut: Literal["commit", "reply"]) -> Callable[[Ground, Strike], None]:
@@ -118,8 +119,7 @@ def lose(cut: Literal["commit", "reply"]) -> Callable[[Ground, Strike], None]:
 
     def strike(ground: Ground, strike: Strike) -> None:
         ground.proxy.order(cut)
-        if not ground.proxy.wait_for_cut(FIRES_WITHIN_S):
-            raise ground.stuck(f"no chunk was committed in {FIRES_WITHIN_S:.0f} s, so that none could lose its {cut}")
+        ground.wait(f"a chunk's commit, so that it could lose its {cut}", ground.proxy.has_cut)
 
     return strike
 

@@ -13,8 +13,10 @@ from random import Random
 from typing import Any, NamedTuple
 
 from confluent_kafka import KafkaError, Message, Producer
+from kafka.errors import KafkaConnectionError as NoConnectionError
 
 from producers.contract import record_key
+from producers.publisher import reachable
 from tests.faults.events import NOW, NOW_MS, event, raw
 from tests.faults.poison import CORPUS
 
@@ -26,6 +28,9 @@ POISON_SHARE = 0.005
 COPY_SHARE = 0.03
 OLD_KEPT_MAX = 5_000
 STANDSTILL_S = 60.0
+REPLACED_AFTER_S = 30.0
+LOOKED_AFTER_EVERY_S = 1.0
+POISON_KEY = b"poison/"
 SMALL_POISON = [poison.value for poison in CORPUS if poison.value is None or len(poison.value) < 2_000]
 
 Identity = tuple[str, str]
@@ -57,19 +62,23 @@ class Load:
         self.fatal = ""
         self._delivered = 0
         self._delivered_at_s = time.monotonic()
-        self._producer = Producer(
+        self.replaced = self.poison_again = 0
+        self._retired: list[Producer] = []
+        self._again: list[Sent] = []
+        self._bootstrap = bootstrap
+        self._moved_at_s = self._looked_at_s = time.monotonic()
+        self._producer = self._new_producer()
+
+    def _new_producer(self) -> Producer:
+        return Producer(
             {
-                "bootstrap.servers": bootstrap,
+                "bootstrap.servers": self._bootstrap,
                 "enable.idempotence": True,
                 "partitioner": "murmur2_random",
                 "linger.ms": 5,
                 "compression.type": "lz4",
                 "message.timeout.ms": 0,
                 "reconnect.backoff.max.ms": 500,
-                # The broker keeps its address. With "rebootstrap" librdkafka 2.16 throws brokers and partitions away at
-                # each outage and makes them anew; a producer was seen that sent nothing any more after one (72
-                # restarts, 100,000 records in its queue, no error).
-                "metadata.recovery.strategy": "none",
                 "log_level": 0,
                 "on_delivery": self._told,
                 "error_cb": self._in_trouble,
@@ -79,6 +88,7 @@ class Load:
     def send_new(self, count: int, *, shuffled: bool = False) -> None:
         """New events, now and then a copy of an old one or poison; in order of their times, or in none."""
         with self._lock:
+            self._look_after_producer()
             batch = [self._new() for _ in range(count)]
             if shuffled:
                 batch += self._choose.sample(self._old, min(count // 2, len(self._old)))
@@ -110,8 +120,11 @@ class Load:
 
     def flush(self, timeout_s: float) -> int:
         """Wait until the broker has everything; how many records it does not have."""
-        left: int = self._producer.flush(timeout_s)
-        return left
+        give_up_s = time.monotonic() + timeout_s
+        while (left := self._producer.flush(1.0)) and time.monotonic() < give_up_s:
+            with self._lock:
+                self._look_after_producer()
+        return int(left)
 
     def _new(self, *, accept: bool = True) -> Sent:
         choose = self._choose
@@ -148,20 +161,59 @@ class Load:
         chance = self._choose.random()
         if chance < POISON_SHARE:
             self.poison += 1
-            self._send(Sent(b"poison/%d" % self.poison, self._choose.choice(SMALL_POISON)))
+            self._send(Sent(POISON_KEY + b"%d" % self.poison, self._choose.choice(SMALL_POISON)))
         elif chance < POISON_SHARE + COPY_SHARE:
             self.copies += 1
             self._send(self._choose.choice(self._old))
 
     def _send(self, sent: Sent) -> None:
+        self.records += 1
+        self._produce(sent)
+
+    def _produce(self, sent: Sent) -> None:
         while True:
             try:
                 self._producer.produce(self._topic, key=sent.key, value=sent.value, timestamp=NOW_MS)
             except BufferError:
                 self._producer.poll(0.1)
+                self._look_after_producer()
             else:
-                self.records += 1
                 return
+
+    def _look_after_producer(self) -> None:
+        """Replace a producer that has delivered nothing for a while although the broker takes connections.
+
+        librdkafka 2.16 was seen to stop trying for good, without a word, once in 72 restarts of a broker that often
+        went away as soon as it had come up. Why is not known.
+        """
+        now_s = time.monotonic()
+        if now_s - self._looked_at_s < LOOKED_AFTER_EVERY_S:
+            return
+        self._looked_at_s = now_s
+        self._producer.poll(0)
+        try:
+            reachable(self._bootstrap)
+        except NoConnectionError:
+            self._moved_at_s = now_s
+        if not len(self._producer):
+            self._moved_at_s = now_s
+        elif now_s - self._moved_at_s > REPLACED_AFTER_S:
+            self._replace_producer()
+
+    def _replace_producer(self) -> None:
+        """What the old one held is sent again by a new one. Some of it may have arrived, so it may come twice."""
+        old, self._producer = self._producer, self._new_producer()
+        self._retired.append(old)  # its end might wait for what it waits for
+        self.replaced += 1
+        self._note(f"replaced: {len(old)} records in its queue, and none delivered for {REPLACED_AFTER_S:.0f} s")
+        old.purge(blocking=False)
+        if left := old.flush(REPLACED_AFTER_S):
+            self.failed.append(f"{left} records of a producer that stood still were not given back")
+        self._moved_at_s = time.monotonic()
+        again, self._again = self._again, []
+        for sent in again:
+            self.poison_again += sent.key.startswith(POISON_KEY)
+            self._produce(sent)
 
     def stands_still(self) -> bool:
         """Whether it has records, and none was delivered for so long that it is not the workers that are stuck."""
@@ -172,14 +224,16 @@ class Load:
         return (
             f"{self.records} records given, {self._delivered} delivered, the last "
             f"{time.monotonic() - self._delivered_at_s:.1f} s ago, {len(self._producer)} in its queue, "
-            f"{len(self.failed)} refused {self.failed[:3]}, "
+            f"replaced {self.replaced} times, {len(self.failed)} refused {self.failed[:3]}, "
             f"fatal error: {self.fatal or 'none'}; log: {self._log}"
         )
 
-    def _told(self, error: KafkaError | None, _message: Message) -> None:
+    def _told(self, error: KafkaError | None, message: Message) -> None:
         if error is None:
             self._delivered += 1
-            self._delivered_at_s = time.monotonic()
+            self._delivered_at_s = self._moved_at_s = time.monotonic()
+        elif error.code() in (KafkaError._PURGE_QUEUE, KafkaError._PURGE_INFLIGHT):
+            self._again.append(Sent(message.key() or b"", message.value()))
         else:
             self.failed.append(str(error))
             self._note(f"a record was not delivered: {error}")

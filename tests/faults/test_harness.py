@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import signal
+import uuid
 from pathlib import Path
 
 import pytest
+from confluent_kafka import Producer
 
+from jangbu.services import ports
+from producers.topic import describe_log, make_topic, reach
+from tests.faults import load
 from tests.faults.ground import WORKERS, Ground
 from tests.faults.kinds import KINDS
 from tests.faults.run import FAULTS, Report, rounds, run, table
-from tests.services.apache_kafka import KafkaUnavailableError, fetch_libs
+from tests.services.apache_kafka import ApacheKafka, KafkaUnavailableError, fetch_libs
 
 pytestmark = [pytest.mark.kafka, pytest.mark.postgres, pytest.mark.timeout(600)]
 
@@ -76,6 +81,25 @@ def test_what_each_party_was_doing_is_written_down(tmp_path: Path) -> None:
     assert text.count("Current thread") >= WORKERS - 1
     assert "no answer in" in text
     assert "cannot be asked" not in text
+
+
+def test_a_producer_that_stands_still_is_replaced_and_nothing_is_lost(
+    kafka: ApacheKafka, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(load, "REPLACED_AFTER_S", 10.0)
+    monkeypatch.setattr(load, "LOOKED_AFTER_EVERY_S", 0.0)
+    topic = f"usage.{uuid.uuid4().hex[:12]}"
+    make_topic(kafka.bootstrap, topic, 2, replicas=1)
+    sending = load.Load(kafka.bootstrap, topic, 7, tmp_path / "producer.log")
+    (closed_port,) = ports.free_ports(1)
+    nowhere = {"bootstrap.servers": f"127.0.0.1:{closed_port}", "log_level": 0, "on_delivery": sending._told}
+    sending._producer = Producer(nowhere)
+    sending.send_new(50)
+    assert sending.flush(60.0) == 0
+    assert sending.replaced == 1
+    assert sending.failed == []
+    ends = reach(kafka.bootstrap, describe_log(kafka.bootstrap, topic))
+    assert sum(place.end for place in ends.values()) == sending.records
 
 
 @pytest.mark.parametrize("seed", range(5))

@@ -74,8 +74,7 @@ class WorkerProcess:
         self.directory.mkdir(parents=True, exist_ok=True)
         self._orders = 0
         self._process: Any = None
-        self.is_to_end = False
-        """It was told to end: by an order to kill itself, or by `stop`."""
+        self._is_to_die = self._is_stopped = False
 
     def start(self) -> None:
         """Start it; it joins the group by itself."""
@@ -97,10 +96,15 @@ class WorkerProcess:
             code: int | None = self._process.exitcode if self._process is not None else 0
         return code
 
+    @property
+    def ended_as_told(self) -> bool:
+        """By an order to kill itself, or by `stop`, which answers with the exit code."""
+        return self._is_stopped or (self._is_to_die and self.exit_code == -signal.SIGKILL)
+
     def order(self, point: str, action: str, passing: int = 1) -> Order:
         """Give an order; it replaces the one before."""
         self._orders += 1
-        self.is_to_end = action == "kill"
+        self._is_to_die = action == "kill"
         order = Order(self._orders, point, action, passing)
         _write_whole(self.directory / "order", json.dumps(asdict(order)))
         return order
@@ -133,7 +137,7 @@ class WorkerProcess:
         """SIGTERM, then SIGKILL; its exit code."""
         if self._process is None:
             return 0
-        self.is_to_end = True
+        self._is_stopped = True
         self.signal(signal.SIGCONT)
         self.signal(signal.SIGTERM)
         if self.join(timeout_s) is None:
