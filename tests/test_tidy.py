@@ -23,7 +23,7 @@ URL_HOST = re.compile(r"\bhttps?://(?P<host>[A-Za-z0-9.-]+)")
 HOSTS = frozenset(
     {
         # licences, schemas and namespaces
-        "www.apache.org", "maven.apache.org", "www.w3.org",
+        "www.apache.org", "maven.apache.org", "www.w3.org", "schemas.openxmlformats.org",
         # in examples and in addresses that events carry
         "host", "localhost", "127.0.0.1", "gateway", "jangbu.example", "example.org", "example.com",
         "api.openai.com", "bedrock-runtime.eu-west-1.amazonaws.com", "us-central1-aiplatform.googleapis.com",
