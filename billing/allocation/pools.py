@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Connection, text
 
 from billing.allocation.sharing import UNATTRIBUTED_POOL, SharedPool
+from billing.errors import BillingError
 from billing.invoices.vendor_store import read_register
 from billing.money import exact_text, plain
 from billing.periods import month_in
@@ -76,7 +77,12 @@ def _fixed(rule: Rule, conversion: Conversion) -> SharedPool:
 
 def _term_pools(connection: Connection, rules: Iterable[Rule], conversion: Conversion) -> Iterator[SharedPool]:
     takers = {rule.pool_of: rule for rule in rules if rule.pool == "term"}
-    for pool in read_pools(connection, conversion.month, conversion.policy):
+    try:
+        pools = read_pools(connection, conversion.month, conversion.policy)
+    except BillingError as error:  # a rate is missing: unknown, and shown where it would stand
+        yield SharedPool("term", takers.get(None), None, {}, str(error))
+        return
+    for pool in pools:
         rule = takers.get(pool.name) or takers.get(None)
         yield SharedPool(f"term:{pool.name}", rule, pool.exact, {"kind": pool.kind, **pool.document})
 

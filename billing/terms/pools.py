@@ -89,7 +89,7 @@ def read_pools(connection: Connection, month: Month, policy: MoneyPolicy) -> lis
     if not due:
         return []
     rates = read_fx(connection)
-    day = fixed_day(policy.fx_day if policy.fx_policy == "month_fixed" else "last", month.days[-1])
+    day = fixed_day(policy.fx_day, month.days[-1])
     return [_pool(one, rates, day, policy.currency) for one in due]
 
 

@@ -13,6 +13,8 @@ from billing.fx_policy import FxPolicy
 from billing.laws import rounding_of
 from billing.policy import MoneyPolicy
 from billing.tax import TaxedTwice
+from billing.terms.file import read_terms
+from billing.terms.store import add_terms
 from tests.scenarios.money_world import import_rules, import_vendors, put_invoice, under
 
 if TYPE_CHECKING:
@@ -303,18 +305,30 @@ def test_shares_come_from_own_use_whatever_the_rules_order(house: House) -> None
     assert house.totals("2026-10") == {"D001": "371", "D002": "1033", None: "0", "*": "1404"}
 
 
+def import_minimum(house: House, currency: str) -> None:
+    """A minimum fee of 1,000 each month."""
+    header, row = "name,kind,provider,currency,amount,valid_from", f"Minimum,minimum_fee,openai,{currency},1000,2026-01"
+    with house.as_role("billing") as connection:
+        terms = read_terms(f"{header}\n{row}\n".encode(), "terms.csv", "Asia/Seoul")
+        add_terms(connection, terms, name="terms.csv", sha256="0" * 64, actor="os:test")
+
+
+def test_a_minimum_without_a_rate_shows_on_the_statement(house: House) -> None:
+    house.prices(WON)
+    house.use("2026-10-03T10:00:00+09:00", "D001", "gpt-x", {"input_tokens": 100})
+    import_minimum(house, "EUR")
+    (shown,) = house.statement("2026-10", None)["allocated"]
+    assert (shown["pool"], shown["pool_amount"], shown["amount"]) == ("term", None, "0")
+    assert "the rate of KRW in EUR" in shown["why"]
+    assert house.totals("2026-10")["*"] == "100"
+
+
 def test_what_a_contract_leaves_to_be_paid(house: House) -> None:
     """A minimum fee of 1,000 won against 400 of use: by cost where no rule names it, else by its rule."""
-    from billing.terms.file import read_terms
-    from billing.terms.store import add_terms
-
     house.prices(WON)
     for department, won in (("D001", 100), ("D002", 300)):
         house.use("2026-10-03T10:00:00+09:00", department, "gpt-x", {"input_tokens": won})
-    raw = b"name,kind,provider,currency,amount,valid_from\nMinimum,minimum_fee,openai,KRW,1000,2026-01\n"
-    with house.as_role("billing") as connection:
-        terms = read_terms(raw, "terms.csv", "Asia/Seoul")
-        add_terms(connection, terms, name="terms.csv", sha256="0" * 64, actor="os:test")
+    import_minimum(house, "KRW")
     assert shares(house, "2026-10", "D001") == [(None, "term:Minimum", "600", "150", "150")]
     import_rules(house, "rest,term,,,shares,,D002=1,2026-10,,", "mine,term:Minimum,,,shares,,D001=1; D002=1,2026-11,,")
     assert shares(house, "2026-10", "D001") == []

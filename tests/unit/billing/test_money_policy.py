@@ -141,7 +141,7 @@ def test_a_wrong_register_names_the_cell(line: str, column: str, value: str) -> 
 
 def test_a_vendor_twice_from_one_day_is_refused() -> None:
     line = "v,,v,,,,none,0,,2,2026-10-01,,,"
-    with pytest.raises(FileRefused, match="vendors.csv, line 3, column vendor: 'v': line 2 says"):
+    with pytest.raises(FileRefused, match=r"vendors\.csv, line 3, column vendor: 'v': line 2 says"):
         read_vendors((HEADER + f"{line}\n{line}\n").encode(), "vendors.csv")
 
 
