@@ -28,10 +28,9 @@ class Creditors:
 
     def __init__(self, register: Iterable[Vendor], last_day: date) -> None:
         """`last_day` is the month's last day: the rows that hold on it count."""
-        rows = list(register)
-        listed = {row.vendor for row in rows}
-        self._rows = [row for row in rows if row.holds(last_day)]
-        self._rows += [row for name, row in BUILT_IN.items() if name not in listed]
+        self._rows = [row for row in register if row.holds(last_day)]
+        billed = {provider for row in self._rows for provider in row.providers}
+        self._rows += [row for row in BUILT_IN.values() if billed.isdisjoint(row.providers)]
 
     def of_provider(self, provider: str) -> Creditor:
         """Who bills a provider's models; several vendors for one provider are not told apart, so none is named."""
