@@ -10,6 +10,8 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import TYPE_CHECKING, NamedTuple
 
+from billing.ledger.closes import read_closes
+from billing.ledger.kept import KeptStatement, read_kept
 from billing.money import exact
 from billing.periods import month_of_hour
 from billing.statements import MonthStatements, Statement, compute_month
@@ -35,8 +37,13 @@ class LawResult(NamedTuple):
 
 
 def check_rounding(connection: Connection, policy: MoneyPolicy) -> LawResult:
-    """Law 3 for every month that holds usage; the connection is a snapshot."""
-    results = [rounding_of(compute_month(connection, month, policy)) for month in months_with_usage(connection, policy)]
+    """Law 3 for every month that is closed, as it was kept, and every other that holds usage; the connection is a
+    snapshot."""
+    closes = {close.month.name: close for close in read_closes(connection)}
+    last = max(closes, default="")
+    used = (month for month in months_with_usage(connection, policy) if month > last)
+    results = [rounding_of_kept(read_kept(connection, name), close.policy) for name, close in closes.items()]
+    results += [rounding_of(compute_month(connection, month, policy)) for month in used]
     return LawResult(
         ROUNDING,
         sum(result.checked for result in results),
@@ -70,6 +77,31 @@ def rounding_of(month: MonthStatements) -> LawResult:
             violations.append(f"{month.month.name}: exact amounts do not add up to {month.exact_total}")
         for statement in month.statements:
             checked += 1 + _statement(violations, statement, month.month.name, step)
+    return LawResult(ROUNDING, checked, tuple(violations))
+
+
+def rounding_of_kept(kept: Iterable[KeptStatement], policy: MoneyPolicy) -> LawResult:
+    """Law 3 for the kept statements of one closed month, by what their documents show."""
+    violations: list[str] = []
+    checked = 0
+    step = Decimal(1).scaleb(policy.step_exponent)
+    with exact():
+        for one in kept:
+            document = one.document
+            whole = "organisation" if one.is_organisation else f"department {one.department or '(unattributed)'}"
+            name = f"{document['month']}, {whole}"
+            items = [(section, item) for section in ("lines", "allocated", "adjustments", "taxes")
+                     for item in document[section] if item["amount"] is not None]  # fmt: skip
+            figures = [(f"{name}, {section} {place}", Fraction(item["amount_exact"]), Decimal(item["amount"]))
+                       for place, (section, item) in enumerate(items, 1)]  # fmt: skip
+            total, total_exact = Decimal(document["total"]), Fraction(document["total_exact"])
+            _figure(violations, name, total_exact, total, step)
+            _adds_up(violations, name, (amount for _, _, amount in figures), total)
+            _adds_up(violations, f"{name}, exact", (amount for _, amount, _ in figures), total_exact)
+            checked += 1 + len(figures)
+            # An organisation's line is a sum of booked ones: each is near its exact value, their sum need not be.
+            for what, exact_amount, amount in () if one.is_organisation else figures:
+                _figure(violations, what, exact_amount, amount, step)
     return LawResult(ROUNDING, checked, tuple(violations))
 
 

@@ -42,11 +42,12 @@ class PeriodWorld:
         self._next: dict[int, int] = {}
         self.sent: list[tuple[int, list[dict[str, Any]]]] = []
 
-    def use(self, *events: dict[str, Any], partition: int = 0) -> None:
-        """Store events as one chunk of a partition, at the offsets that follow."""
+    def use(self, *events: dict[str, Any], partition: int = 0, record_time: str | None = None) -> None:
+        """Store events as one chunk of a partition, at the offsets that follow. Records are as old as their events,
+        so that a replay decides alike, unless a time is given."""
         self.sent.append((partition, list(events)))
         first = self._next.get(partition, 0)
-        records = [Record(first + place, _time_ms(one), f"{one['source']}/{one['id']}".encode(), raw(one))
+        records = [Record(first + place, _time_ms(record_time or one["time"]), f"{one['source']}/{one['id']}".encode(), raw(one))
                    for place, one in enumerate(events)]  # fmt: skip
         self._next[partition] = first + len(records)
         self.bench.store(Chunk(partition, first, first + len(records), records, 1))
@@ -106,6 +107,5 @@ def period_world(urls: DatabaseUrls, policy: MoneyPolicy | None = None) -> Itera
         world.end()
 
 
-def _time_ms(one: dict[str, Any]) -> int:
-    """The record's time: that of its event, so that a replay decides alike."""
-    return int(datetime.fromisoformat(one["time"]).timestamp()) * 1000
+def _time_ms(moment: str) -> int:
+    return int(datetime.fromisoformat(moment).timestamp()) * 1000

@@ -412,3 +412,21 @@ def test_a_replay_by_command(shell: Shell, world: PeriodWorld, tmp_path: Path) -
     assert (again["content_hash"], again["computed_from"]) == (closed["content_hash"], "events")
     (tmp_path / "status.json").write_text("{}", encoding="utf-8")
     assert shell.run("period", "close", "2026-10", "--cut-offs", "status.json")[0] == 2
+
+
+def test_law_3_reads_the_kept_documents(world: PeriodWorld) -> None:
+    from billing.laws import check_rounding, rounding_of_kept
+    from billing.ledger.kept import read_kept
+
+    draft = world.close("2026-10")
+    with world.house.as_role("reader") as connection:
+        assert check_rounding(connection, world.house.policy).violations == ()
+        kept = read_kept(connection, "2026-10")
+    assert rounding_of_kept(kept, draft.computed.policy).checked == 6  # three documents of one line
+    for name, planted, said in (("amount", "152", "add up to 152"), ("amount_exact", "149", "booked 151 for exactly 149"),
+                                ("amount_exact", "303/2", "")):  # fmt: skip
+        line = kept[0].document["lines"][0]
+        before, line[name] = line[name], planted
+        found = rounding_of_kept(kept, draft.computed.policy).violations
+        assert any(said in sentence for sentence in found) if said else not found
+        line[name] = before

@@ -81,7 +81,7 @@ def test_a_department_that_is_merged_on_the_15th(shell: Shell) -> None:
     assert shell.json("department", "list")["departments"] == []
     assert shell.json("department", "import", first)["added"] == 3
     assert shell.json("department", "import", first) == {
-        "dry_run": False, "source": "d.csv", "added": 0, "changed": 0, "unchanged": 3, "changes": [],
+        "dry_run": False, "source": "d.csv", "added": 0, "changed": 0, "unchanged": 3, "changes": [], "left_behind": [],
     }  # fmt: skip
 
     merged = shell.file(
@@ -107,6 +107,18 @@ def test_a_department_that_is_merged_on_the_15th(shell: Shell) -> None:
         assert [term["name"] for term in at] == names
     code, out, _ = shell.run("department", "list", "--at", "2026-10-15", "--csv")
     assert (code, out.splitlines()[0]) == (0, DEPARTMENTS.strip())
+
+
+def test_whom_a_department_that_ends_leaves_behind(shell: Shell) -> None:
+    """u-1 moves by a new row, u-2's row ends, u-3 stays, u-4 comes after the end; a key stays too."""
+    header = "user,key,department,department_name,cost_centre,valid_from,valid_to,pledge_signed_on\n"
+    rows = "u-1,,D013,,,2026-01-01,,\nu-1,,D012,,,2026-10-15,,\nu-2,,D013,,,2026-01-01,2026-10-15,\n"
+    rows += "u-3,,D013,,,2026-01-01,,\nu-4,,D013,,,2026-11-01,,\n,app,D013,,,2026-01-01,,\n"
+    shell.json("roster", "import", shell.file("r.csv", header + rows))
+    file = shell.file("d.csv", "department,name,valid_to\nD012,one,\nD013,two,2026-10-15\n")
+    assert shell.json("department", "import", file)["left_behind"] == [{"department": "D013", "memberships": 3}]
+    code, out, _ = shell.run("department", "import", file)
+    assert (code, "3 memberships still lead to D013" in out) == (0, True)
 
 
 BAD_DEPARTMENTS = [

@@ -3,6 +3,7 @@ these figures, exactly. Worked out by hand beside each assertion."""
 
 from __future__ import annotations
 
+from fractions import Fraction
 from typing import TYPE_CHECKING
 
 import pytest
@@ -183,3 +184,75 @@ def roster(world: PeriodWorld, *rows: str) -> None:
     lines = "\n".join(["user,department,valid_from", *rows])
     with world.billing.begin() as connection:
         write_roster(connection, changes(held_roster(connection), read_roster(lines.encode(), "r.csv", "Asia/Seoul")))
+
+
+def test_what_was_redriven_from_quarantine_says_so(world: PeriodWorld) -> None:
+    """A record whose time was out of bounds is mended after the close and sent again as it was."""
+    world.use(world.one("a", OCTOBER, "D1", 100))
+    bad = world.one("q", OCTOBER, "D1", 8)
+    world.use(bad, record_time="2026-10-01T00:00:00Z")  # two days before the event: far_future
+    with pytest.raises(MonthBlocked, match="1 records are in quarantine \\(1 far_future\\)"):
+        world.close("2026-10")
+    world.close("2026-10", "quarantine")
+    world.bench.tell("update quarantine set state = 'redriven'")
+    world.use(bad)
+    (item,) = world.documents("2026-11")["D1"]["adjustments"]
+    assert (item["reason"], item["amount"]) == ("REDRIVEN", "12")
+    assert item["origin"] == "2026-10: 1 event after offset 1 of partition 0 (from quarantine)"
+
+
+def test_a_tax_that_is_registered_late_is_corrected_as_tax(world: PeriodWorld) -> None:
+    """10 % on what openai charged: 150 in October, and on what came late for it; not on the correction itself."""
+    world.use(world.one("a", OCTOBER, "D1", 100))
+    world.close("2026-10")
+    vendors(world, "openai,OpenAI,openai,UTC,USD,domestic_invoice,0.1")
+    world.use(world.one("late", OCTOBER, "D1", 20), world.one("n", "2026-11-03T10:00:00+09:00", "D1", 40))
+    november = world.documents("2026-11")["D1"]
+    assert [(one["reason"], one["amount_exact"]) for one in november["adjustments"]] == [
+        ("LATE_USAGE", "30"), ("TAX_CORRECTION", "18")
+    ]  # fmt: skip
+    assert (november["tax"], november["total"]) == ("6", "114")  # 60 + 6 of November, 30 + 18 of October
+    world.close("2026-11")
+    assert world.documents("2026-12") == {}
+    assert world.laws() == []
+
+
+def test_a_shared_cost_is_shared_again_when_use_comes_late(world: PeriodWorld) -> None:
+    """100 won shared by cost: 50 and 50; after late use of D1 it is 2/3 and 1/3. The parts still add up to 100."""
+    rules(world, "support,fixed,100,KRW,cost,2026-10,2026-11")
+    world.use(world.one("a", OCTOBER, "D1", 100), world.one("b", OCTOBER, "D2", 100))
+    world.close("2026-10")
+    assert {code: one["total"] for code, one in world.documents("2026-10").items()} == {"D1": "200", "D2": "200"}
+    world.use(world.one("late", OCTOBER, "D1", 100))
+    november = world.documents("2026-11")
+    corrected = {code: [(one["reason"], one["amount_exact"]) for one in document["adjustments"]]
+                 for code, document in november.items()}  # fmt: skip
+    assert corrected == {
+        "D1": [("ALLOCATION_CORRECTION", "50/3"), ("LATE_USAGE", "150")], "D2": [("ALLOCATION_CORRECTION", "-50/3")]
+    }  # fmt: skip
+    world.close("2026-11")
+    booked = world.ask("""select l.amount_exact from ledger_line l join ledger_entry e on e.id = l.entry_id
+                          where e.origin_month = '2026-10' and l.account = 'cost'""")
+    assert sum(Fraction(value) for (value,) in booked) == 550  # 3 x 150 and the 100 that are shared
+    assert world.laws() == []
+
+
+def rules(world: PeriodWorld, *rows: str) -> None:
+    """Import rule,pool,amount,currency,basis,valid_from,valid_to rows of shared costs."""
+    from billing.allocation.file import read_rules_file
+    from billing.allocation.store import add_rules, read_known_names
+
+    raw = "\n".join(["rule,pool,amount,currency,basis,valid_from,valid_to", *rows]).encode()
+    with world.billing.begin() as connection:
+        read = read_rules_file(raw, "rules.csv", read_known_names(connection))
+        add_rules(connection, read, name="rules.csv", sha256="0" * 64, actor="os:test")
+
+
+def vendors(world: PeriodWorld, *rows: str) -> None:
+    """Import vendor,creditor,providers,zone,currency,tax_mode,tax_rate rows."""
+    from billing.invoices.vendor_store import add_vendors
+    from billing.invoices.vendors import read_vendors
+
+    lines = "\n".join(["vendor,creditor,providers,zone,currency,tax_mode,tax_rate", *rows])
+    with world.billing.begin() as connection:
+        add_vendors(connection, read_vendors(lines.encode(), "vendors.csv"), "os:test")
