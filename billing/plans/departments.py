@@ -136,6 +136,12 @@ def in_force(terms: Iterable[Term], moment: datetime) -> dict[str, Department]:
     return {term.row.department: term.row for term in terms if term.holds(moment)}
 
 
+def ends_of(terms: Iterable[Term]) -> dict[str, datetime]:
+    """The moment at which each department ends for good; those that go on are left out."""
+    last = {term.row.department: term.end for term in terms}
+    return {code: end for code, end in last.items() if end is not None}
+
+
 def names_of(terms: Iterable[Term], before: datetime | None = None) -> dict[str, str]:
     """Each department's last name, or its last before a moment where it has one by then, else its first."""
     names: dict[str, str] = {}

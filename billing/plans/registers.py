@@ -13,7 +13,8 @@ from billing.plans.budgets import BudgetRow
 from billing.plans.departments import Department
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
+    from datetime import datetime
 
 REGISTER_LOCK = 0x6A620006
 """Advisory lock of imports: ids are given one after the other, without gaps."""
@@ -62,6 +63,22 @@ def unknown_departments(connection: Connection, codes: Sequence[str]) -> list[st
         {"codes": list(codes)},
     )
     return [row.code for row in rows]
+
+
+def left_behind(connection: Connection, ends: Mapping[str, datetime]) -> dict[str, int]:
+    """Departments that end, with the number of memberships that still lead to them from their end on: their people have
+    to move in the roster. `ends`: the moment at which a department ends for good, by code."""
+    rows = connection.execute(
+        text("""
+        select ended.code, count(*) as memberships
+        from unnest(cast(:codes as text[]), cast(:ends as timestamptz[])) ended (code, moment)
+        join roster r on r.department = ended.code and (r.valid_to is null or r.valid_to > ended.moment)
+        cross join lateral department_at(r."user", r.key, greatest(ended.moment, r.valid_from)) d
+        where d.department = ended.code
+        group by ended.code order by ended.code"""),
+        {"codes": list(ends), "ends": list(ends.values())},
+    )
+    return {row.code: row.memberships for row in rows}
 
 
 def _write(

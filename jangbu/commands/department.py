@@ -35,15 +35,15 @@ def department() -> None:
 @click.pass_obj
 def department_import(ctx: Context, file: Path, dry_run: bool, yes: bool, as_json: bool) -> None:
     """Add departments, and what changes about them, from a CSV file. Rows are never overwritten."""
-    from billing.plans.departments import changes, read_departments
-    from billing.plans.registers import held_departments, lock_registers, write_departments
+    from billing.plans.departments import changes, ends_of, read_departments, terms_of
+    from billing.plans.registers import held_departments, left_behind, lock_registers, write_departments
     from billing.store import sha256_of
 
     raw = file.read_bytes()
     with refusals():
         lines = read_departments(raw, file.name, ctx.settings.timezone)
 
-    def work(connection: Connection) -> Outcome[DepartmentChanges]:
+    def work(connection: Connection) -> Outcome[tuple[DepartmentChanges, dict[str, int]]]:
         lock_registers(connection)
         found = changes(held_departments(connection), lines, file.name)
         write_departments(connection, found.new_rows, name=file.name, sha256=sha256_of(raw), actor=ctx.actor)
@@ -51,10 +51,16 @@ def department_import(ctx: Context, file: Path, dry_run: bool, yes: bool, as_jso
             f"{file.name}: {len(found.added)} departments added, {len(found.changed)} changed, "
             f"{found.unchanged} as they were"
         )
-        return Outcome(found, bool(found.new_rows), sentence, tuple(_difference(found)[:DIFF_LINES_MAX]))
+        behind = left_behind(connection, ends_of(terms_of(held_departments(connection))))
+        warned = [
+            f"{count} memberships still lead to {code} after its end: move them with `jangbu roster import`"
+            for code, count in behind.items()
+        ]
+        details = tuple([*warned, *_difference(found)][:DIFF_LINES_MAX])
+        return Outcome((found, behind), bool(found.new_rows), sentence, details)
 
     outcome = write(ctx, work, dry_run=dry_run, yes=yes)
-    found = outcome.result
+    found, behind = outcome.result
     document = {
         "source": file.name,
         "added": len(found.added),
@@ -65,6 +71,7 @@ def department_import(ctx: Context, file: Path, dry_run: bool, yes: bool, as_jso
             for old, after in found.changed
             for before, to in [_changed_cells(old, after)]
         ],
+        "left_behind": [{"department": code, "memberships": count} for code, count in behind.items()],
     }
     print_import(document, outcome, as_json=as_json, dry_run=dry_run)
 
