@@ -423,8 +423,12 @@ def test_law_3_reads_the_kept_documents(world: PeriodWorld) -> None:
         assert check_rounding(connection, world.house.policy).violations == ()
         kept = read_kept(connection, "2026-10")
     assert rounding_of_kept(kept, draft.computed.policy).checked == 6  # three documents of one line
-    for name, planted, said in (("amount", "152", "add up to 152"), ("amount_exact", "149", "booked 151 for exactly 149"),
-                                ("amount_exact", "303/2", "")):  # fmt: skip
+    planted_figures = (
+        ("amount", "152", "add up to 152"),
+        ("amount_exact", "149", "booked 151 for exactly 149"),
+        ("amount_exact", "303/2", ""),
+    )
+    for name, planted, said in planted_figures:
         line = kept[0].document["lines"][0]
         before, line[name] = line[name], planted
         found = rounding_of_kept(kept, draft.computed.policy).violations
