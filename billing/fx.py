@@ -9,19 +9,22 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left, bisect_right
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import TYPE_CHECKING
 
 from billing.csv_file import CellError, Columns, read_file
 from billing.errors import CellProblem, FileRefused
-from billing.money import MINOR_DIGITS, exact, parse_amount
+from billing.money import MINOR_DIGITS, exact, parse_amount, plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from decimal import Decimal
 
 COLUMNS = Columns(required=("date", "base", "quote", "rate"), optional=("source",))
+FAR_TIMES = 5
+FAR_ID = 1 << 62
+"""Rows that are not stored yet count after those that are."""
 _HUNDREDS = re.compile(r"([A-Z]{3})\((1|10|100|1000)\)")
 
 
@@ -51,6 +54,12 @@ class FxTable:
         """The row of that day, else the last one before it; None where there is none."""
         days = self._days.get((base, quote), [])
         place = bisect_right(days, day)
+        return self._rows[base, quote][days[place - 1]] if place else None
+
+    def before(self, day: date, base: str, quote: str) -> FxRow | None:
+        """The last row before a day."""
+        days = self._days.get((base, quote), [])
+        place = bisect_left(days, day)
         return self._rows[base, quote][days[place - 1]] if place else None
 
     def within(self, first: date, last: date, base: str, quote: str) -> list[FxRow]:
@@ -87,6 +96,22 @@ def new_rates(book: Iterable[FxRow], rows: Iterable[FxRow]) -> tuple[list[FxRow]
         elif (known.rate, known.source) != (row.rate, row.source):
             changed.append(row)
     return added, changed
+
+
+def doubtful_rates(book: Iterable[FxRow], rows: Iterable[FxRow]) -> list[str]:
+    """Sentences about rates that are FAR_TIMES away from the pair's last one before: a slip of a point, or a table for
+    a hundred units that was not written as one. They are taken all the same: a person decides."""
+    table = FxTable([*book, *(replace(row, id=FAR_ID) for row in rows)])
+    told = []
+    for row in rows:
+        before = table.before(row.date, row.base, row.quote)
+        if before is None or (before.rate < row.rate * FAR_TIMES and row.rate < before.rate * FAR_TIMES):
+            continue
+        told.append(
+            f"{row.base} in {row.quote} is {plain(row.rate)} on {row.date}, and {plain(before.rate)} on {before.date}: "
+            f"is it for one {row.base}? (a rate for a hundred is written {row.base}(100))"
+        )
+    return told
 
 
 def _row(cells: Mapping[str, str], name: str) -> FxRow:

@@ -193,23 +193,27 @@ def fx() -> None:
 @click.pass_obj
 def fx_import(ctx: Context, file: Path, dry_run: bool, yes: bool, as_json: bool) -> None:
     """Add rates from a CSV file: date, base, quote, rate (quote units for ONE base), source."""
-    from billing.fx import read_fx
-    from billing.store import add_fx, sha256_of
+    from billing.fx import doubtful_rates, read_fx
+    from billing.store import add_fx, read_fx_rows, sha256_of
 
     raw = file.read_bytes()
     with refusals():
         rows = read_fx(raw, file.name)
 
-    def work(connection: Connection) -> Outcome[tuple[int, int]]:
+    def work(connection: Connection) -> Outcome[tuple[int, int, list[str]]]:
+        doubtful = doubtful_rates(read_fx_rows(connection), rows)
         added, changed = (
             len(found) for found in add_fx(connection, rows, name=file.name, sha256=sha256_of(raw), actor=ctx.actor)
         )
         sentence = f"{file.name}: {added} rates added, {changed} changed, {len(rows) - added - changed} as they were"
-        return Outcome((added, changed), bool(added or changed), sentence)
+        return Outcome((added, changed, doubtful), bool(added or changed), sentence, tuple(doubtful))
 
     outcome = write(ctx, work, dry_run=dry_run, yes=yes)
-    added, changed = outcome.result
-    document = {"source": file.name, "added": added, "changed": changed, "unchanged": len(rows) - added - changed}
+    added, changed, doubtful = outcome.result
+    unchanged = len(rows) - added - changed
+    document = {
+        "source": file.name, "added": added, "changed": changed, "unchanged": unchanged, "doubtful": doubtful,
+    }  # fmt: skip
     print_import(document, outcome, as_json=as_json, dry_run=dry_run)
 
 

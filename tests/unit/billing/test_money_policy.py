@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from billing.errors import BillingError, FileRefused
-from billing.fx import FxRow
+from billing.fx import FxRow, doubtful_rates, read_fx
 from billing.fx_policy import average_of, fixed_day, invoice_day
 from billing.invoices.vendor_terms import VendorTerms
 from billing.invoices.vendors import BUILT_IN, Vendor, read_vendors
@@ -137,6 +137,22 @@ def test_a_wrong_register_names_the_cell(line: str, column: str, value: str) -> 
         read_vendors((HEADER + "good,,good,,,,,,,,,,,\n" + line).encode(), "vendors.csv")
     (problem,) = refused.value.problems
     assert (problem.line, problem.column, problem.value) == (3, column, value)
+
+
+def test_a_rate_far_from_the_last_one_is_asked_about() -> None:
+    header = "date,base,quote,rate,source\n"
+    book = read_fx(f"{header}2026-10-01,JPY(100),KRW,935,b\n2026-10-01,USD,KRW,1400,b\n".encode(), "fx.csv")
+    rows = read_fx(
+        f"{header}0001-01-01,JPY,KRW,935,b\n2026-10-02,JPY,KRW,935,b\n2026-10-05,JPY,KRW,934,b\n"
+        "2026-10-02,USD,KRW,280.01,b\n2026-10-05,USD,KRW,56,b\n".encode(),
+        "fx.csv",
+    )
+    yen, dollar = doubtful_rates(book, rows)
+    assert yen == (
+        "JPY in KRW is 935 on 2026-10-02, and 9.35 on 2026-10-01: is it for one JPY? "
+        "(a rate for a hundred is written JPY(100))"
+    )
+    assert dollar.startswith("USD in KRW is 56 on 2026-10-05, and 280.01 on 2026-10-02: ")
 
 
 def test_a_vendor_twice_from_one_day_is_refused() -> None:
