@@ -33,6 +33,7 @@ STANDARD: Literal["a-2a"] = "a-2a"
 NAME_CHARACTERS_MAX = 1000
 """Of a name in a recipe: PDF/A takes no text longer than 32,767 bytes, and pages show far less."""
 PAGE_MAKERS = ("statement.typ", "page.py", "texts.py", "figures.py", "shown_text.py", "charge_words.py", "numerals.py")
+STATES = frozenset({"open", "grace", "reconciled", "closed"})
 _RECIPE = re.compile(rb"jangbu=([A-Za-z0-9_-]{1,100000})")
 
 
@@ -93,16 +94,37 @@ def code_in_recipe(code: str | None) -> str | None:
 
 
 def read_recipe(pdf: bytes) -> Recipe | None:
-    """The recipe that a PDF carries; None where it is none of ours. Raises ValueError where it cannot be read."""
+    """The recipe that a PDF carries; None where it is none of ours. Raises ValueError where it cannot be: whoever sent
+    the file wrote it."""
     found = _RECIPE.search(pdf)
     if found is None:
         return None
-    said = found[1] + b"=" * (-len(found[1]) % 4)
-    read = json.loads(base64.urlsafe_b64decode(said))
     try:
-        return Recipe(**{**read, "beside": Beside(**read["beside"])})
-    except (TypeError, KeyError) as error:
+        read = json.loads(base64.urlsafe_b64decode(found[1] + b"=" * (-len(found[1]) % 4)))
+        recipe = Recipe(**{**read, "beside": Beside(**read["beside"])})
+    except (TypeError, KeyError, RecursionError, ValueError) as error:
         raise ValueError(f"the file says in a way unknown here how it was made: {error}") from error
+    texts = (recipe.month, recipe.organisation, recipe.content_hash, recipe.maker, recipe.status)
+    names = (recipe.department, recipe.department_name)
+    is_sound = (
+        all(isinstance(text, str) for text in texts)
+        and all(name is None or isinstance(name, str) for name in names)
+        and recipe.kind in ("department", "organisation")
+        and recipe.language in ("ko", "en")
+        and set(recipe.status.split("/")) <= STATES
+        and _is_sound(recipe.beside)
+    )
+    if not is_sound:
+        raise ValueError("the file says in a way that cannot be how it was made")
+    return recipe
+
+
+def _is_sound(beside: Beside) -> bool:
+    figures = (beside.budget, beside.budget_left, beside.last_month)
+    return bool(re.fullmatch(r"[0-9-]{0,10}", str(beside.budget_period))) and all(
+        figure is None or (isinstance(figure, str) and re.fullmatch(r"-?[0-9]{1,30}(\.[0-9]{1,30})?", figure))
+        for figure in figures
+    )
 
 
 @lru_cache(maxsize=1)

@@ -17,6 +17,7 @@ import csv
 import io
 import json
 import zipfile
+import zlib
 from dataclasses import dataclass, field, replace
 from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any, Literal, Protocol
@@ -90,31 +91,51 @@ class _Found:
 
 def verify(name: str, raw: bytes, ledger: Ledger) -> list[Verdict]:
     """The verdict on a file, or on each member of a zip. Raises BillingError for a file that is none of ours."""
+    return _verify(name, raw, ledger, is_member=False)
+
+
+def _verify(name: str, raw: bytes, ledger: Ledger, *, is_member: bool) -> list[Verdict]:
     if raw.startswith(b"%PDF-"):
         return [_pdf(name, raw, ledger)]
     if raw.startswith((b"PK\x03\x04", b"PK\x05\x06")):
-        return _packed(name, raw, ledger)
+        return _packed(name, raw, ledger, is_member=is_member)
     text = _text(raw)
     if text.lstrip().startswith("{"):
-        return [_json(name, text, ledger)]
+        try:
+            return [_json(name, text, ledger)]
+        except RecursionError:
+            raise BillingError(f"{name!r} is nested deeper than any statement") from None
     if text.startswith(",".join(COLUMNS)):
         return [_csv(name, text, ledger)]
     raise BillingError(f"{name!r} is no statement that jangbu made: PDF, XLSX, CSV, JSON or a zip of them is one")
 
 
-def _packed(name: str, raw: bytes, ledger: Ledger) -> list[Verdict]:
+def _packed(name: str, raw: bytes, ledger: Ledger, *, is_member: bool) -> list[Verdict]:
+    """A workbook, or an archive; no archive within one, which could hold itself."""
+    members = _members(name, raw)
+    if "xl/workbook.xml" in members:
+        return [_xlsx(name, raw, ledger)]
+    if is_member:
+        raise BillingError(f"{name!r} is an archive within an archive: unpack it first")
+    verdicts = []
+    for member, content in members.items():
+        verdicts += _verify(f"{name}/{member}", content, ledger, is_member=True)
+    return verdicts
+
+
+def _members(name: str, raw: bytes) -> dict[str, bytes]:
+    """The files of a zip; of a workbook only the names, since it is read in its own way."""
     try:
         with zipfile.ZipFile(io.BytesIO(raw)) as packed:
             entries = [entry for entry in packed.infolist() if not entry.is_dir()]
             if any(entry.filename == "xl/workbook.xml" for entry in entries):
-                return [_xlsx(name, raw, ledger)]
+                return dict.fromkeys((entry.filename for entry in entries), b"")
             if len(entries) > MEMBERS_MAX or sum(entry.file_size for entry in entries) > UNPACKED_BYTES_MAX:
                 raise BillingError(f"{name!r} unpacks to more than any month has: not read")
-            verdicts = []
-            for entry in entries:
-                verdicts += verify(f"{name}/{entry.filename}", packed.read(entry), ledger)
-            return verdicts
-    except (zipfile.BadZipFile, RuntimeError, NotImplementedError) as error:
+            return {entry.filename: packed.read(entry) for entry in entries}
+    except BillingError:
+        raise
+    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError, ValueError, OSError) as error:
         raise BillingError(f"{name!r} cannot be unpacked: {error}") from error
 
 
@@ -164,7 +185,10 @@ def _json(name: str, text: str, ledger: Ledger) -> Verdict:
 
 
 def _csv(name: str, text: str, ledger: Ledger) -> Verdict:
-    rows = list(csv.reader(io.StringIO(text), strict=False))[1:]
+    try:
+        rows = list(csv.reader(io.StringIO(text)))[1:]
+    except csv.Error as error:
+        raise BillingError(f"{name!r} is no CSV: {error}") from error
     if not rows or any(len(row) != len(COLUMNS) for row in rows):
         raise BillingError(f"{name!r}: a row has not the {len(COLUMNS)} columns that a statement has")
     month, is_whole = rows[0][0], any(row[COLUMNS.index("section")] == ORGANISATION for row in rows)

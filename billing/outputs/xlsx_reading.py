@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import re
 import zipfile
+import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree
@@ -22,6 +23,8 @@ BYTES_MAX = 256 * 1024 * 1024
 _MAIN = "{http://schemas.openxmlformats.org/spreadsheetml/2006/main}"
 _RELATION = "{http://schemas.openxmlformats.org/officeDocument/2006/relationships}id"
 _ESCAPE = re.compile(r"_x([0-9A-Fa-f]{4})_")
+_UNREADABLE = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, KeyError, ElementTree.ParseError, ValueError, OSError,
+               IndexError, NotImplementedError)  # fmt: skip
 _CELL = re.compile(r"([A-Z]{1,3})([0-9]{1,7})")
 
 
@@ -40,7 +43,7 @@ def read_workbook(raw: bytes) -> ReadBook:
             if sum(entry.file_size for entry in packed.infolist()) > BYTES_MAX:
                 raise BillingError(f"the workbook unpacks to more than {BYTES_MAX // 2**20} MiB: not read")
             return _read(packed)
-    except (zipfile.BadZipFile, KeyError, ElementTree.ParseError, ValueError, IndexError, NotImplementedError) as error:
+    except _UNREADABLE as error:
         if isinstance(error, BillingError):
             raise
         raise BillingError(f"the workbook cannot be read: {error}") from error

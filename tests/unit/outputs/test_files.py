@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 import csv
 import io
+import json
 import zipfile
+from dataclasses import asdict, replace
 from typing import Any
 
 import openpyxl
@@ -20,6 +23,7 @@ from billing.outputs.pdf import read_recipe, recipe_for, statement_pdf, statemen
 from billing.outputs.verifying import verify
 from billing.outputs.xlsx import Book, workbook
 from billing.outputs.xlsx_reading import read_workbook
+from billing.periods import month_in
 from tests.unit.outputs.statement_samples import HOSTILE, line, organisation, statement
 
 CHARGES: dict[str, Any] = {
@@ -173,8 +177,6 @@ def test_a_renamed_department_and_a_closed_month_still_agree() -> None:
 def test_pages_that_another_version_made_say_so() -> None:
     document = statement("D012")
     recipe = recipe_for(document, "ko", "", Beside())
-    from dataclasses import replace
-
     older = statement_pdf(document, replace(recipe, maker="typst 0.1"))
     (verdict,) = verify("x.pdf", older, Ledger(document))
     assert (verdict.answer, "another version" in verdict.note) == ("agrees", True)
@@ -216,6 +218,63 @@ def test_unknown_months_and_departments() -> None:
 def test_files_that_are_none_of_ours_are_refused(content: bytes) -> None:
     with pytest.raises(BillingError):
         verify("x", content, Ledger(statement("D012")))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"language": "xx"}, {"status": "\u202e"}, {"kind": "x"}, {"month": 7}, {"department": 7}, {"organisation": None},
+     {"beside": {"budget": "1e999999"}}, {"beside": {"budget": 1}}, {"beside": []},
+     {"beside": {"budget_period": "\ue000"}}, {"more": 1}, {"month": "2026-13"}, {"maker": None}],
+)  # fmt: skip
+def test_recipes_that_cannot_be_are_refused(change: dict[str, Any]) -> None:
+    document = statement("D012")
+    told = {**asdict(recipe_for(document, "ko", "", Beside())), **change}
+    recipe = base64.urlsafe_b64encode(json.dumps(told).encode()).rstrip(b"=")
+    with pytest.raises(BillingError):
+        verify("x.pdf", b"%PDF-1.7 jangbu=" + recipe, MonthLedger(document))
+
+
+class MonthLedger(Ledger):
+    """Refuses months that are none, as the database's does."""
+
+    def month(self, month: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+        month_in(month, "UTC")
+        return super().month(month)
+
+
+def test_archives_within_archives_and_broken_ones_are_refused() -> None:
+    ledger = Ledger(statement("D012"))
+    inner = archive({"x.csv": csv_file(ledger.documents)})
+    with pytest.raises(BillingError, match="archive within"):
+        verify("x.zip", archive({"inner.zip": inner}), ledger)
+    for place in range(0, len(inner), 7):
+        broken = inner[:place] + bytes([inner[place] ^ 0xFF]) + inner[place + 1 :]
+        try:
+            verdicts = verify("x.zip", broken, ledger)
+        except BillingError:
+            continue
+        assert all(isinstance(verdict.answer, str) for verdict in verdicts)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_files_with_flipped_bytes_end_in_an_answer_or_a_refusal(form: Any) -> None:
+    document = statement("D012")
+    content, ledger = department_file(document, form, KO), Ledger(document)
+    for place in range(5, len(content), max(1, len(content) // 60)):
+        broken = content[:place] + bytes([content[place] ^ 0x15]) + content[place + 1 :]
+        try:
+            (verdict,) = verify("x", broken, MonthLedger(*ledger.documents))
+        except BillingError:
+            continue
+        assert verdict.answer in ("agrees", "differs", "unknown")
+        assert form != "pdf" or verdict.answer != "agrees" or "another version" in verdict.note
+
+
+def test_a_deep_document_is_refused() -> None:
+    deep = "[" * 100_000 + "]" * 100_000
+    text = '{"month": "2026-10", "content_hash": "x", "department": "D012", "lines": ' + deep + "}"
+    with pytest.raises(BillingError, match="recursion|deep"):
+        verify("x", text.encode(), Ledger(statement("D012")))
 
 
 def test_a_workbook_with_entities_is_refused() -> None:
