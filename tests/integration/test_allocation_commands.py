@@ -5,16 +5,18 @@ from __future__ import annotations
 import csv
 import io
 import json
+from decimal import Decimal
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from billing.money import plain
 from jangbu.cli import main
 from tests.scenarios.house import House
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from jangbu.services.postgres import DatabaseUrls
 
@@ -166,6 +168,15 @@ def test_rules_end_follow_each_other_and_are_never_overwritten(shell: Shell) -> 
             for month in ("2026-07", "2026-08", "2026-09", "2026-10", "2026-11")}  # fmt: skip
     assert held == {"2026-07": [], "2026-08": ["7", "100"], "2026-09": ["7", "60"], "2026-10": ["60"], "2026-11": []}
     assert len(shell.json("allocation", "list")["rules"]) == 4
+
+
+def test_the_example_of_the_documents_is_taken(shell: Shell) -> None:
+    examples = Path(__file__).resolve().parents[2] / "docs/examples"
+    assert shell.json("fx", "import", examples / "fx.csv")["doubtful"] == []
+    assert shell.json("allocation", "import", examples / "allocation.csv")["added"] == 4
+    pools = {row["rule"]: row["pool_amount"] for row in shell.json("allocation", "preview", "--month", MONTH)["rules"]}
+    rate = (examples / "fx.csv").read_text(encoding="utf-8").splitlines()[-1].split(",")[3]
+    assert pools == {"support": "90000", "nobody": "90", "vat": "0", "throughput": plain(25 * Decimal(rate))}
 
 
 def test_csv_has_a_row_for_each_part(shell: Shell) -> None:

@@ -38,8 +38,8 @@ def test_settings_become_the_policy_and_defaults_are_the_contracts(tmp_path: Pat
     assert policy_of(settings) == MoneyPolicy(
         step_digits=1, rest_to="D009", fx_policy="month_fixed", unattributed_limit=Decimal("0.05")
     )
-    with pytest.raises(SettingsError, match="'XXX' is no currency"):
-        policy_of(load({"currency": "XXX"}, {}, tmp_path))
+    with pytest.raises(SettingsError, match="'QQQ' is no currency"):
+        policy_of(load({"currency": "QQQ"}, {}, tmp_path))
 
 
 @pytest.mark.parametrize(
