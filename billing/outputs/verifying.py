@@ -128,15 +128,17 @@ def _members(name: str, raw: bytes) -> dict[str, bytes]:
     try:
         with zipfile.ZipFile(io.BytesIO(raw)) as packed:
             entries = [entry for entry in packed.infolist() if not entry.is_dir()]
-            if any(entry.filename == "xl/workbook.xml" for entry in entries):
-                return dict.fromkeys((entry.filename for entry in entries), b"")
-            if len(entries) > MEMBERS_MAX or sum(entry.file_size for entry in entries) > UNPACKED_BYTES_MAX:
-                raise BillingError(f"{name!r} unpacks to more than any month has: not read")
-            return {entry.filename: packed.read(entry) for entry in entries}
-    except BillingError:
-        raise
+            is_workbook = any(entry.filename == "xl/workbook.xml" for entry in entries)
+            size = sum(entry.file_size for entry in entries)
+            if is_workbook or len(entries) > MEMBERS_MAX or size > UNPACKED_BYTES_MAX:
+                found = dict.fromkeys((entry.filename for entry in entries), b"")
+            else:
+                return {entry.filename: packed.read(entry) for entry in entries}
     except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError, ValueError, OSError) as error:
         raise BillingError(f"{name!r} cannot be unpacked: {error}") from error
+    if not is_workbook:
+        raise BillingError(f"{name!r} unpacks to more than any month has: not read")
+    return found
 
 
 def _pdf(name: str, raw: bytes, ledger: Ledger) -> Verdict:

@@ -23,8 +23,11 @@ BYTES_MAX = 256 * 1024 * 1024
 _MAIN = "{http://schemas.openxmlformats.org/spreadsheetml/2006/main}"
 _RELATION = "{http://schemas.openxmlformats.org/officeDocument/2006/relationships}id"
 _ESCAPE = re.compile(r"_x([0-9A-Fa-f]{4})_")
-_UNREADABLE = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, KeyError, ElementTree.ParseError, ValueError, OSError,
-               IndexError, NotImplementedError)  # fmt: skip
+_UNREADABLE = (
+    zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError, OSError, ElementTree.ParseError,
+    KeyError, IndexError, ValueError,
+)  # fmt: skip
+"""What broken archives, broken XML and references to nothing raise."""
 _CELL = re.compile(r"([A-Z]{1,3})([0-9]{1,7})")
 
 

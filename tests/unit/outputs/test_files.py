@@ -273,7 +273,7 @@ def test_files_with_flipped_bytes_end_in_an_answer_or_a_refusal(form: Any) -> No
 def test_a_deep_document_is_refused() -> None:
     deep = "[" * 100_000 + "]" * 100_000
     text = '{"month": "2026-10", "content_hash": "x", "department": "D012", "lines": ' + deep + "}"
-    with pytest.raises(BillingError, match="recursion|deep"):
+    with pytest.raises(BillingError, match=r"recursion|deep"):
         verify("x", text.encode(), Ledger(statement("D012")))
 
 
