@@ -261,6 +261,21 @@ def test_no_vendors_tax_twice(shell: Shell) -> None:
     assert shell.run("vendor", "import", shell.file("vendors.csv", longer, header=VENDORS))[0] == 0
 
 
+def test_a_month_that_would_be_taxed_twice_is_not_shown(shell: Shell, house: House) -> None:
+    """Whatever way the rows came in: each command that computes the month says so and ends with 5."""
+    shell.rules("vat,invoice_tax:openai,,,cost,,,2026-10,,")
+    with house.as_role("owner") as connection:
+        connection.exec_driver_sql(
+            """insert into vendor (vendor, creditor, providers, accounts, zone, currency, tax_mode, tax_rate, fx_policy,
+                                   settle_days, actor)
+               values ('openai', 'OpenAI', '{openai}', '{}', 'UTC', 'USD', 'reverse_charge', 0.1, '', 2, 't')"""
+        )
+    for words in (("statement", "list", MONTH), ("statement", "show", MONTH, "D001"), ("audit",),
+                  ("allocation", "preview", "--month", MONTH)):  # fmt: skip
+        code, _, err = shell.run(*words)
+        assert (code, "charged twice in 2026-10" in err) == (5, True), (words, err)
+
+
 def test_settings_decide_rounding(shell: Shell, house: House) -> None:
     house.use(DAY, "D001", "gpt-x", {"input_tokens": 4})
     assert shell.json("--rounding-step", "10", "statement", "show", MONTH, "D001")["total"] == "100"
