@@ -60,7 +60,7 @@ def make_checklist(
         _order(connection, computed, last),
         _settings(computed, last),
         *outside,
-        _quarantine(connection, computed),
+        _quarantine(connection, computed, closes),
         _unpriced(connection, computed),
         unconverted(computed),
         unattributed(computed),
@@ -152,13 +152,15 @@ def _settings(computed: MonthStatements, last: Close | None) -> Check:
     return Check("settings", "ok", f"months of {policy.zone}, in {policy.currency}")
 
 
-def _quarantine(connection: Connection, computed: MonthStatements) -> Check:
-    """Records that a person has to decide about. Copies that were taken out are decided."""
+def _quarantine(connection: Connection, computed: MonthStatements, closes: Sequence[Close]) -> Check:
+    """Records that a person has to decide about. Copies that were taken out are decided, and so is what an earlier
+    close was told to accept."""
+    decided = max((close.inputs["quarantine"] for close in closes if "quarantine" in close.accepted), default=0)
     rows = connection.execute(
         text("""select code, count(*) from quarantine
-                where state = 'open' and code <> 'duplicate_other_time' and record_time >= :since
+                where state = 'open' and code <> 'duplicate_other_time' and record_time >= :since and id > :decided
                 group by code order by count(*) desc, code"""),
-        {"since": hour_start(computed.month.first_hour) - QUARANTINE_BACK},
+        {"since": hour_start(computed.month.first_hour) - QUARANTINE_BACK, "decided": decided},
     ).all()
     count = sum(int(row[1]) for row in rows)
     if not count:

@@ -55,7 +55,7 @@ class MonthBlocked(StateRefused):
         lines = [f"{month} cannot be closed:"]
         lines += [f"  {check.name}: {check.sentence}{'; ' if check.remedy else ''}{check.remedy}" for check in checks]
         named = [check.name for check in checks if check.name in ACCEPTABLE]
-        if named:
+        if len(named) == len(checks):
             lines.append(f"  to close all the same: {' '.join(f'--accept {name}' for name in named)}")
         super().__init__("\n".join(lines))
 

@@ -373,6 +373,8 @@ def test_what_blocks_is_named_and_accepted_by_name(shell: Shell, world: PeriodWo
                       "--accept", "unattributed", "--accept", "breaks")  # fmt: skip
     assert done["closed"] is True
     assert shell.json("period", "status", "2026-10")["accepted"] == ["quarantine", "unattributed", "unpriced"]
+    states = {check.name: check.state for check in world.close("2026-11").checks}
+    assert states["quarantine"] == "ok"  # decided by the close before
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,9 @@ MODEL = ("D1", "openai", "gpt-x")
 
 
 def books(
-    *lines: tuple[str, int, int | None, str], hashes: dict[str | tuple[()] | None, str] | None = None, rates: tuple[str, ...] = ()
+    *lines: tuple[str, int, int | None, str],
+    hashes: dict[str | tuple[()] | None, str] | None = None,
+    rates: tuple[str, ...] = (),
 ) -> Books:
     """Lines of (department, quantity, price id or None, amount) of one unit."""
     found = Books(hashes=dict(hashes or {}))
