@@ -59,6 +59,10 @@ _STEP_RECORDS = 500
 FETCH_BYTES_MAX = 4_194_304
 """A partition's fetch, compressed: what aiokafka holds ahead for each partition."""
 
+NOTHING_FETCHED_SECONDS_MAX = 24 * 24 * 3600
+"""Never. While PostgreSQL is away nothing is fetched, for hours perhaps. aiokafka would leave the group after Faust's
+`broker_max_poll_interval` and not join it again before something is fetched, while Faust would fetch nothing before the
+group is joined again: both would wait for ever. That the worker lives is what its heartbeats say."""
 SEEK_SECONDS_MAX = 10.0
 """How long a seek to SQL's offsets may take at once; where SQL is away for longer, it is tried again."""
 STOP_SECONDS_MAX = 5.0
@@ -117,7 +121,7 @@ class ChunkConsumerThread(AIOKafkaConsumerThread):
             auto_offset_reset="none",
             isolation_level="read_committed",
             max_poll_records=CHUNK_RECORDS_MAX,
-            max_poll_interval_ms=int((conf.broker_max_poll_interval or 1000) * 1000),
+            max_poll_interval_ms=NOTHING_FETCHED_SECONDS_MAX * 1000,
             max_partition_fetch_bytes=FETCH_BYTES_MAX,
             fetch_max_wait_ms=500,
             request_timeout_ms=int(conf.broker_request_timeout * 1000),

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 COORDINATOR_LOAD_IN_PROGRESS = 14
 UNKNOWN_SERVER_ERROR = -1
 REQUEST_SECONDS_MAX = 3.0
+POLL_SECONDS_MAX = 3.0
 
 
 def sync_meets_a_coordinator_that_loads() -> None:
@@ -49,6 +50,18 @@ def little_patience() -> None:
 
     streams_worker.UsageWorker._make_app = made  # type: ignore[method-assign]
     transport.SEEK_SECONDS_MAX = REQUEST_SECONDS_MAX / 3
+
+
+def short_poll_interval() -> None:
+    """Faust's setting for how long a consumer may fetch nothing, short: aiokafka leaves the group after it."""
+    making = streams_worker.UsageWorker._make_app
+
+    def made(self: streams_worker.UsageWorker) -> faust.App:
+        app = making(self)
+        app.conf.broker_max_poll_interval = POLL_SECONDS_MAX
+        return app
+
+    streams_worker.UsageWorker._make_app = made  # type: ignore[method-assign]
 
 
 def _answer_once(request_type: type, error_code: int) -> None:

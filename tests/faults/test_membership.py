@@ -17,7 +17,7 @@ from kafka import KafkaAdminClient
 from streams import membership
 from streams.membership import STANDSTILL_SECONDS_MAX, Membership
 from tests.faults.events import event
-from tests.faults.planted import REQUEST_SECONDS_MAX
+from tests.faults.planted import POLL_SECONDS_MAX, REQUEST_SECONDS_MAX
 from tests.integration.streams_world import StreamsWorld
 
 if TYPE_CHECKING:
@@ -92,6 +92,27 @@ def test_postgres_away_for_longer_than_faust_waits_after_a_rebalance(
     postgres_server.start()
     world.send([event("one"), event("two"), event("three")])
     world.wait_for_records(3)
+    assert worker.exit_code is None
+
+
+@pytest.mark.kafka
+@pytest.mark.postgres
+def test_postgres_away_for_longer_than_a_consumer_may_fetch_nothing(
+    worlds: Worlds, postgres_server: EmbeddedPostgres
+) -> None:
+    world = worlds()
+    worker = world.worker(planted="tests.faults.planted:short_poll_interval")
+    world.send([event("0")])
+    world.wait_for_records(1)
+    postgres_server.kill()
+    give_up_s = time.monotonic() + POLL_SECONDS_MAX * 4
+    sent = 1
+    while time.monotonic() < give_up_s:  # until the queue is full and nothing is fetched, and on
+        world.send([event(str(sent))])
+        sent += 1
+        time.sleep(0.2)
+    postgres_server.start()
+    world.wait_for_records(sent)
     assert worker.exit_code is None
 
 
