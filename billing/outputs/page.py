@@ -63,7 +63,8 @@ def statement_page(
         whose = document["department_name"] or document["department"] or label["unattributed"]
     else:
         title, whose = label["title_organisation"], label["organisation_unnamed"]
-        facts = [(label["department_count"], grouped(str(len(documents))), False)]
+        count = sum(1 for one in documents if one["department"] is not None)
+        facts = [(label["department_count"], grouped(str(count)), False)]
         tables.append(_departments(document, documents, reader))
     tables.append(_lines(document, reader))
     tables += [

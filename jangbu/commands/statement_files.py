@@ -4,6 +4,7 @@ as files, and whether a file is the ledger's."""
 from __future__ import annotations
 
 import hashlib
+import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -52,7 +53,10 @@ def statement_export(
 
     forms: list[Form] = ["pdf", "xlsx", "csv"] if form == "zip" else [form]  # type: ignore[list-item]
     with refusals():
-        made = list(_made(ctx, month, forms, language, department))
+        count, files = _made(ctx, month, forms, language, department)
+        # Only a terminal sees it: standard error of a script stays empty.
+        with click.progressbar(files, count, "files", file=sys.stderr, hidden=not sys.stderr.isatty()) as shown:
+            made = list(shown)
     _make_directory(out)
     written = []
     if as_zip or form == "zip":
@@ -119,7 +123,8 @@ class _Ledger:
 
 def _made(
     ctx: Context, month: str, forms: list[Form], language: Language | None, department: str | None
-) -> Iterator[MadeFile]:
+) -> tuple[int, Iterator[MadeFile]]:
+    """(how many files, the files as they are made), from one state of the database."""
     from billing.outputs.besides import read_besides
     from billing.outputs.month_files import Wanted, month_files
     from billing.periods import month_in
@@ -134,7 +139,8 @@ def _made(
         beside, beside_whole = read_besides(connection, month, policy, documents)
     wanted = Wanted(chosen(language), ctx.settings.organisation or "", beside, beside_whole)
     is_wanted = _chooser(department, [document["department"] for document in documents], month)
-    yield from month_files(documents, whole, forms, wanted, is_wanted)
+    count = len(forms) * (len(documents) + 1 if department is None else 1)
+    return count, month_files(documents, whole, forms, wanted, is_wanted)
 
 
 def _chooser(department: str | None, codes: Sequence[str | None], month: str) -> Any:

@@ -8,6 +8,7 @@ import io
 import json
 import zipfile
 from dataclasses import asdict, replace
+from pathlib import Path
 from typing import Any
 
 import openpyxl
@@ -296,3 +297,12 @@ def test_another_workbook_is_none_of_ours() -> None:
     openpyxl.Workbook().save(target)
     with pytest.raises(BillingError, match="did not make it"):
         verify("x.xlsx", target.getvalue(), Ledger())
+
+
+def test_examples_of_the_documentation_are_of_one_statement() -> None:
+    docs = Path(__file__).resolve().parents[3] / "docs"
+    recipe = read_recipe((docs / "example-statement.pdf").read_bytes())
+    book = read_workbook((docs / "example-statement.xlsx").read_bytes())
+    assert recipe is not None
+    assert recipe.content_hash == book.properties["content_hash"]
+    assert (recipe.organisation, recipe.department) == ("가온시", book.properties["department"])
