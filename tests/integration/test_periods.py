@@ -17,13 +17,14 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 import pytest
 
+from billing.ledger.close import MonthClosed, close_month
 from billing.ledger.marks import COUNTED, DATED, NO_INPUT
 from jangbu.migrate import migrate_database
-from tests.integration.period_world import OCTOBER, PRICE, PeriodWorld, period_world
+from tests.integration.period_world import LATER, OCTOBER, PRICE, PeriodWorld, period_world
 from tests.integration.test_billing_commands import Shell
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from jangbu.services.postgres import DatabaseUrls
 
@@ -213,6 +214,38 @@ def test_two_closes_at_once_close_once(world: PeriodWorld, tmp_path: Path) -> No
     assert any(b"is closed" in err for (_, err), code in ended if code == 5)
     assert world.ask("select count(*) from period_close") == [(1,)]
     assert world.laws() == []
+
+
+def test_a_second_close_waits_for_the_first(world: PeriodWorld) -> None:
+    """The first is held before its commit; the second has not begun then, and finds the month closed."""
+    at_commit, go_on, said = threading.Event(), threading.Event(), []
+
+    def observe(point: str) -> None:
+        if point == "before_commit":
+            at_commit.set()
+            assert go_on.wait(60)
+
+    def close(name: str, observe: Callable[[str], None]) -> None:
+        try:
+            close_month(world.billing, "2026-10", world.house.policy, now=LATER, actor=f"os:{name}", observe=observe)
+            said.append((name, "closed"))
+        except MonthClosed:
+            said.append((name, "found it closed"))
+        except Exception as error:  # noqa: BLE001 - told by the test
+            said.append((name, repr(error)))
+
+    first = threading.Thread(target=close, args=("first", observe))
+    second = threading.Thread(target=close, args=("second", lambda _point: None))
+    first.start()
+    assert at_commit.wait(60)
+    second.start()
+    while not world.ask("select 1 from pg_locks where locktype = 'advisory' and not granted"):
+        assert second.is_alive(), said
+    go_on.set()
+    first.join()
+    second.join()
+    assert said == [("first", "closed"), ("second", "found it closed")]
+    assert world.ask("select actor from period_close") == [("os:first",)]
 
 
 @pytest.mark.parametrize("point", ["copies_out", "before_booking", "before_commit", "after_commit"])
