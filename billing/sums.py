@@ -110,7 +110,7 @@ def _other(dimensions: Sequence[str]) -> str:
     return _query(
         dimensions,
         "o.key as unit, sum(o.value::bigint)::bigint as quantity",
-        "usage_part p cross join lateral jsonb_each_text(p.other_units) o",
+        "(select * from usage_part where other_units is not null) p cross join lateral jsonb_each_text(other_units) o",
         ", 5",
         "s.unit, s.quantity",
     )

@@ -70,6 +70,7 @@ def sum_events(connection: Connection, sought: Sought) -> dict[Place, EventSum]:
     """The events of each place, added up; places without events are left out."""
     if not sought.places:
         return {}
+    _by_pages(connection)
     rows = connection.execute(
         text(f"""
         select e.hour, e.route_id, e.band, count(*) as events, sum(e.quantity)::bigint as quantity,
@@ -123,6 +124,7 @@ def first_key(hour: int) -> str:
 
 def _page(connection: Connection, sought: Sought, hour: int, limit: int, offset: int) -> list[Event]:
     places = [place for place in sought.places if place[0] == hour]
+    _by_pages(connection)
     rows = connection.execute(
         text(f"""
         select e.time, r.source, e.event_id, y."user", e.quantity, l.topic, e.partition, e.kafka_offset
@@ -142,6 +144,13 @@ def _page(connection: Connection, sought: Sought, hour: int, limit: int, offset:
         },
     )
     return [Event(*row) for row in rows]
+
+
+def _by_pages(connection: Connection) -> None:
+    """Until the transaction ends: ranges are read page by page. Events of an hour lie on neighbouring pages, in any
+    order; one by one along the index they took five times as long (10 million events, 661 hours)."""
+    connection.execute(text("set local enable_indexscan = off"))
+    connection.execute(text("set local jit = off"))
 
 
 def _found(unit: str) -> str:
