@@ -88,11 +88,12 @@ def read_kept_sums(
     connection.execute(text("set local jit = off"))
     connection.execute(text("set local work_mem = '128MB'"))
     found: dict[tuple[Any, ...], list[KeptUnit]] = {}
-    for row in connection.execute(text(_wide(len(currencies))), values):
+    present = _present(connection, month.first_hour, month.end_hour)
+    for row in connection.execute(text(_wide(present, len(currencies))), values) if present else ():
         key, cells = tuple(row[:4]), row[4:]
         units = found.setdefault(key, [])
         step = 1 + 2 * len(currencies)
-        for place, unit in enumerate(WIDE_UNITS):
+        for place, unit in enumerate(present):
             taken = cells[place * step : (place + 1) * step]
             if taken[0]:
                 units.append(_unit(unit, taken, currencies))
@@ -158,9 +159,19 @@ def _weighted(column: str, currencies: int) -> str:
     return ", ".join(parts)
 
 
-def _wide(currencies: int) -> str:
-    sums = ", ".join(f"sum(p.{unit})::bigint as {unit}" for unit in WIDE_UNITS)
-    weighted = ", ".join(_weighted(f"s.{unit}", currencies) for unit in WIDE_UNITS)
+def _present(connection: Connection, first_hour: int, end_hour: int) -> list[str]:
+    """The units that any part of the hours has: adding up a column of nothing costs as much as one of figures."""
+    counts = ", ".join(f"count({unit})" for unit in WIDE_UNITS)
+    row = connection.execute(
+        text(f"select {counts} from usage_part where hour >= :first_hour and hour < :end_hour"),
+        {"first_hour": first_hour, "end_hour": end_hour},
+    ).one()
+    return [unit for unit, count in zip(WIDE_UNITS, row, strict=True) if count]
+
+
+def _wide(units: Sequence[str], currencies: int) -> str:
+    sums = ", ".join(f"sum(p.{unit})::bigint as {unit}" for unit in units)
+    weighted = ", ".join(_weighted(f"s.{unit}", currencies) for unit in units)
     return f"""
       with s as materialized (
         select width_bucket(p.hour, cast(:edges as integer[])) as stretch, p.band, m.question, m.biller, y.department,
