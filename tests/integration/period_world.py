@@ -47,8 +47,9 @@ class PeriodWorld:
         so that a replay decides alike, unless a time is given."""
         self.sent.append((partition, list(events)))
         first = self._next.get(partition, 0)
-        records = [Record(first + place, _time_ms(record_time or one["time"]), f"{one['source']}/{one['id']}".encode(), raw(one))
-                   for place, one in enumerate(events)]  # fmt: skip
+        keys = [f"{one['source']}/{one['id']}".encode() for one in events]
+        records = [Record(first + place, _time_ms(record_time or one["time"]), key, raw(one))
+                   for place, (key, one) in enumerate(zip(keys, events, strict=True))]  # fmt: skip
         self._next[partition] = first + len(records)
         self.bench.store(Chunk(partition, first, first + len(records), records, 1))
 
