@@ -4,8 +4,9 @@ A row is found in this order, and the first step that finds one decides:
 1. the unit itself, then its parents (`producers.units.parent`: reasoning takes the output row, a modality its text
    parent; cache units take nothing else and stay unpriced);
 2. an agreed price ('contract') before a list price ('list');
-3. the model by its exact name, then by the longest prefix (`gpt-5*`), then by the model that the rules say it means
-   (`billing.models`); only a snapshot that none of these knows inherits from its family (the name without its date);
+3. the model by its exact name; a snapshot without a row of its own by its family (the name without its date), unless
+   the rules say that it means another model; then by the longest prefix (`gpt-5*`), then by the model that the rules
+   say it means (`billing.models`), and where none of these has a row by its family after all;
 4. the tier itself before `*`, the region itself before any region, and of the prompt lengths that the request exceeds
    the largest.
 Rows are dated: half-open in UTC hours. A row ends at its own end or where the next row of its key begins, whichever is
@@ -241,24 +242,29 @@ class PriceBook:
     def _shelves_of(self, provider: str, model: str) -> list[_Shelf]:
         name = (provider.lower(), model.lower())
         if name not in self._candidates:
-            shelves = [self._shelves[place] for place in dict.fromkeys(self._names(*name)) if place in self._shelves]
+            places = dict.fromkeys(self._names(*name))
+            shelves = [self._shelves[place] for place in places if place in self._shelves]
             family = family_of(name[1])
             if not shelves and family is not None:
-                shelves = [
-                    self._shelves[place]
-                    for place in dict.fromkeys(self._names(name[0], family))
-                    if place in self._shelves
-                ]
+                places = dict.fromkeys(self._names(name[0], family))
+                shelves = [self._shelves[place] for place in places if place in self._shelves]
             self._candidates[name] = shelves
         return self._candidates[name]
 
     def _names(self, provider: str, model: str) -> Iterator[tuple[str, str]]:
         """Where a model's rows may stand, most telling first."""
         yield provider, model
+        meaning = self.rules.meaning(provider, model)
+        family = family_of(model)
+        if (
+            family is not None
+            and (provider, model) not in self._shelves
+            and (meaning is None or meaning[1].lower() == family)
+        ):
+            yield provider, family
         for prefix in self._prefixes.get(provider, ()):
             if model.startswith(prefix):
                 yield provider, f"{prefix}*"
-        meaning = self.rules.meaning(provider, model)
         if meaning is not None:
             yield provider, meaning[1].lower()
             yield meaning[0].lower(), meaning[1].lower()

@@ -142,6 +142,32 @@ def test_a_snapshot_inherits_from_its_family_unless_it_has_a_row(snapshot: str) 
     assert family_of("gpt-5-mini") is None
 
 
+def test_a_snapshots_family_tells_more_than_a_prefix_and_its_own_row_more_than_both() -> None:
+    """An agreed price for gpt-5-mini holds for its snapshots, whatever an agreed price for gpt-5* says."""
+    rows = [row(1, model="gpt-5*"), row(2, model="gpt-5-mini"), row(3, model="gpt-5-mini-2026-01-01")]
+    assert find(rows, model="gpt-5-mini-2025-08-07") == 2
+    assert find(rows, model="gpt-5-mini-2026-01-01") == 3
+    assert find(rows, model="gpt-5-mini-preview") == 1
+    assert find(rows, model="gpt-5-2025-08-07") == 1
+    contract = [row(4, model="gpt-5*", origin="contract"), *rows]
+    assert find(contract, model="gpt-5-mini-2025-08-07") == 4  # agreed before listed
+
+
+def test_a_snapshot_that_the_rules_know_as_another_model_is_not_of_its_family() -> None:
+    """gpt-4o-2024-05-13 was dearer than gpt-4o ever was: the list says so, and the date in the name decides nothing."""
+    rules = ModelRules(
+        [
+            ModelRule("p", 0, {"equals": "gpt-4o-2024-05-13"}, "p", "gpt-4o:2024-05-13"),
+            ModelRule("p", 1, {"starts_with": "gpt-4o"}, "p", "gpt-4o"),
+        ]
+    )
+    rows = [row(1, model="gpt-4o"), row(2, model="gpt-4o:2024-05-13"), row(3, model="gpt-4*")]
+    assert find(rows, model="gpt-4o-2024-05-13", rules=rules) == 3  # a prefix before an alias
+    assert find(rows[:2], model="gpt-4o-2024-05-13", rules=rules) == 2
+    assert find(rows[:1], model="gpt-4o-2024-05-13", rules=rules) == 1  # a book without it and without a prefix
+    assert find(rows, model="gpt-4o-2024-08-06", rules=rules) == 1  # the rules call it its family
+
+
 def test_rules_say_what_a_name_means() -> None:
     rules = ModelRules(
         [
@@ -178,6 +204,32 @@ def test_hours_at_which_a_price_changes() -> None:
     book = PriceBook([row(1, hours=(10, None)), row(2, hours=(20, 30))])
     assert book.cuts(10, 30) == {20}
     assert book.cuts(0, 31) == {10, 20, 30}
+
+
+@pytest.mark.parametrize(
+    ("unit", "tier", "region", "band", "expected"),
+    [
+        ("input_tokens", "standard", None, 0, 1),
+        ("input_tokens", "standard", "eu", 0, 2),
+        ("input_tokens", "standard", "eu", 200_000, 2),  # a region's own row before a longer prompt of any region
+        ("input_tokens", "standard", "us", 200_000, 3),
+        ("input_tokens", "batch", "eu", 0, 4),  # the tier itself before the region
+        ("input_tokens", "batch", None, 200_000, 4),
+        ("input_tokens", "flex", "eu", 0, 5),
+        ("input_tokens", "flex", None, 0, 5),
+        ("audio_input_tokens", "flex", None, 0, 5),
+        ("reasoning_tokens", "standard", None, 0, 6),
+        ("reasoning_tokens", "flex", None, 0, None),  # no row of that tier: unpriced, and no other tier's
+        ("cache_read_tokens", "standard", None, 0, None),
+        ("cache_read_audio_tokens", "standard", None, 0, None),
+    ],
+)
+def test_tier_region_and_length_together(unit: str, tier: str, region: str | None, band: int, expected: int) -> None:
+    rows = [
+        row(1), row(2, region="eu"), row(3, above=200_000), row(4, tier="batch"), row(5, tier="*"),
+        row(6, "output_tokens"),
+    ]  # fmt: skip
+    assert find(rows, unit, tier=tier, region=region, band=band) == expected
 
 
 def test_two_rows_of_one_id_are_no_book() -> None:
