@@ -45,6 +45,8 @@ def read_sums(
     out (use that was attributed again) are left out.
     """
     edges = sorted({first_hour, *(cut for cut in cuts if first_hour < cut < end_hour)})
+    # Compiling the query costs more than it saves, and groups that do not fit into memory are sorted on disk.
+    connection.execute(text("select set_config('jit', 'off', true), set_config('work_mem', '128MB', true)"))
     for statement, is_wide in ((_wide(dimensions), True), (_other(dimensions), False)):
         rows = connection.execute(text(statement), {"edges": edges, "first_hour": first_hour, "end_hour": end_hour})
         for row in rows:

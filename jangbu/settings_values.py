@@ -17,7 +17,9 @@ TOPIC = re.compile(r"[A-Za-z0-9._-]{1,249}")
 HOST_AND_PORT = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):(?P<port>[0-9]{1,5})")
 SOURCE_CHARACTERS_MAX = 200
 ORGANISATION_CHARACTERS_MAX = 100
-JOURNAL_COLUMNS = ("사용월", "부서코드", "부서", "세부사업", "통계목", "적요", "채권자", "공급가액", "부가세", "합계", "통화")
+JOURNAL_COLUMNS = (
+    "사용월", "부서코드", "부서", "세부사업", "통계목", "적요", "채권자", "공급가액", "부가세", "합계", "통화",
+)  # fmt: skip
 TOKEN_CHARACTERS_MIN = 16
 PORT_MAX = 65535
 DEPARTMENT_CHARACTERS_MAX = 384
