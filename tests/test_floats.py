@@ -68,7 +68,7 @@ TEXTS_ONLY = {
     "billing/ledger/kept.py": "kept documents of ours: texts, shown as they are",
     "billing/outputs/focus_rules.py": "whether a cell is a flat object; no value is used",
     "billing/outputs/pdf.py": "how a page was made; no amount",
-    "billing/outputs/verifying.py": "a stranger's file, compared value by value with ours; a number in it is a difference",
+    "billing/outputs/verifying.py": "a stranger's file, compared with ours: a number in it is a difference",
 }
 """Where JSON is read without `parse_float`, and why no float is calculated with."""
 

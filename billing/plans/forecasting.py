@@ -195,7 +195,7 @@ class Forecaster:
         whole = _sum_of(parts)
         everybody = {day: _fraction_sum(costs.values()) for day, costs in begun.items()}
         base = whole.so_far - (_fraction_sum(everybody.values()) if counted else NOUGHT)
-        sums = {day: sum((Fraction(costs.get(day, 0)) for costs in series.values()), NOUGHT) for day in window}
+        sums = {day: sum((Fraction(costs.get(day, Decimal(0))) for costs in series.values()), NOUGHT) for day in window}
         own = _part(base, days, everybody if counted else {}, estimates_of(window, sums, days_off), days_off).end
         forecast = whole.end.forecast
         return parts, Part(whole.so_far, Outlook(min(own.low, forecast), forecast, max(own.high, forecast)))
