@@ -48,7 +48,7 @@ PATIENCE_S = 240.0
 """How long what must come may take while all services are there; the machine may be busy."""
 BROKER_STARTS_MAX = 5
 POLL_S = 0.05
-SERVICE_AWAY = ("Unable connect to", "connection failed: connection to server")
+SERVICE_AWAY = ("Unable connect to", "Unable to bootstrap from", "connection failed: connection to server")
 """What a worker says that was started while Kafka or PostgreSQL was away."""
 NOT_A_MEMBER = "member_id was not recognized"
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -82,12 +82,14 @@ class Ground:
     def __enter__(self) -> Self:
         logging.getLogger("kafka").setLevel(logging.CRITICAL)
         self.broker = ApacheKafka(self.directory / "kafka").start()
+        # Asked once: the broker reads it from a file that it writes anew, in place, each time it starts and ends.
+        self.bootstrap = self.broker.bootstrap
         self.postgres = EmbeddedPostgres(self.directory / "postgres", self.directory / "run").start()
         migrate_database(self.postgres.urls.owner)
-        make_topic(self.broker.bootstrap, TOPIC, PARTITIONS, replicas=1)
-        self.log = describe_log(self.broker.bootstrap, TOPIC)
+        make_topic(self.bootstrap, TOPIC, PARTITIONS, replicas=1)
+        self.log = describe_log(self.bootstrap, TOPIC)
         self.proxy = Proxy(self.postgres.port)
-        self.load = Load(self.broker.bootstrap, TOPIC, self._seed, self.directory / "producer.log")
+        self.load = Load(self.bootstrap, TOPIC, self._seed, self.directory / "producer.log")
         self.workers: list[WorkerProcess] = [self._new_worker(place) for place in range(WORKERS)]
         threading.Thread(target=self._trickle, daemon=True).start()
         threading.Thread(target=self._supervise, daemon=True).start()
@@ -184,7 +186,7 @@ class Ground:
         with contextlib.suppress(Exception):
             stranger = Consumer(
                 {
-                    "bootstrap.servers": self.broker.bootstrap,
+                    "bootstrap.servers": self.bootstrap,
                     "group.id": self.group,
                     "partition.assignment.strategy": "roundrobin",
                     "session.timeout.ms": 2_000,
@@ -200,7 +202,7 @@ class Ground:
     def ingest(self, file: Path, data_dir: Path) -> subprocess.Popen[bytes]:
         """`jangbu ingest` of a file, started."""
         environment = {name: value for name, value in os.environ.items() if not name.startswith("JANGBU_")}
-        environment |= {"JANGBU_KAFKA_BOOTSTRAP": self.broker.bootstrap, "JANGBU_DATA_DIR": str(data_dir)}
+        environment |= {"JANGBU_KAFKA_BOOTSTRAP": self.bootstrap, "JANGBU_DATA_DIR": str(data_dir)}
         return subprocess.Popen(
             [sys.executable, "-m", "jangbu", "ingest", str(file), "--format", "usage", "--json"],
             cwd=CHECKOUT,
@@ -256,7 +258,7 @@ class Ground:
             if not ends:
                 with contextlib.suppress(KafkaError):
                     ends.update(
-                        {partition: place.end for partition, place in reach(self.broker.bootstrap, self.log).items()}
+                        {partition: place.end for partition, place in reach(self.bootstrap, self.log).items()}
                     )
             stored = self.offsets()
             return bool(ends) and all(stored.get(partition, 0) >= end for partition, end in ends.items())
@@ -276,7 +278,7 @@ class Ground:
         name = f"worker-{place}.{self._incarnations}"
         worker = WorkerProcess(
             Plan(
-                self.broker.bootstrap,
+                self.bootstrap,
                 self._through_proxy(self.postgres.urls.worker),
                 self.log,
                 str(self.directory / name),

@@ -91,18 +91,24 @@ class Proxy:
                         server.sendall(asked)
 
     def _cuts(self, server: socket.socket, asked: bytes) -> bool:
-        """Carry out what is ordered; the caller then drops the connection."""
+        """Carry out what is ordered; the caller then drops the connection. PostgreSQL that dies meanwhile is no commit
+        whose reply was lost: the order stands, for the next chunk."""
         with self._lock:
             ordered, self._ordered = self._ordered, None
         if ordered is None:
             return False
-        if ordered == "reply":
-            server.sendall(asked)
-            said = b""
-            while READY_FOR_QUERY not in said:
-                more = server.recv(65536)
-                if not more:
-                    break
-                said += more
+        if ordered == "reply" and not self._is_done(server, asked):
+            with self._lock:
+                self._ordered = ordered
+            return True
         self._cut.set()
         return True
+
+    def _is_done(self, server: socket.socket, asked: bytes) -> bool:
+        """Whether PostgreSQL answers that it has done what was asked."""
+        said = b""
+        with contextlib.suppress(OSError):
+            server.sendall(asked)
+            while READY_FOR_QUERY not in said and (more := server.recv(65536)):
+                said += more
+        return READY_FOR_QUERY in said

@@ -77,7 +77,7 @@ def take(ground: Ground, what: str, path: Path) -> None:
 
 
 def _group(ground: Ground) -> str:
-    admin = KafkaAdminClient(bootstrap_servers=ground.broker.bootstrap, bootstrap_timeout_ms=5_000)
+    admin = KafkaAdminClient(bootstrap_servers=ground.bootstrap, bootstrap_timeout_ms=5_000)
     try:
         found = admin.describe_groups([ground.group])[ground.group]
     finally:
@@ -87,7 +87,7 @@ def _group(ground: Ground) -> str:
 
 
 def _offsets(ground: Ground) -> str:
-    ends, stored = reach(ground.broker.bootstrap, ground.log), ground.offsets()
+    ends, stored = reach(ground.bootstrap, ground.log), ground.offsets()
     return "\n".join(f"{partition}: {stored.get(partition)} of {ends[partition].end}" for partition in sorted(ends))
 
 
