@@ -1,7 +1,7 @@
 """The processes that are measured, each by itself: `python tests/bench/child.py ROLE SETTINGS-AS-JSON`.
 
-Roles: the product's worker and publisher; what they are compared with: a plain Faust agent, a bare confluent-kafka loop
-with the same SQL, COPY alone.
+Roles: the product's worker, publisher, close, rating, what-if and statement; what they are compared with: a plain Faust
+agent, a bare confluent-kafka loop with the same SQL, COPY alone, DuckDB.
 """
 
 from __future__ import annotations
@@ -70,12 +70,52 @@ def run_copy_alone(settings: dict[str, Any]) -> int:
     return bare_loop.run_copy_alone(settings)
 
 
+def run_close(settings: dict[str, Any]) -> int:
+    """Closing a month, as `jangbu period close` does it."""
+    from tests.bench import month_roles
+
+    return month_roles.run_close(settings)
+
+
+def run_rating(settings: dict[str, Any]) -> int:
+    """Rating a month's sums alone."""
+    from tests.bench import month_roles
+
+    return month_roles.run_rating(settings)
+
+
+def run_whatif(settings: dict[str, Any]) -> int:
+    """A what-if over months, as `jangbu whatif` does it."""
+    from tests.bench import month_roles
+
+    return month_roles.run_whatif(settings)
+
+
+def run_page(settings: dict[str, Any]) -> int:
+    """One department's statement, as `jangbu statement show` reads it."""
+    from tests.bench import month_roles
+
+    return month_roles.run_page(settings)
+
+
+def run_duck(settings: dict[str, Any]) -> int:
+    """The same sums and products in DuckDB."""
+    from tests.bench import month_duck
+
+    return month_duck.run_duck(settings)
+
+
 ROLES = {
     "worker": run_product_worker,
     "publisher": run_product_publisher,
     "plain": run_plain_agent,
     "bare": run_bare_loop,
     "copy": run_copy_alone,
+    "close": run_close,
+    "rating": run_rating,
+    "whatif": run_whatif,
+    "page": run_page,
+    "duck": run_duck,
 }
 
 if __name__ == "__main__":

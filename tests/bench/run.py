@@ -34,10 +34,14 @@ if TYPE_CHECKING:
 
 PARTS = ("speed", "memory", "freshness", "growth")
 """In the order in which they run: the last one makes do with the time that is left."""
+APART = ("monthend", "year")
+"""What runs only where it is named, before the others: each takes longer than all of those."""
 ENDING_S = 25.0
 """Kept for stopping and removing everything."""
 DISK_BYTES_AN_EVENT = 1_200
 """What an event of the largest part takes on the disk: row, index, sums, and its record in Kafka; with room."""
+YEAR_TIMES = 4
+"""A month's events with the sums of a year, in PostgreSQL and in DuckDB, as a multiple of the month's events."""
 DISK_BYTES_BASE = 10 * 1024**3
 """The write-ahead log between two checkpoints, and the rest."""
 
@@ -58,14 +62,15 @@ def main(arguments: list[str]) -> int:
     found: list[Findings] = []
     failed: list[str] = []
     began_s = time.monotonic()
+    limit_s = scale.limit_s + scale.month_s * len(set(parts) & set(APART))
     try:
-        with _limited(scale.limit_s):
-            code = _run(scale, parts, found, failed, began_s + scale.limit_s - ENDING_S)
+        with _limited(limit_s):
+            code = _run(scale, parts, found, failed, began_s + limit_s - ENDING_S)
     except KeyboardInterrupt:
         say("interrupted: everything that was started is stopped")
         code = 130
     except TimeIsUp:
-        failed.append(f"not finished within {scale.limit_s / 60:.0f} minutes: try --only, or a machine with less to do")
+        failed.append(f"not finished within {limit_s / 60:.0f} minutes: try --only, or a machine with less to do")
         code = 1
     _print(found, failed, scale, time.monotonic() - began_s)
     return code
@@ -81,8 +86,9 @@ def _run(scale: Scale, parts: tuple[str, ...], found: list[Findings], failed: li
 
     try:
         _check_disk(scale, parts)
-        say("starting Apache Kafka and PostgreSQL")
-        with Stage(House()) as stage:
+        needs_kafka = not set(parts) <= set(APART)
+        say(f"starting {'Apache Kafka and ' if needs_kafka else ''}PostgreSQL")
+        with Stage(House(), with_kafka=needs_kafka) as stage:
             for part in parts:
                 try:
                     found.append(_part(part, stage, scale, end_s))
@@ -96,13 +102,15 @@ def _run(scale: Scale, parts: tuple[str, ...], found: list[Findings], failed: li
 
 
 def _part(part: str, stage: Stage, scale: Scale, end_s: float) -> Findings:
-    from tests.bench import freshness, growth, memory, speed
+    from tests.bench import freshness, growth, memory, monthend, speed
 
     measures: dict[str, Callable[[], Findings]] = {
         "speed": lambda: speed.measure(stage, scale, say),
         "growth": lambda: growth.measure(stage, scale.growth_events, end_s - time.monotonic(), say),
         "memory": lambda: memory.measure(stage, scale.memory_events, say),
         "freshness": lambda: freshness.measure(stage, scale.offered_s, say),
+        "monthend": lambda: monthend.measure(stage, scale.month_events, say),
+        "year": lambda: monthend.measure_year(stage, scale.month_events, say),
     }
     return measures[part]()
 
@@ -126,7 +134,7 @@ def _print(found: list[Findings], failed: list[str], scale: Scale, took_s: float
 def _options(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__.partition("\n")[0])
     parser.add_argument("--quick", action="store_true", help="small numbers, under 3 minutes; figures are rough")
-    parser.add_argument("--only", type=_parts, metavar="NAME,...", help=f"of {', '.join(PARTS)}")
+    parser.add_argument("--only", type=_parts, metavar="NAME,...", help=f"of {', '.join(PARTS + APART)}")
     parser.add_argument("--events", type=_events, metavar="N", help="size of the backlog; the other parts follow")
     return parser.parse_args(arguments)
 
@@ -134,9 +142,9 @@ def _options(arguments: list[str]) -> argparse.Namespace:
 def _parts(text: str) -> tuple[str, ...]:
     names = tuple(text.split(","))
     for name in names:
-        if name not in PARTS:
-            raise argparse.ArgumentTypeError(f"there is no part {name!r}: choose from {', '.join(PARTS)}")
-    return tuple(part for part in PARTS if part in names)
+        if name not in APART + PARTS:
+            raise argparse.ArgumentTypeError(f"there is no part {name!r}: choose from {', '.join(PARTS + APART)}")
+    return tuple(part for part in APART + PARTS if part in names)
 
 
 def _events(text: str) -> int:
@@ -149,7 +157,8 @@ def _check_disk(scale: Scale, parts: tuple[str, ...]) -> None:
     """Raise Disturbed where the disk is too small: half-way would be worse."""
     from tests.bench.stage import Disturbed
 
-    needs = {"speed": scale.events, "growth": scale.growth_events, "memory": 2 * scale.memory_events, "freshness": 0}
+    needs = {"speed": scale.events, "growth": scale.growth_events, "memory": 2 * scale.memory_events, "freshness": 0,
+             "monthend": 2 * scale.month_events, "year": YEAR_TIMES * scale.month_events}  # fmt: skip
     wanted = DISK_BYTES_BASE + max(needs[part] for part in parts) * DISK_BYTES_AN_EVENT
     free = shutil.disk_usage(tempfile.gettempdir()).free
     if free < wanted:

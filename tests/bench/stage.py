@@ -122,10 +122,14 @@ class Child:
 
 
 class Stage:
-    """Apache Kafka and PostgreSQL, running, with a migrated template database. Usable as a context manager."""
+    """Apache Kafka and PostgreSQL, running, with a migrated template database. Usable as a context manager.
 
-    def __init__(self, house: House, directory: Path | None = None) -> None:
+    Without Kafka, where no part needs it, only databases and child processes can be had.
+    """
+
+    def __init__(self, house: House, directory: Path | None = None, *, with_kafka: bool = True) -> None:
         self.house = house
+        self._with_kafka = with_kafka
         self._wanted = directory
         self._stack = ExitStack()
         self._count = 0
@@ -134,9 +138,10 @@ class Stage:
         with ExitStack() as stack:
             self.directory = Path(tempfile.mkdtemp(prefix="jangbu-bench-", dir=self._wanted))
             stack.callback(shutil.rmtree, self.directory, ignore_errors=True)
-            self.kafka = ApacheKafka(self.directory / "kafka")
-            stack.callback(self.kafka.stop)
-            self.kafka.start()
+            if self._with_kafka:
+                self.kafka = ApacheKafka(self.directory / "kafka")
+                stack.callback(self.kafka.stop)
+                self.kafka.start()
             private = self.directory / "postgres"
             self.postgres = EmbeddedPostgres(private / "cluster", private / "run")
             stack.enter_context(self.postgres)
