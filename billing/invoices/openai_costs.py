@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from billing.invoices.csv_rows import header_of, rows_of
 from billing.invoices.errors import InvoiceRefused
 from billing.invoices.figures import decimals
-from billing.invoices.json_pages import Json, looks_like_json, pages_of
+from billing.invoices.json_pages import Json, pages_of
 from billing.invoices.lines import CoveredDay, FileKind, LineKind, VendorLine
 from billing.invoices.openai_days import bucket_day, decimal_of, scaled
 from billing.invoices.openai_items import FOLDS, QUANTITY_UNITS, LineItem, counted_as, parse_line_item
@@ -52,10 +52,8 @@ class CostsApi:
 
     def recognise(self, source: SourceFile) -> str | None:
         """By the object names of its page and first result."""
-        if not looks_like_json(source):
-            return None
-        _, page = next(pages_of(source), ("", {}))
-        if page.get("object") != "page" or "data" not in page:
+        page = source.first_page
+        if page is None or page.get("object") != "page" or "data" not in page:
             return None
         result = _first_result(page)
         if result is None:

@@ -5,15 +5,36 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from billing.invoices.anthropic_costs import CostReport
+from billing.invoices.anthropic_csv import ConsoleCostCsv, ConsoleTokenCsv
+from billing.invoices.anthropic_usage import UsageReport
 from billing.invoices.errors import InvoiceRefused
+from billing.invoices.naver import ProductDemand
 from billing.invoices.openai_costs import CostCsv, CostsApi
 from billing.invoices.openai_usage import UsageCsv
+from billing.invoices.openrouter import ActivityCsv
+from billing.invoices.perplexity import AnswerCosts
+from billing.invoices.xai import Invoice
 
 if TYPE_CHECKING:
     from billing.invoices.lines import Importer
     from billing.invoices.source import SourceFile
 
-IMPORTERS: tuple[Importer, ...] = (CostsApi(), CostCsv(), UsageCsv())
+IMPORTERS: tuple[Importer, ...] = (
+    CostsApi(),
+    CostCsv(),
+    UsageCsv(),
+    CostReport(),
+    UsageReport(),
+    ConsoleCostCsv(),
+    ConsoleTokenCsv(),
+    ActivityCsv(),
+    AnswerCosts(),
+    Invoice(),
+    ProductDemand(),
+)
+MONTHLY = frozenset({"x-ai.invoice", "naver.product_demand"})
+"""Surfaces that tell months and no days: their lines stand on the month's last day, and ours must be put there too."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from functools import cached_property
 from hashlib import sha256
 
 from billing.invoices.errors import InvoiceRefused
+from billing.invoices.json_pages import Json, looks_like_json, pages_of
 
 FILE_BYTES_MAX = 512 * 1024 * 1024
 
@@ -48,3 +49,8 @@ class SourceFile:
                 self.content[error.start : error.end].hex(),
                 "the file is not UTF-8; export it again or convert it",
             ) from None
+
+    @cached_property
+    def first_page(self) -> Json | None:
+        """The first object of a JSON file, decoded once for all who want to recognise it; None where it is no JSON."""
+        return next(pages_of(self), ("", {}))[1] if looks_like_json(self) else None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING
@@ -11,7 +11,7 @@ from billing.errors import BillingError
 from billing.invoices.errors import NothingImported
 from billing.invoices.lines import LineKind, VendorLine
 from billing.invoices.reading import covered_days, formats_of, invoice_totals, last_import, read_lines
-from billing.invoices.recognise import importer_of
+from billing.invoices.recognise import MONTHLY, importer_of
 from billing.invoices.vendor_store import read_register
 from billing.invoices.vendors import Vendor, vendor_for
 from billing.money import minor_digits
@@ -62,11 +62,10 @@ def reconcile_month(connection: Connection, vendor_name: str, month_name: str, n
     ours = read_ours(connection, vendor, month, book)
     lines = read_lines(connection, vendor_name, first_day, end_day)
     totals = invoice_totals(connection, vendor_name, first_day, end_day)
-    folds = {
-        unit: to
-        for name in formats_of(connection, vendor_name, first_day, end_day)
-        for unit, to in importer_of(name).folds.items()
-    }
+    formats = formats_of(connection, vendor_name, first_day, end_day)
+    folds = {unit: to for name in formats for unit, to in importer_of(name).folds.items()}
+    if formats & MONTHLY:
+        ours, lines = _on_last_day(ours, lines, month.days[-1])
     settled_before = now.astimezone(load_zone(vendor.zone)).date() - timedelta(days=vendor.settle_days)
     documents = []
     for currency in _currencies(vendor, ours, lines):
@@ -88,6 +87,16 @@ def reconcile_month(connection: Connection, vendor_name: str, month_name: str, n
         )
     uncovered = tuple(day for day in month.days if day not in covered)
     return ReconciledMonth(vendor, month, tuple(documents), last_import(connection), uncovered)
+
+
+def _on_last_day(
+    ours: Sequence[OurGroup], lines: Sequence[VendorLine], last: date
+) -> tuple[list[OurGroup], list[VendorLine]]:
+    """Both sides as one day, the month's last: a vendor that bills months tells nothing about days."""
+    return (
+        [replace(group, key=group.key._replace(day=last)) for group in ours],
+        [replace(line, day=last) for line in lines],
+    )
 
 
 def _currencies(vendor: Vendor, ours: Sequence[OurGroup], lines: Sequence[VendorLine]) -> list[str]:
