@@ -6,13 +6,14 @@ import re
 from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from fractions import Fraction
 from pathlib import Path
 
 import pytest
 
 from jangbu.demo.departments import DEPARTMENTS
 from producers.contract import TimeBounds, check_time, decode_event, record_key, time_us_of
-from tests.bench import freshness, growth, memory, run, scale, speed
+from tests.bench import freshness, growth, memory, month_duck, month_filling, monthend, run, scale, speed
 from tests.bench.child import ROLES
 from tests.bench.house import HOUR_MS, House
 from tests.bench.report import Figure, of_rounds, table
@@ -158,12 +159,76 @@ def test_freshness_looks_for_the_keys_that_are_stored() -> None:
 
 def test_another_backlog_scales_every_part() -> None:
     other = scale.FULL.of_events(200_000)
-    assert (other.events, other.plain_events, other.growth_events, other.memory_events) == (
-        200_000, 30_000, 4_000_000, 1_000_000,
+    assert (other.events, other.plain_events, other.growth_events, other.memory_events, other.month_events) == (
+        200_000, 30_000, 4_000_000, 1_000_000, 2_000_000,
     )  # fmt: skip
 
 
+def test_the_same_figures_agree_whatever_their_form() -> None:
+    monthend.check_figures("a month", {"a": ["12", "0.50"], "b": ["0", "0"]}, {"a": ["12", "1/2"]})
+
+
+@pytest.mark.parametrize(
+    "theirs",
+    [{"a": ["12", "0.51"]}, {"a": ["13", "0.5"]}, {"a": ["12", "0.5"], "b": ["1", "0"]}, {"b": ["1", "0"]}, {}],
+)
+def test_another_figure_than_duckdb_s_fails(theirs: dict[str, list[str]]) -> None:
+    with pytest.raises(WrongSums, match="a month"):
+        monthend.check_figures("a month", {"a": ["12", "0.5"]}, theirs)
+
+
+def test_close_rating_and_lines_come_to_one_total() -> None:
+    close = {"figures": {"a": ["1", "0.25"], "b": ["1", "0.5"]}, "total_exact": "3/4"}
+    monthend.check_total(close, {"total_exact": "0.75"})
+    for wrong in ({**close, "total_exact": "0.76"}, {**close, "figures": {"a": ["1", "0.25"]}}):
+        with pytest.raises(WrongSums, match="comes to"):
+            monthend.check_total(wrong, {"total_exact": "0.75"})
+
+
+def month_figures(close_s: float, peak_bytes: int, page_s: float) -> dict[str, Figure]:
+    close = {"seconds": close_s, "peak_bytes": peak_bytes}
+    rating = {"sums": 400_000, "quantities": 800_000, "amounts_s": [2.0], "found_s": [1.0]}
+    page = {"closed_s": [page_s] * 3, "open_s": [3.0]}
+    figures = monthend.compare(close, rating, page, {"close_s": [3.0], "rating_s": [0.5], "page_s": [0.02]})
+    return {figure.what: figure for figure in figures}
+
+
+def test_month_end_is_judged_by_its_bounds() -> None:
+    good, bad = month_figures(60.0, 1_000_000_000, 0.1), month_figures(60.1, 1_000_000_001, 0.11)
+    judged = ("closing the month / 60 s", "closing: peak memory / 1 GB", "a page of the closed month / 100 ms")
+    assert [good[what].is_met for what in judged] == [True] * 3
+    assert [bad[what].is_met for what in judged] == [False] * 3
+    assert good["rating to amounts: sums/s / 200,000"].ratio == 1.0
+    assert good["closing / DuckDB's sums and products"].ratio == 20.0
+
+
+def test_the_year_begins_with_the_month_of_the_events() -> None:
+    names = month_filling.month_names(12)
+    assert (names[0], names[2], names[3], names[-1]) == ("2026-10", "2026-12", "2027-01", "2027-09")
+
+
+def test_duckdb_multiplies_exactly() -> None:
+    import duckdb
+
+    connection = duckdb.connect()
+    question = "'p' as provider, 'm' as model, 'standard' as tier, '' as region, 0::bigint as band"
+    none = ", ".join(f"null::bigint as {unit}" for unit in month_duck.UNITS if unit != "input_tokens")
+    connection.execute(f"""create table parts as select 7 as hour, {question}, false as cached, 'D001' as department,
+                           unnest([999999999999, 1])::bigint as input_tokens, {none}""")
+    connection.execute("create table hours as select 7 as hour, 0 as stretch, '2026-10' as month")
+    rate = f"1391.4::{month_duck.RATE} as rate"
+    connection.execute(f"create table rates as select 'USD' as currency, 0 as stretch, {rate}")
+    connection.execute(f"""create table prices as select {question}, 'input_tokens' as unit, 0 as stretch,
+                           0.012345::{month_duck.PRICE} as price, 1000000::bigint as per, 'USD' as currency""")
+    sums = month_duck.STRETCHES.format(parts="parts", where="")
+    query = month_duck.PRODUCTS.format(by=month_duck.LINE, sums="s", prices="prices")
+    rows = connection.execute(f"with s as materialized ({sums}) {query}").fetchall()
+    assert [(*row[:4], row[5]) for row in rows] == [("D001", "p", "m", "input_tokens", 10**12)]
+    assert month_duck._exact(rows[0][6], rows[0][4]) == Fraction("1391.4") * Fraction("0.012345") * 10**6
+
+
 def test_options_refuse_what_they_do_not_know(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run._parts("year,speed,monthend") == ("monthend", "year", "speed")
     for wrong in (["--only", "speed,tea"], ["--events", "10"], ["--events", "many"]):
         with pytest.raises(SystemExit) as stopped:
             run.main(wrong)
@@ -173,12 +238,14 @@ def test_options_refuse_what_they_do_not_know(capsys: pytest.CaptureFixture[str]
 
 def test_the_page_names_every_part_role_and_number() -> None:
     page = (CHECKOUT / "docs" / "benchmarks.md").read_text(encoding="utf-8")
-    for part in run.PARTS:
+    for part in run.PARTS + run.APART:
         assert f"`{part}`" in page
-    modules: list[Callable[..., object]] = [speed.measure, growth.measure, memory.measure, freshness.measure]
+    modules: list[Callable[..., object]] = [speed.measure, growth.measure, memory.measure, freshness.measure,
+                                             monthend.measure]  # fmt: skip
     for measure in modules:
         assert f"`tests/bench/{measure.__module__.rpartition('.')[2]}.py`" in page
     assert set(re.findall(r"`child\.py ([a-z]+)`", page)) == set(ROLES)
     for number in (scale.FULL.events, scale.FULL.growth_events, scale.FULL.memory_events, scale.FULL.plain_events,
-                   scale.QUICK.events, freshness.RATE_PER_S):  # fmt: skip
+                   scale.QUICK.events, freshness.RATE_PER_S, scale.FULL.month_events,
+                   scale.QUICK.month_events):  # fmt: skip
         assert f"{number:,}" in page
