@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import csv
-import io
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from billing.invoices.errors import InvoiceRefused
+from billing.invoices.json_pages import looks_like_json
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -18,7 +19,9 @@ CELL_CHARACTERS_MAX = 100_000
 
 def header_of(source: SourceFile) -> list[str]:
     """The names in the first line, spaces around them taken off; [] where it is no CSV line."""
-    first = source.text.split("\n", 1)[0]
+    if looks_like_json(source):
+        return []
+    first = next(source.lines(), "").rstrip("\n")
     if len(first) > CELL_CHARACTERS_MAX:
         return []
     try:
@@ -30,15 +33,27 @@ def header_of(source: SourceFile) -> list[str]:
 Row = tuple[str, dict[str, str]]
 
 
-def rows_of(source: SourceFile, known: Collection[str], required: Collection[str]) -> Iterator[Row]:
-    """Each row with its place ("line 3"), cells stripped. Raises InvoiceRefused naming line, column and value."""
+def rows_of(
+    source: SourceFile,
+    known: Collection[str],
+    required: Collection[str],
+    *,
+    wanted: Collection[str] | None = None,
+    own_prefix: str | None = None,
+) -> Iterator[Row]:
+    """Each row with its place ("line 3"), cells stripped. Raises InvoiceRefused naming line, column and value.
+
+    `wanted`: the columns to give, of wide files; None gives all. `own_prefix` begins names that a format leaves to
+    whoever writes it. Rows are read as they are asked for.
+    """
     header = header_of(source)
+    twice = {name for name, count in Counter(header).items() if count > 1}
     for place, name in enumerate(header, 1):
-        if name not in known:
+        if name not in known and not (own_prefix and name.startswith(own_prefix)):
             raise InvoiceRefused.at(
                 source.name, "line 1", f"column {place}", name, f"unknown column; known are {', '.join(sorted(known))}"
             )
-        if header.count(name) > 1:
+        if name in twice:
             raise InvoiceRefused.at(source.name, "line 1", f"column {place}", name, "the column stands twice")
     missing = [name for name in required if name not in header]
     if missing:
@@ -47,7 +62,8 @@ def rows_of(source: SourceFile, known: Collection[str], required: Collection[str
             "nothing of this import was stored"
         )
     csv.field_size_limit(CELL_CHARACTERS_MAX)
-    reader = csv.reader(io.StringIO(source.text, newline=""), strict=True)
+    columns = [(name, place) for place, name in enumerate(header) if wanted is None or name in wanted]
+    reader = csv.reader(source.lines(), strict=True)
     line = 1
     try:
         for cells in reader:
@@ -58,7 +74,7 @@ def rows_of(source: SourceFile, known: Collection[str], required: Collection[str
                 raise InvoiceRefused.at(
                     source.name, f"line {first_line}", "number of cells", len(cells), f"the header has {len(header)}"
                 )
-            yield f"line {first_line}", {name: cell.strip() for name, cell in zip(header, cells, strict=True)}
+            yield f"line {first_line}", {name: cells[place].strip() for name, place in columns}
     except csv.Error as error:
         raise InvoiceRefused(
             f"{source.name}, line {line}: {error}; export it again; nothing of this import was stored"

@@ -33,7 +33,7 @@ def pages_of(source: SourceFile) -> Iterator[tuple[str, Json]]:
 
 def looks_like_json(source: SourceFile) -> bool:
     """Whether the content begins as JSON does."""
-    return source.text.lstrip()[:1] in {"{", "["}
+    return source.beginning.lstrip()[:1] in {"{", "["}
 
 
 def _whole_document(source: SourceFile, text: str) -> object:

@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from billing.invoices.source import SourceFile
 
 
+ANYBODY = "*"
+"""`Importer.vendor` of a format that any vendor may write: whose bill it is, the person who brings it says."""
+
+
 class LineKind(StrEnum):
     """What a line is about. `usage` and `total` are money for use (`total` names neither model nor unit)."""
 
@@ -71,7 +75,7 @@ class Importer(Protocol):
 
     @property
     def vendor(self) -> str:
-        """The vendor whose surface this is, as the register names it."""
+        """The vendor whose surface this is, as the register names it; ANYBODY for a common format."""
 
     @property
     def format(self) -> str:

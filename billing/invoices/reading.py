@@ -139,7 +139,7 @@ def list_imports(connection: Connection, vendor: str | None, month_days: tuple[d
 
 def _totals_of_bytes(connection: Connection, vendor: str, first_day: date, end_day: date) -> dict[str, Decimal]:
     rows = connection.execute(
-        text("""select i.id, i.format, i.file_name, i.sha256, c.zstd, array_agg(d.day) as days
+        text("""select i.id, i.format, i.file_name, i.sha256, i.zone, c.zstd, array_agg(d.day) as days
                 from invoice_import i
                 join invoice_day d on d.import_id = i.id and d.superseded_by is null
                   and d.day >= :first_day and d.day < :end_day
@@ -158,7 +158,7 @@ def _totals_of_bytes(connection: Connection, vendor: str, first_day: date, end_d
             )
         days = set(row.days)
         with exact():
-            for line in importer_of(row.format).read(SourceFile(row.file_name, content)):
+            for line in importer_of(row.format).read(SourceFile(row.file_name, content, row.zone)):
                 if isinstance(line, VendorLine) and line.amount is not None and line.currency and line.day in days:
                     totals[line.currency] = totals.get(line.currency, Decimal(0)) + line.amount
     return totals
