@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING
 from billing.invoices.anthropic_costs import CostReport
 from billing.invoices.anthropic_csv import ConsoleCostCsv, ConsoleTokenCsv
 from billing.invoices.anthropic_usage import UsageReport
+from billing.invoices.aws_cur import CostAndUsageReport
+from billing.invoices.azure_costs import CostDetails
 from billing.invoices.errors import InvoiceRefused
+from billing.invoices.focus import FocusCsv
 from billing.invoices.naver import ProductDemand
 from billing.invoices.openai_costs import CostCsv, CostsApi
 from billing.invoices.openai_usage import UsageCsv
@@ -32,7 +35,12 @@ IMPORTERS: tuple[Importer, ...] = (
     AnswerCosts(),
     Invoice(),
     ProductDemand(),
+    FocusCsv(),
+    CostAndUsageReport(),
+    CostDetails(),
 )
+PARTS_ADD_UP = frozenset({"focus.csv", "aws.cur2_csv", "azure.cost_details_csv"})
+"""Surfaces whose export of a month is cut into several files: those of one delivery may share days."""
 MONTHLY = frozenset({"x-ai.invoice", "naver.product_demand"})
 """Surfaces that tell months and no days: their lines stand on the month's last day, and ours must be put there too."""
 
@@ -51,7 +59,7 @@ def recognise(source: SourceFile, importers: tuple[Importer, ...] = IMPORTERS) -
     if len(found) == 1:
         return found[0]
     if not found:
-        begins = source.text.lstrip()[:60].splitlines()[:1]
+        begins = source.beginning.lstrip()[:60].splitlines()[:1]
         raise InvoiceRefused.at(
             source.name,
             "line 1",

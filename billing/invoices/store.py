@@ -2,7 +2,8 @@
 
 An import covers vendor days. A later import of the same kind (money, or quantities) that covers a day again takes its
 place, visibly: the earlier day keeps its lines and says what superseded it. It adds instead where both name accounts
-and share none (one export a project). Files of one delivery never supersede each other.
+and share none (one export a project), or are files of one delivery in a format that is cut into parts. Files of one
+delivery never supersede each other.
 """
 
 from __future__ import annotations
@@ -15,8 +16,8 @@ import zstandard
 from sqlalchemy import Connection, text
 
 from billing.invoices.errors import AlreadyImported, CoversAlready, InvoiceRefused
-from billing.invoices.lines import CoveredDay, FileKind, LineKind, VendorLine
-from billing.invoices.recognise import Recognised, recognise
+from billing.invoices.lines import ANYBODY, CoveredDay, FileKind, LineKind, VendorLine
+from billing.invoices.recognise import PARTS_ADD_UP, Recognised, recognise
 from billing.money import exact
 
 if TYPE_CHECKING:
@@ -94,7 +95,8 @@ def import_files(connection: Connection, files: Sequence[SourceFile], delivery: 
     connection.execute(text("select pg_advisory_xact_lock(:key)"), {"key": IMPORT_LOCK})
     first_id = int(connection.execute(text("select coalesce(max(id), 0) + 1 from invoice_import")).scalar_one())
     done: list[Imported] = []
-    for number, source in enumerate(files):
+    for number, brought in enumerate(files):
+        source = brought.in_zone(delivery.vendor.zone)
         _refuse_known(connection, source, delivery, done)
         found = recognise(source)
         _refuse_stranger(source, found, delivery)
@@ -134,7 +136,7 @@ def _refuse_known(connection: Connection, source: SourceFile, delivery: Delivery
 def _refuse_stranger(source: SourceFile, found: Recognised, delivery: Delivery) -> None:
     """A file of one vendor's surface under another vendor's name, unless that one sells its models."""
     vendor = delivery.vendor
-    if found.importer.vendor not in {vendor.vendor, *vendor.providers}:
+    if found.importer.vendor not in {ANYBODY, vendor.vendor, *vendor.providers}:
         raise InvoiceRefused(
             f"{source.name} is a file of {found.importer.vendor} ({found.why}), but vendor {vendor.vendor!r} bills for "
             f"{', '.join(vendor.providers)}: name the right --vendor; nothing was imported"
@@ -238,7 +240,10 @@ def _supersede(connection: Connection, imported: Imported, delivery: Delivery, d
         theirs = set(row.accounts or ())
         if theirs and imported.accounts and None not in theirs | imported.accounts and not theirs & imported.accounts:
             continue
-        if any(one.import_id == row.id for one in done):
+        twin = next((one for one in done if one.import_id == row.id), None)
+        if twin is not None and twin.format == imported.format and imported.format in PARTS_ADD_UP:
+            continue
+        if twin is not None:
             raise InvoiceRefused(
                 f"{imported.file_name} and {row.file_name} both cover {row.days[0]}: import them one after the other "
                 "if the later replaces the earlier; nothing was imported"

@@ -1,0 +1,171 @@
+"""AWS Cost and Usage Report 2.0: CSV, also packed with gzip; the lines of Amazon Bedrock told by model and unit.
+
+Money is `line_item_unblended_cost` in `line_item_currency_code`: with its discount, credit and tax lines it adds up
+to the invoice (net columns hold the discounts a second time and are not read). Quantity is `line_item_usage_amount` in
+`pricing_unit`, whose scale is mixed within one bill (1K tokens, 1M tokens). Days are the register's zone's (UTC).
+What is billed for other services is a fee by its product and usage type; a usage type of Bedrock that is not known
+refuses the file. A report of a month comes in several files: those of one delivery add up, equal rows too.
+Fields: AWS Data Exports, table dictionary of CUR 2.0.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from decimal import Decimal
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from billing.invoices.aws_cur_columns import COLUMNS
+from billing.invoices.bedrock_meters import BedrockMeter, bedrock_meter, is_fee
+from billing.invoices.charge_days import ChargeDays, Period
+from billing.invoices.csv_rows import header_of, rows_of
+from billing.invoices.errors import InvoiceRefused
+from billing.invoices.lines import CoveredDay, FileKind, LineKind, VendorLine
+from billing.invoices.money_cells import OneCurrency, decimal_cell, quantity_in
+from billing.invoices.texts import text_of
+from billing.invoices.token_meters import FOLDS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from billing.invoices.source import SourceFile
+
+_REQUIRED = (
+    "line_item_usage_start_date", "line_item_usage_end_date", "bill_billing_period_start_date",
+    "bill_billing_period_end_date", "line_item_line_item_type", "line_item_product_code", "line_item_usage_type",
+    "line_item_usage_amount", "line_item_unblended_cost", "line_item_currency_code", "pricing_unit",
+)  # fmt: skip
+_WANTED = {*_REQUIRED, "line_item_usage_account_id", "line_item_line_item_description", "product"}
+_KINDS = {
+    "Usage": LineKind.USAGE,
+    "DiscountedUsage": LineKind.USAGE,
+    "SavingsPlanCoveredUsage": LineKind.USAGE,
+    "Tax": LineKind.TAX,
+    "Credit": LineKind.CREDIT,
+    "Refund": LineKind.CREDIT,
+    "Discount": LineKind.CREDIT,
+    "BundledDiscount": LineKind.CREDIT,
+    "EdpDiscount": LineKind.CREDIT,
+    "PrivateRateDiscount": LineKind.CREDIT,
+    "RiVolumeDiscount": LineKind.CREDIT,
+    "SppDiscount": LineKind.CREDIT,
+    "DistributorDiscount": LineKind.CREDIT,
+    "SavingsPlanNegation": LineKind.CREDIT,
+    "Fee": LineKind.FEE,
+    "RIFee": LineKind.FEE,
+    "SavingsPlanRecurringFee": LineKind.FEE,
+    "SavingsPlanUpfrontFee": LineKind.FEE,
+}
+_BEDROCK = "AmazonBedrock"
+_EDITION = " (Amazon Bedrock Edition)"
+
+
+@dataclass(frozen=True)
+class CostAndUsageReport:
+    """The report's CSV, with any choice of its columns that has those needed."""
+
+    vendor: str = "aws"
+    format: str = "aws.cur2_csv"
+    kind: FileKind = FileKind.COST
+
+    @property
+    def folds(self) -> Mapping[str, str]:
+        """See `token_meters.FOLDS`."""
+        return FOLDS
+
+    def recognise(self, source: SourceFile) -> str | None:
+        """By its header; the older report writes `lineItem/UsageType` and is not this one."""
+        if {"line_item_usage_type", "line_item_unblended_cost"} <= set(header_of(source)):
+            return "a CSV whose header has line_item_usage_type and line_item_unblended_cost, as AWS's CUR 2.0 has"
+        return None
+
+    def read(self, source: SourceFile) -> Iterator[VendorLine | CoveredDay]:
+        """A line a row; at the end the days from the first to the last."""
+        days, currency, place = ChargeDays(source), OneCurrency(source, "line_item_currency_code"), "line 1"
+        for place, row in rows_of(source, COLUMNS, _REQUIRED, wanted=_WANTED):
+            yield _line(source, place, row, days, currency)
+        yield from days.covered(place)
+
+
+def _line(
+    source: SourceFile, place: str, row: Mapping[str, str], days: ChargeDays, currency: OneCurrency
+) -> VendorLine:
+    line_type, usage_type = row["line_item_line_item_type"], row["line_item_usage_type"]
+    kind = _KINDS.get(line_type)
+    if kind is None:
+        raise InvoiceRefused.at(
+            source.name, place, "line_item_line_item_type", line_type or None, f"unknown; known are {', '.join(_KINDS)}"
+        )
+    meter = _meter(source, place, row) if kind is LineKind.USAGE else None
+    amount = decimal_cell(source, place, "line_item_unblended_cost", row["line_item_unblended_cost"])
+    start, end = "line_item_usage_start_date", "line_item_usage_end_date"
+    bill_start, bill_end = "bill_billing_period_start_date", "bill_billing_period_end_date"
+    day, outside = days.of(
+        place, Period(start, end, row[start], row[end]), Period(bill_start, bill_end, row[bill_start], row[bill_end]),
+        is_use=meter is not None,
+    )  # fmt: skip
+    words = usage_type or row.get("line_item_line_item_description") or row["line_item_product_code"]
+    said = text_of(source.name, place, "line_item_usage_type", words) or line_type
+    account = text_of(source.name, place, "line_item_usage_account_id", row.get("line_item_usage_account_id"))
+    money = currency.of(place, row["line_item_currency_code"])
+    if meter is not None and outside is None:
+        line = VendorLine(place, day, kind, said, account, amount=amount, currency=money)
+        return _use(source, place, row, line, meter)
+    if kind is LineKind.USAGE:
+        kind = LineKind.CREDIT if amount < 0 else LineKind.FEE
+        said = f"use of {outside}, billed later: {said}" if outside else f"{row['line_item_product_code']}: {said}"
+    elif kind is not LineKind.TAX:
+        said = f"{line_type}: {said}"
+    return VendorLine(place, day, kind, said[:512], account, amount=amount, currency=money)
+
+
+def _meter(source: SourceFile, place: str, row: Mapping[str, str]) -> BedrockMeter | None:
+    """What a line of use counts; None where it is no model's use. Raises InvoiceRefused for unknown use of Bedrock."""
+    usage_type = row["line_item_usage_type"]
+    found = bedrock_meter(usage_type)
+    if found is not None:
+        return found
+    of_models = row["line_item_product_code"].startswith(_BEDROCK) or ("MP:" in usage_type and "oken" in usage_type)
+    if of_models and not is_fee(usage_type):
+        raise InvoiceRefused.at(
+            source.name, place, "line_item_usage_type", usage_type or None,
+            "no usage type of Bedrock that is known, such as USE1-NovaPro-input-tokens; tell us what it counts",
+        )  # fmt: skip
+    return None
+
+
+def _use(source: SourceFile, place: str, row: Mapping[str, str], line: VendorLine, meter: BedrockMeter) -> VendorLine:
+    """The line with model, unit and quantity. Money back without use taken back is a credit."""
+    fields = ("line_item_usage_amount", "pricing_unit")
+    quantity, step = quantity_in(source, place, fields, row[fields[0]], row[fields[1]], meter.unit)
+    assert line.amount is not None
+    kind = LineKind.CREDIT if line.amount < 0 <= quantity else LineKind.USAGE
+    model = meter.model or _product_name(source, place, row)
+    return VendorLine(
+        place, line.day, kind, line.text, line.account, model, meter.unit, meter.service_tier, quantity, step,
+        line.amount, line.currency,
+    )  # fmt: skip
+
+
+def _product_name(source: SourceFile, place: str, row: Mapping[str, str]) -> str:
+    """The model of a marketplace line, out of the map `product`; else its product code, which is the model's own."""
+    name = _name_in(row.get("product", "")) or row["line_item_product_code"]
+    if not name or name.startswith(_BEDROCK):
+        raise InvoiceRefused.at(
+            source.name, place, "product", row.get("product") or None,
+            "product_name in it tells the model of a marketplace line; export the column `product`",
+        )  # fmt: skip
+    shown = text_of(source.name, place, "product", name.removesuffix(_EDITION))
+    assert shown is not None
+    return shown
+
+
+@lru_cache(maxsize=4096)
+def _name_in(text: str) -> str | None:
+    try:
+        found = json.loads(text, parse_float=Decimal) if text else None
+    except (ValueError, RecursionError):
+        return None
+    name = found.get("product_name") if isinstance(found, dict) else None
+    return name.strip() if isinstance(name, str) else None

@@ -1,0 +1,112 @@
+"""On which vendor day a charge counts, where a bill writes periods: its charge period, held inside its billing period.
+
+Days are the vendor's, in the zone of the register. Use must lie within one day; what is charged for longer (a tax, a
+fee, a credit) counts on the first day of it. A charge for days before or after its billing period is on this bill all
+the same: it counts on the billing period's nearest day, as a fee or a credit, and its wording says what it is for,
+because no use of ours of that month stands against it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from typing import TYPE_CHECKING, NamedTuple
+
+from billing.invoices.errors import InvoiceRefused
+from billing.invoices.lines import CoveredDay
+from billing.invoices.vendor_times import instant
+from billing.periods import load_zone
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import date
+    from zoneinfo import ZoneInfo
+
+    from billing.invoices.source import SourceFile
+
+_INSTANT_STEP = timedelta(microseconds=1)
+_DAYS_MAX = 400
+
+
+class Period(NamedTuple):
+    """Names of the two columns, and what stands in them."""
+
+    start_field: str
+    end_field: str
+    start: str
+    end: str
+
+
+class ChargeDay(NamedTuple):
+    """`outside`: the charge's own first day, where that is not in the billing period."""
+
+    day: date
+    outside: date | None
+
+
+@dataclass
+class ChargeDays:
+    """The days of one file. Remembers the first and last of them."""
+
+    source: SourceFile
+    first: date | None = None
+    last: date | None = None
+    zone: ZoneInfo = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.zone = load_zone(self.source.zone)
+        self._days = lru_cache(maxsize=4096)(self._read)
+
+    def of(self, place: str, charge: Period, billing: Period, *, is_use: bool) -> ChargeDay:
+        """The day of a charge. Raises InvoiceRefused where a time is not one, or use is told for more than a day."""
+        first, last = self._span(place, charge)
+        if is_use and first != last:
+            raise InvoiceRefused.at(
+                self.source.name, place, charge.end_field, charge.end,
+                f"this use is told for more than one day of {self.source.zone} (it begins {charge.start}): "
+                "export it by day or by hour",
+            )  # fmt: skip
+        bill_first, bill_last = self._span(place, billing)
+        day = min(max(first, bill_first), bill_last)
+        self.first = day if self.first is None else min(day, self.first)
+        self.last = day if self.last is None else max(day, self.last)
+        return ChargeDay(day, None if day == first else first)
+
+    def covered(self, place: str) -> Iterator[CoveredDay]:
+        """Every day from the first to the last that the file has: a day between without a row is an answer too."""
+        if self.first is None or self.last is None:
+            return
+        days = (self.last - self.first).days + 1
+        if days > _DAYS_MAX:
+            raise InvoiceRefused(
+                f"{self.source.name} speaks of {days} days, from {self.first} to {self.last}: export a billing period "
+                "a file; nothing of this import was stored"
+            )
+        for number in range(days):
+            yield CoveredDay(self.first + timedelta(days=number), place)
+
+    def _span(self, place: str, period: Period) -> tuple[date, date]:
+        """First and last day of a period whose end is exclusive."""
+        start, end = self._days(period.start), self._days(period.end)
+        if start is None:
+            instant(self.source.name, place, period.start_field, period.start, utc_unsaid=True)
+        if end is None:
+            instant(self.source.name, place, period.end_field, period.end, utc_unsaid=True)
+        assert start is not None
+        assert end is not None
+        if end[2] < start[2]:
+            raise InvoiceRefused.at(
+                self.source.name, place, period.end_field, period.end, f"it lies before {period.start}"
+            )
+        return start[0], start[0] if end[2] == start[2] else end[1]
+
+    def _read(self, text: str) -> tuple[date, date, datetime] | None:
+        """(the day of an instant, the day just before it, the instant); None where the text is no instant."""
+        try:
+            at = instant(self.source.name, "", "", text, utc_unsaid=True)
+        except InvoiceRefused:
+            return None
+        local = at.astimezone(self.zone)
+        before = (at - _INSTANT_STEP).astimezone(UTC).astimezone(self.zone)
+        return local.date(), before.date(), at

@@ -1,0 +1,73 @@
+"""Figures in the cells of cloud bills: exact decimals, quantities with their scale, one currency a file."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from billing.invoices.errors import InvoiceRefused
+from billing.invoices.figures import decimals, figure
+from billing.invoices.token_meters import counted_as, scale_of
+from billing.money import exact
+
+if TYPE_CHECKING:
+    from billing.invoices.source import SourceFile
+
+_CURRENCY = re.compile(r"[A-Z]{3}")
+
+
+def decimal_cell(source: SourceFile, place: str, field: str, value: str) -> Decimal:
+    """The exact decimal that a cell writes. Raises InvoiceRefused where it writes none."""
+    found = figure(value)
+    if found is None:
+        raise InvoiceRefused.at(
+            source.name, place, field, value or None, "write a plain decimal such as 1234.56, without thousands commas"
+        )
+    return found
+
+
+def quantity_in(
+    source: SourceFile, place: str, fields: tuple[str, str], value: str, unit_text: str, unit: str
+) -> tuple[Decimal, Decimal]:
+    """(the quantity in our unit, how finely it is written). `fields`: the columns of quantity and unit.
+
+    Raises InvoiceRefused for a unit whose scale is not known, or that counts something else than `unit` does.
+    """
+    scale = scale_of(unit_text)
+    if scale is None:
+        raise InvoiceRefused.at(
+            source.name, place, fields[1], unit_text or None, "unknown unit; known are such as Tokens, 1M Tokens, 1K"
+        )
+    counts = counted_as(unit)
+    if scale.noun not in {None, counts}:
+        raise InvoiceRefused.at(source.name, place, fields[1], unit_text, f"the meter counts {counts}")
+    written = decimal_cell(source, place, fields[0], value)
+    with exact():
+        return written * scale.factor, scale.factor.scaleb(-decimals(written))
+
+
+@dataclass
+class OneCurrency:
+    """The currency of a file: all its rows are in one."""
+
+    source: SourceFile
+    field: str
+    known: str | None = None
+
+    def of(self, place: str, value: str) -> str:
+        """A row's currency in capitals. Raises InvoiceRefused for no currency, or another than the rows before."""
+        if value == self.known:
+            return value
+        found = value.upper()
+        if not _CURRENCY.fullmatch(found):
+            raise InvoiceRefused.at(
+                self.source.name, place, self.field, value or None, "a currency is three letters, as in USD"
+            )
+        if self.known is not None and found != self.known:
+            raise InvoiceRefused.at(
+                self.source.name, place, self.field, value, f"the rows before are in {self.known}: one currency a file"
+            )
+        self.known = found
+        return found

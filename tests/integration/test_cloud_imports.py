@@ -1,0 +1,171 @@
+"""Cloud bills made from a priced ledger, by code of their own, imported and reconciled: every proof comes out at 0."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+import pytest
+
+from jangbu.cli import main
+from tests.integration.invoice_world import Used, cost_of, dollars, month_days, put_prices, put_use
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from jangbu.services.postgres import DatabaseUrls
+
+DAYS = month_days()
+PRICES = {("NovaPro", "input"): 80, ("NovaPro", "cached input"): 20, ("NovaPro", "output"): 320}
+"""Micro-cents a token."""
+USE = [
+    Used(day, "NovaPro", what, tokens * (number + 1))
+    for number, day in enumerate(DAYS)
+    for what, tokens in (("input", 120_001), ("cached input", 4_097), ("output", 33_333))
+]
+TOTAL = sum(cost_of(item, PRICES) for item in USE)
+REGISTER = "vendor,providers,zone,currency\naws,aws,UTC,USD\nreseller,aws,UTC,USD\n"
+Run = tuple[int, str, str]
+
+
+@pytest.fixture
+def run(
+    migrated_database: DatabaseUrls, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> Callable[..., Run]:
+    """The command line against a database with prices, a month of use and two vendors: (exit code, stdout, stderr)."""
+    for name in ("owner", "billing", "reader", "worker"):
+        suffix = "" if name == "owner" else f"_{name.upper()}"
+        monkeypatch.setenv(f"JANGBU_DATABASE_URL{suffix}", getattr(migrated_database, name))
+    monkeypatch.setenv("JANGBU_DATA_DIR", str(tmp_path / "data"))
+    monkeypatch.chdir(tmp_path)
+
+    def call(*words: object) -> Run:
+        code = 0
+        try:
+            main([str(word) for word in words])
+        except SystemExit as stop:
+            code = int(stop.code or 0)
+        said = capsys.readouterr()
+        return code, said.out, said.err
+
+    with psycopg.connect(migrated_database.owner) as connection:
+        put_prices(connection, PRICES, "aws")
+        put_use(connection, USE, provider="aws")
+    (tmp_path / "vendors.csv").write_text(REGISTER)
+    assert call("vendor", "import", tmp_path / "vendors.csv")[0] == 0
+    return call
+
+
+def reconciled(run: Callable[..., Run], vendor: str, code: int) -> dict[str, Any]:
+    """The document of a vendor's October."""
+    found, out, said = run("reconcile", "--vendor", vendor, "--month", "2026-10", "--json")
+    assert found == code, said
+    document: dict[str, Any] = json.loads(out)
+    assert document["proof"]["difference"] == "0"
+    return document
+
+
+FOCUS_HEADER = (
+    "BilledCost,BillingCurrency,BillingPeriodStart,BillingPeriodEnd,ChargeCategory,ChargeDescription,"
+    "ChargePeriodStart,ChargePeriodEnd,ConsumedQuantity,ConsumedUnit,ServiceCategory,SkuId,SkuMeter,InvoiceIssuerName"
+)
+METERS = {"input": "Input Tokens", "cached input": "Cache Read Input Tokens", "output": "Output Tokens"}
+
+
+def focus(use: Sequence[Used], more: Sequence[str] = ()) -> bytes:
+    """A FOCUS file of tokens, and rows as they are."""
+    rows = [
+        f"{dollars(cost_of(item, PRICES))},USD,2026-10-01T00:00:00Z,2026-11-01T00:00:00Z,Usage,use,"
+        f"{item.day}T00:00:00Z,{item.day + timedelta(days=1)}T00:00:00Z,{item.tokens},Tokens,"
+        f"AI and Machine Learning,{item.model},{METERS[item.what]},Reseller Ltd"
+        for item in use
+    ]
+    return "\n".join([FOCUS_HEADER, *rows, *more, ""]).encode()
+
+
+def other(amount: str, category: str) -> str:
+    """A FOCUS row of another category, for the whole month."""
+    month = "2026-10-01T00:00:00Z,2026-11-01T00:00:00Z"
+    return f"{amount},USD,{month},{category},{category} of October,{month},,,Other,,,Reseller Ltd"
+
+
+def test_focus_in_two_files_reconciles_and_names_what_is_no_use(run: Callable[..., Run], tmp_path: Path) -> None:
+    """Both parts speak of the same days, and add up."""
+    (tmp_path / "1.csv.gz").write_bytes(gzip.compress(focus(USE[::2])))
+    others = [other("1.5", "Tax"), other("-0.25", "Credit")]
+    (tmp_path / "2.csv.gz").write_bytes(gzip.compress(focus(USE[1::2], others)))
+    command = ("invoice", "import", tmp_path / "1.csv.gz", tmp_path / "2.csv.gz", "--vendor", "reseller")
+    code, out, said = run(*command, "--month", "2026-10")
+    assert code == 0, said
+    assert "issued by Reseller Ltd" in out
+    document = reconciled(run, "reseller", 6)
+    assert {one["class"]: one["amount"] for one in document["breaks"]} == {"TAX": "1.5", "CREDIT_OR_DISCOUNT": "-0.25"}
+    assert document["ours_total"] == dollars(TOTAL).rstrip("0")
+    assert document["matched"]["groups"] == len(USE)
+    assert run(*command)[0] == 5
+
+
+def test_focus_without_a_day_is_not_billed_and_a_revised_one_supersedes(
+    run: Callable[..., Run], tmp_path: Path
+) -> None:
+    (tmp_path / "first.csv").write_bytes(focus(USE[:30] + USE[33:]))
+    assert run("invoice", "import", tmp_path / "first.csv", "--vendor", "reseller")[0] == 0
+    document = reconciled(run, "reseller", 6)
+    assert [one["class"] for one in document["breaks"]] == ["NOT_BILLED"] * 3
+    (tmp_path / "revised.csv").write_bytes(focus(USE))
+    assert run("invoice", "import", tmp_path / "revised.csv", "--vendor", "reseller")[0] == 0
+    assert reconciled(run, "reseller", 0)["breaks"] == []
+
+
+CUR_HEADER = (
+    "bill_billing_period_start_date,bill_billing_period_end_date,line_item_line_item_type,line_item_product_code,"
+    "line_item_usage_type,line_item_usage_start_date,line_item_usage_end_date,line_item_usage_amount,pricing_unit,"
+    "line_item_unblended_cost,line_item_currency_code,line_item_usage_account_id"
+)
+USAGE_TYPES = {"input": "input-tokens", "cached input": "cache-read-input-token-count", "output": "output-tokens"}
+MONTH = "2026-10-01T00:00:00.000Z,2026-11-01T00:00:00.000Z"
+
+
+def cur(use: Sequence[Used]) -> bytes:
+    """A report in two scales: each item once in thousands at 05:00, and its last thousand in millions at 06:00."""
+    rows = [CUR_HEADER]
+    for item in use:
+        for hour, tokens, scale, unit in ((5, item.tokens - 1000, 3, "1K tokens"), (6, 1000, 6, "1M tokens")):
+            quantity = f"{tokens // 10**scale}.{tokens % 10**scale:0{scale}d}"
+            cost = dollars(tokens * PRICES[item.model, item.what])
+            rows.append(
+                f"{MONTH},Usage,AmazonBedrock,APN2-{item.model}-{USAGE_TYPES[item.what]},{item.day}T0{hour}:00:00.000Z,"
+                f"{item.day}T0{hour + 1}:00:00.000Z,{quantity},{unit},{cost},USD,111122223333"
+            )
+    rows.append(f"{MONTH},Tax,AmazonBedrock,,{MONTH},1,,2.5,USD,111122223333")
+    rows.append(f"{MONTH},Usage,AmazonS3,APN2-TimedStorage-ByteHrs,{MONTH},7,GB-Mo,0.75,USD,111122223333")
+    return "\n".join([*rows, ""]).encode()
+
+
+def test_a_cost_and_usage_report_reconciles(run: Callable[..., Run], tmp_path: Path) -> None:
+    (tmp_path / "cur.csv.gz").write_bytes(gzip.compress(cur(USE)))
+    code, out, said = run("invoice", "import", tmp_path / "cur.csv.gz", "--vendor", "aws", "--month", "2026-10")
+    assert code == 0, said
+    assert "as AWS's CUR 2.0 has" in out
+    document = reconciled(run, "aws", 6)
+    assert {one["class"]: one["amount"] for one in document["breaks"]} == {"TAX": "2.5", "FEE": "0.75"}
+    assert document["matched"]["groups"] == len(USE)
+    assert document["ours_total"] == dollars(TOTAL).rstrip("0")
+
+
+def test_a_report_of_another_vendor_or_with_one_unknown_line_changes_nothing(
+    run: Callable[..., Run], tmp_path: Path
+) -> None:
+    (tmp_path / "vendors.csv").write_text("vendor,providers,zone,currency\nmaker,anthropic,UTC,USD\n")
+    assert run("vendor", "import", tmp_path / "vendors.csv")[0] == 0
+    (tmp_path / "cur.csv").write_bytes(cur(USE))
+    code, _, said = run("invoice", "import", tmp_path / "cur.csv", "--vendor", "maker")
+    assert (code, "is a file of aws" in said) == (2, True)
+    (tmp_path / "cur.csv").write_bytes(cur(USE).replace(b"NovaPro-output-tokens", b"NovaPro-output-dreams"))
+    code, _, said = run("invoice", "import", tmp_path / "cur.csv", "--vendor", "aws")
+    assert (code, "'APN2-NovaPro-output-dreams'" in said) == (2, True)
+    assert json.loads(run("invoice", "list", "--json")[1]) == {"imports": []}
