@@ -2,8 +2,8 @@
 
 A vendor may bill `gpt-4o` where the gateway logged `gpt-4o-2024-08-06`, or the other way about. Only names without a
 twin on the other side are joined so, and only a dated name with an undated one: two different snapshots of one family
-are two models, and joining them would hide use that passed the gateway by. A vendor may also use both forms at once, the
-undated one in its costs and the dated one in its usage: they are joined where only one snapshot of the family is seen.
+are two models, and joining them would hide use that passed the gateway by. A vendor may also use both forms at once,
+the undated one in its costs and the dated one in its usage: they are one where only one snapshot of the family is seen.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def _joined(name: str, alone_here: set[str], alone_there: set[str]) -> str:
 
 
 def _only_snapshots(names: set[str], alone: set[str]) -> dict[str, str]:
-    """Dated name -> family, of a snapshot on both sides, the family's only one, where one side alone names the family."""
+    """Snapshot -> family, where both sides name the snapshot, no other of its family, and one side the family too."""
     snapshots: dict[str, list[str]] = {}
     for name in names:
         family = family_of(name)
