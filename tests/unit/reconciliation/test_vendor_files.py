@@ -350,6 +350,43 @@ def test_a_page_of_empty_buckets_is_not_taken_for_costs() -> None:
         read(json.dumps(document))
 
 
+@pytest.mark.parametrize(
+    ("reported", "written", "unit"),
+    [
+        ("uncached_input_tokens", "input_no_cache", "input_tokens"),
+        ("cache_creation.ephemeral_5m_input_tokens", "input_cache_write_5m", "cache_write_5m_tokens"),
+        ("cache_creation.ephemeral_1h_input_tokens", "input_cache_write_1h", "cache_write_1h_tokens"),
+        ("cache_read_input_tokens", "input_cache_read", "cache_read_tokens"),
+        ("output_tokens", "output", "output_tokens"),
+    ],
+)
+def test_each_token_type_of_anthropic_is_one_unit(reported: str, written: str, unit: str) -> None:
+    report = text_of(REPORT).replace('"token_type":"output_tokens"', f'"token_type":"{reported}"')
+    assert read(report)[0][0].unit == unit
+    console = text_of(COST_9).replace("input_cache_read", written)
+    assert [line.unit for line in read(console)[0]] == [unit]
+
+
+COUNTS = st.integers(min_value=0, max_value=10**12)
+
+
+@given(COUNTS, COUNTS, COUNTS, COUNTS)
+def test_openrouters_units_are_disjoint_and_lose_nothing(fresh: int, cached: int, spoken: int, thought: int) -> None:
+    header, row = text_of(ROUTER).splitlines()[:2]
+    counts = f",{fresh + cached},{spoken + thought},{thought},{cached},"
+    told = {line.unit: line.quantity for line in read(f"{header}\n{row.replace(',1000,200,50,400,', counts)}\n")[0]}
+    expected = {
+        "input_tokens": fresh, "cache_read_tokens": cached, "output_tokens": spoken, "reasoning_tokens": thought
+    }  # fmt: skip
+    assert {unit: count for unit, count in told.items() if unit} == {u: n for u, n in expected.items() if n}
+
+
+@given(st.decimals(min_value=-(10**9), max_value=10**9, places=9, allow_nan=False))
+def test_a_cost_is_the_decimal_that_the_text_writes(cost: Decimal) -> None:
+    text = text_of(ROUTER).replace("0.00123456789", format(cost, "f"))
+    assert read(text)[0][0].amount == cost
+
+
 def test_pages_a_line_each_add_up() -> None:
     page = text_of("anthropic-cost-report.json").replace("\n", "")
     assert len(read(f"{page}\n{page}\n")[0]) == 2 * len(read(page)[0])
