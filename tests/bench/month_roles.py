@@ -49,7 +49,8 @@ def run_close(settings: dict[str, Any]) -> int:
         outside=outside, observe=lambda point: points.__setitem__(point, time.perf_counter() - began_s),
     )  # fmt: skip
     took_s = time.perf_counter() - began_s
-    found = {"seconds": took_s, "points": points, "peak_bytes": peak_bytes(), "entries": len(draft.entries)}
+    found = {"seconds": took_s, "points": points, "peak_bytes": peak_bytes(), "entries": len(draft.entries),
+             "cpu_s": time.process_time()}  # fmt: skip
     figures: dict[str, list[Any]] = {}
     for document in draft.documents:
         for line in document["lines"]:
@@ -70,7 +71,7 @@ def run_rating(settings: dict[str, Any]) -> int:
 
     policy = MoneyPolicy()
     month = month_in(settings["month"], policy.zone)
-    found_s, amounts_s = [], []
+    found_s, amounts_s, amounts_cpu_s = [], [], []
     with snapshot(connect(settings["database_url"])) as connection:
         conversion = read_conversion(connection, month, policy)
         books = [read_book(connection) for _ in range(2 * RATING_ROUNDS)]
@@ -83,12 +84,13 @@ def run_rating(settings: dict[str, Any]) -> int:
         began_s = time.perf_counter()
         quantities = sum(1 for _ in rate_month(sums, books.pop()))
         found_s.append(time.perf_counter() - began_s)
-        began_s = time.perf_counter()
+        began_s, began_cpu_s = time.perf_counter(), time.process_time()
         statements = make_statements(add_up(rate_month(sums, books.pop()), conversion), month, policy, {})
         amounts_s.append(time.perf_counter() - began_s)
+        amounts_cpu_s.append(time.process_time() - began_cpu_s)
         total = str(statements.exact_total)
     return _write(settings, {"sums": len(sums), "quantities": quantities, "found_s": found_s, "amounts_s": amounts_s,
-                             "read_s": read_s, "total_exact": total})  # fmt: skip
+                             "amounts_cpu_s": amounts_cpu_s, "read_s": read_s, "total_exact": total})  # fmt: skip
 
 
 def run_whatif(settings: dict[str, Any]) -> int:

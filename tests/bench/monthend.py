@@ -104,9 +104,14 @@ def compare(close: Document, rating: Document, page: Document, duck: Document) -
 
 def notes(events: int, parts: int, close: Document, rating: Document) -> list[str]:
     """What was measured, and where the close spends its time."""
+    rated = (
+        f"Rated were {rating['sums']:,} sums of a day, which took {rating['read_s']:.1f} s to read; rating them to "
+        f"amounts took {median(rating['amounts_cpu_s']):.1f} s of processor time."
+    )
     return [
         f"Month end: {events:,} events in {parts:,} hourly sums; {close['entries']} entries; {_spent(close)}.",
-        f"Rated were {rating['sums']:,} sums of a day, which took {rating['read_s']:.1f} s to read.",
+        f"The closing process took {close['cpu_s']:.1f} s of processor time; PostgreSQL's is not in it.",
+        rated,
     ]
 
 
