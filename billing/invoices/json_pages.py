@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING
 
 from billing.invoices.errors import InvoiceRefused
@@ -63,7 +63,7 @@ def _decode(source: SourceFile, line: str, number: int) -> object:
 
 
 def _loads(text: str) -> object:
-    return json.loads(text, parse_float=Decimal, parse_constant=_no_constant, object_pairs_hook=_no_twins)
+    return json.loads(text, parse_float=_decimal, parse_constant=_no_constant, object_pairs_hook=_no_twins)
 
 
 def _refused(source: SourceFile, error: json.JSONDecodeError, lines_before: int) -> InvoiceRefused:
@@ -77,6 +77,14 @@ def _object(source: SourceFile, place: str, page: object) -> Json:
     if not isinstance(page, dict):
         raise InvoiceRefused.at(source.name, place, "page", page, "a page of the API is an object with `data`")
     return page
+
+
+def _decimal(written: str) -> Decimal:
+    """The decimal of the text; an exponent beyond any decimal's raises ValueError, as other bad JSON does."""
+    try:
+        return Decimal(written)
+    except InvalidOperation:
+        raise ValueError(f"{written[:40]} is not a number that a bill can hold") from None
 
 
 def _no_constant(name: str) -> object:

@@ -320,6 +320,7 @@ REFUSALS: list[tuple[str, str, str, str]] = [
     (XAI, '"API grok-4.3","unitType":"Prompt', '"Grok","unitType":"Prompt', "a line of tokens names its"),
     (ANSWERS, '"object":"chat.completion"', '"choices":[]', "line 2, key is 'choices'"),
     (ANSWERS, '"total_cost":0.019176', '"total_cost":0.02', "the parts add up to 0.019176"),
+    (ANSWERS, "0.019176}", "1e99999999999999999999}", "is not readable JSON (1e99999999999999999999 is not"),
     (ANSWERS, '"r-2"', '"r-1"', "it stands in line 1 too"),
     (ANSWERS, '"request_cost":0.006,"citation', '"fun_cost":0.006,"request_cost":0,"citation', "fun_cost"),
     (ANSWERS, "1759957470", '"yesterday"', "created is 'yesterday'"),
