@@ -153,6 +153,6 @@ def _kind_and_unit(source: SourceFile, place: str, result: Json, model: str | No
         if model is None:
             raise InvoiceRefused.at(source.name, place, "model", None, "a row of tokens names its model")
         return LineKind.USAGE, TOKEN_UNITS[token_type]
-    if cost_type == "tokens":
+    if cost_type == "tokens" or model is not None:
         raise InvoiceRefused.at(source.name, place, "token_type", None, "a row of tokens names its token type")
     return LineKind.TOTAL, None

@@ -18,7 +18,7 @@ from billing.invoices.errors import InvoiceRefused
 from billing.invoices.json_pages import Json, pages_of
 from billing.invoices.json_shapes import object_at, objects_at, only_known
 from billing.invoices.lines import CoveredDay, FileKind, LineKind, VendorLine
-from billing.invoices.openai_days import decimal_of
+from billing.invoices.openai_days import count_of, decimal_of
 from billing.invoices.texts import text_of
 from billing.invoices.vendor_times import month_days
 from billing.money import exact, plain
@@ -67,7 +67,8 @@ class ProductDemand:
         )
 
     def read(self, source: SourceFile) -> Iterator[VendorLine | CoveredDay]:
-        """Use, credits and penalty of each product."""
+        """Use, credits and penalty of each product. A file that holds fewer rows than the vendor has is refused."""
+        rows, told = 0, 0
         for at, page in pages_of(source):
             only_known(source, at or "the document", page, {_ANSWER})
             answer = object_at(source, at or "the document", page, _ANSWER)
@@ -77,8 +78,15 @@ class ProductDemand:
                 raise InvoiceRefused.at(
                     source.name, here, "returnCode", answer.get("returnCode"), "the vendor's answer is an error"
                 )
+            if answer.get("totalRows") is not None:
+                told = max(told, count_of(source.name, here, "totalRows", answer["totalRows"]))
             for place, row in objects_at(source, here, answer, _ROWS, f"{here}."):
+                rows += 1
                 yield from _row(source, place, row)
+        if rows < told:
+            raise InvoiceRefused.at(
+                source.name, "the document", "totalRows", told, f"{rows} rows are here: put all pages into one file"
+            )
 
 
 def _row(source: SourceFile, place: str, row: Json) -> Iterator[VendorLine | CoveredDay]:

@@ -328,6 +328,9 @@ REFUSALS: list[tuple[str, str, str, str]] = [
     (NAVER, '{"code":"KRW"', '{"code":"USD"', "payCurrency.code is 'USD'"),
     (NAVER, '"demandMonth":"202610"', '"demandMonth":"2026-10"', "demandMonth is '2026-10'"),
     (NAVER, '"useAmount":50000', '"useAmount":50000,"giftAmount":1', "key is 'giftAmount'"),
+    (NAVER, '"totalRows":2', '"totalRows":3', "totalRows is '3': 2 rows are here"),
+    (REPORT, '"model":"claude-fable-5","token_type":"output_tokens"', '"model":"x"', "names its token"),
+    (REPORT, '"cost_type":null,"description":null,"model":null', '"model":"claude-fable-5"', "names its token type"),
     (NAVER, '"returnCode":"0"', '"returnCode":"200"', "the vendor's answer is an error"),
 ]  # fmt: skip
 
