@@ -73,6 +73,10 @@ class ChargeDays:
         self.last = day if self.last is None else max(day, self.last)
         return ChargeDay(day, None if day == first else first)
 
+    def midnight(self, year: int, month: int) -> str:
+        """The instant at which a month begins in the vendor's zone, as a text."""
+        return datetime(year, month, 1, tzinfo=self.zone).astimezone(UTC).isoformat()
+
     def covered(self, place: str) -> Iterator[CoveredDay]:
         """Every day from the first to the last that the file has: a day between without a row is an answer too."""
         if self.first is None or self.last is None:

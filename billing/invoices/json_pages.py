@@ -31,6 +31,13 @@ def pages_of(source: SourceFile) -> Iterator[tuple[str, Json]]:
                 yield f"line {number}: ", _object(source, f"line {number}", _decode(source, line, number))
 
 
+def object_lines(source: SourceFile) -> Iterator[tuple[str, Json]]:
+    """Each object of JSON lines with its place, read as it is asked for. Raises InvoiceRefused for any other line."""
+    for number, line in enumerate(source.lines(), 1):
+        if line.strip():
+            yield f"line {number}", _object(source, f"line {number}", _decode(source, line, number))
+
+
 def looks_like_json(source: SourceFile) -> bool:
     """Whether the content begins as JSON does."""
     return source.beginning.lstrip()[:1] in {"{", "["}

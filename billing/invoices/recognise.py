@@ -12,6 +12,7 @@ from billing.invoices.aws_cur import CostAndUsageReport
 from billing.invoices.azure_costs import CostDetails
 from billing.invoices.errors import InvoiceRefused
 from billing.invoices.focus import FocusCsv
+from billing.invoices.google_export import BillingExport
 from billing.invoices.naver import ProductDemand
 from billing.invoices.openai_costs import CostCsv, CostsApi
 from billing.invoices.openai_usage import UsageCsv
@@ -38,8 +39,9 @@ IMPORTERS: tuple[Importer, ...] = (
     FocusCsv(),
     CostAndUsageReport(),
     CostDetails(),
+    BillingExport(),
 )
-PARTS_ADD_UP = frozenset({"focus.csv", "aws.cur2_csv", "azure.cost_details_csv"})
+PARTS_ADD_UP = frozenset({"focus.csv", "aws.cur2_csv", "azure.cost_details_csv", "google.billing_export"})
 """Surfaces whose export of a month is cut into several files: those of one delivery may share days."""
 MONTHLY = frozenset({"x-ai.invoice", "naver.product_demand"})
 """Surfaces that tell months and no days: their lines stand on the month's last day, and ours must be put there too."""

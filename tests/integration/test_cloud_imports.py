@@ -11,7 +11,7 @@ import psycopg
 import pytest
 
 from jangbu.cli import main
-from tests.integration.invoice_world import Used, cost_of, dollars, month_days, put_prices, put_use
+from tests.integration.invoice_world import WORDS, Used, cost_of, dollars, month_days, put_prices, put_use
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -27,8 +27,13 @@ USE = [
     for number, day in enumerate(DAYS)
     for what, tokens in (("input", 120_001), ("cached input", 4_097), ("output", 33_333))
 ]
+GEMINI_USE = [Used(item.day, "gemini-2.5-flash", item.what, item.tokens) for item in USE]
 TOTAL = sum(cost_of(item, PRICES) for item in USE)
-REGISTER = "vendor,providers,zone,currency\naws,aws,UTC,USD\nreseller,aws,UTC,USD\n"
+GEMINI = {("gemini-2.5-flash", what): price for what, price in (("input", 30), ("cached input", 3), ("output", 250))}
+REGISTER = (
+    "vendor,providers,zone,currency\naws,aws,UTC,USD\nreseller,aws,UTC,USD\nazure,aws,UTC,USD\n"
+    "google,google,America/Los_Angeles,USD\n"
+)
 Run = tuple[int, str, str]
 
 
@@ -54,7 +59,16 @@ def run(
 
     with psycopg.connect(migrated_database.owner) as connection:
         put_prices(connection, PRICES, "aws")
+        for (model, what), price in GEMINI.items():
+            connection.execute(
+                """insert into price (id, import_id, origin, provider, model, unit, service_tier, currency, price, per,
+                                      valid_from, source)
+                   select 100 + (select max(id) from price), 1, 'contract', 'google', %s, %s, 'standard', 'USD',
+                          %s::numeric / 100, 1000000, '2026-01-01Z', 'test'""",
+                (model, WORDS[what], price),
+            )
         put_use(connection, USE, provider="aws")
+        put_use(connection, GEMINI_USE, provider="google")
     (tmp_path / "vendors.csv").write_text(REGISTER)
     assert call("vendor", "import", tmp_path / "vendors.csv")[0] == 0
     return call
@@ -169,3 +183,51 @@ def test_a_report_of_another_vendor_or_with_one_unknown_line_changes_nothing(
     code, _, said = run("invoice", "import", tmp_path / "cur.csv", "--vendor", "aws")
     assert (code, "'APN2-NovaPro-output-dreams'" in said) == (2, True)
     assert json.loads(run("invoice", "list", "--json")[1]) == {"imports": []}
+
+
+AZURE_HEADER = (
+    "Date,BillingPeriodStartDate,BillingPeriodEndDate,MeterName,MeterSubCategory,Quantity,UnitOfMeasure,ChargeType,"
+    "BillingCurrencyCode,CostInBillingCurrency,SubscriptionId"
+)
+METER_NAMES = {"input": "NovaPro Inp glbl Tokens", "cached input": "NovaPro cd inp Gl", "output": "NovaPro-outpt-DZ"}
+
+
+def test_azure_cost_details_reconcile(run: Callable[..., Run], tmp_path: Path) -> None:
+    """In thousands, with a purchase and its refund."""
+    rows = [AZURE_HEADER]
+    for item in USE:
+        day, quantity = item.day.strftime("%m/%d/%Y"), f"{item.tokens // 1000}.{item.tokens % 1000:03d}"
+        cost = dollars(cost_of(item, PRICES))
+        meter = METER_NAMES[item.what]
+        rows.append(f"{day},10/01/2026,10/31/2026,{meter},Azure OpenAI,{quantity},1K,Usage,USD,{cost},s")
+    rows += ["10/01/2026,10/01/2026,10/31/2026,,,1,1,Purchase,USD,3,s",
+             "10/09/2026,10/01/2026,10/31/2026,,,1,1,Refund,USD,-1.25,s", ""]  # fmt: skip
+    (tmp_path / "azure.csv").write_text("\n".join(rows))
+    code, _, said = run("invoice", "import", tmp_path / "azure.csv", "--vendor", "azure", "--month", "2026-10")
+    assert code == 0, said
+    document = reconciled(run, "azure", 6)
+    assert {one["class"]: one["amount"] for one in document["breaks"]} == {"FEE": "3", "CREDIT_OR_DISCOUNT": "-1.25"}
+    assert document["matched"]["groups"] == len(USE)
+
+
+SKUS = {"input": "Text Input - Predictions", "cached input": "Text Input Caching", "output": "Text Output (Long)"}
+
+
+def test_a_billing_export_of_google_reconciles_on_pacific_days(run: Callable[..., Run], tmp_path: Path) -> None:
+    """Our use at 05:00 UTC is Pacific use of the evening before: that of 1 October belongs to September's invoice."""
+    rows = [
+        f'{{"cost_type":"regular","cost":{dollars(cost_of(item, GEMINI))},"currency":"USD","credits":[],'
+        f'"invoice":{{"month":"202610"}},"service":{{"description":"Vertex AI"}},"project":{{"id":"p"}},'
+        f'"sku":{{"description":"Gemini 2.5 Flash GA {SKUS[item.what]}"}},'
+        f'"usage":{{"amount":{item.tokens},"unit":"count"}},'
+        f'"usage_start_time":"{item.day} 05:00:00 UTC","usage_end_time":"{item.day} 06:00:00 UTC"}}'
+        for item in GEMINI_USE
+        if item.day != DAYS[0]
+    ]
+    rows.append(rows[0].replace('"credits":[]', '"credits":[{"name":"Grant","amount":-0.5}]'))
+    (tmp_path / "google.json").write_text("\n".join(rows[1:]) + "\n")
+    code, _, said = run("invoice", "import", tmp_path / "google.json", "--vendor", "google", "--month", "2026-10")
+    assert code == 0, said
+    document = reconciled(run, "google", 6)
+    assert {one["class"]: one["amount"] for one in document["breaks"]} == {"CREDIT_OR_DISCOUNT": "-0.5"}
+    assert document["matched"]["groups"] == len(GEMINI_USE) - 3

@@ -118,6 +118,18 @@ def test_a_report_without_a_column_that_is_needed_is_refused() -> None:
         lines(GOLDEN.read_text(encoding="utf-8").replace("pricing_unit", "pricing_term"))
 
 
+def test_money_back_without_use_taken_back_is_a_credit_and_a_correction_stays_use() -> None:
+    back, corrected = lines(
+        written({"line_item_unblended_cost": "-1"}, {"line_item_unblended_cost": "-1", "line_item_usage_amount": "-5"})
+    )
+    assert (back.kind, corrected.kind) == (LineKind.CREDIT, LineKind.USAGE)
+
+
+def test_a_column_that_stands_twice_is_refused() -> None:
+    with pytest.raises(InvoiceRefused, match="the column stands twice"):
+        lines(GOLDEN.read_text(encoding="utf-8").replace("resource_tags", "product"))
+
+
 def test_consumption_units_name_no_model_and_are_a_fee() -> None:
     (one,) = lines(written({"line_item_usage_type": "USE1-ClaudeConsumptionUnits", "pricing_unit": "CCU"}))
     assert (one.kind, one.text) == (LineKind.FEE, "AmazonBedrock: USE1-ClaudeConsumptionUnits")
