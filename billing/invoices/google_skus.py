@@ -18,7 +18,6 @@ _SILENT = {"ga", "global", "predictions", "thinking", "long", "short", "count", 
 _CACHED = {"cached", "caching"}
 _KNOWN = _TIERS.keys() | _MODALITIES.keys() | _SILENT | _CACHED | {"input", "output"}
 _GENERATE = re.compile(r"generate content (?P<what>(?:cached )?(?:input|output)) token count (?P<rest>gemini .+)")
-_STORAGE = re.compile(r"\bstorage\b")
 
 
 class GoogleSku(NamedTuple):
@@ -42,7 +41,7 @@ def google_sku(description: str) -> GoogleSku | None:
     tiers = {_TIERS[word] for word in rest & _TIERS.keys()}
     modalities = {_MODALITIES[word] for word in rest & _MODALITIES.keys()}
     directions = rest & {"input", "output"}
-    if end < 2 or rest - _KNOWN or len(tiers) > 1 or len(modalities) > 1 or _STORAGE.search(text):
+    if end < 2 or rest - _KNOWN or len(tiers) > 1 or len(modalities) > 1:
         return None
     if rest & _CACHED:
         directions = directions - {"input"} if directions == {"input"} else directions
@@ -55,4 +54,4 @@ def google_sku(description: str) -> GoogleSku | None:
 def is_known_fee(description: str) -> bool:
     """Whether a SKU of these services is known to count no model's tokens: a cache's storage, grounding."""
     text = description.lower()
-    return bool(_STORAGE.search(text)) or "grounding" in text
+    return "storage" in text.split() or "grounding" in text
