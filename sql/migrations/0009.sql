@@ -1,0 +1,1 @@
+-- Sums rolled up without users: what the month's money needs, kept as parts.

@@ -1,0 +1,1 @@
+-- Decisions about breaks: what persons did with them, and what was booked for it.

@@ -1,0 +1,1 @@
+-- Mappings that people bring: invoices of no known shape, and model and meter names, dated.
