@@ -39,10 +39,21 @@ $(READY): requirements/dev.txt pyproject.toml
 demo: setup  ## One month of usage, from gateway event to reconciled invoice (about 3 minutes)
 	@$(BIN)/jangbu demo $(ARGS)
 
+SECOND_SESSION := tests/docker tests/e2e tests/faults tests/unit tests/properties
+
 test: setup lint kafka-libs pytest  ## Lint, types, import rules and every test; REQUIRE_SERVICES=1: a skip fails
 
+# Two sessions side by side, each with services of its own: one alone keeps one core busy and waits on the other. What
+# the second says comes when the first has ended. With ARGS there is one session, of what they name.
 pytest: setup
+ifneq ($(strip $(ARGS)),)
 	$(BIN)/python -m pytest $(ARGS)
+else
+	@log=$$(mktemp); trap 'rm -f "$$log"' EXIT; \
+	$(BIN)/python -m pytest -o cache_dir=.pytest_cache/second $(SECOND_SESSION) >"$$log" 2>&1 & second=$$!; \
+	first=0; $(BIN)/python -m pytest $(addprefix --ignore=,$(SECOND_SESSION)) || first=$$?; \
+	code=0; wait $$second || code=$$?; cat "$$log"; exit $$((first > code ? first : code))
+endif
 
 lint: setup  ## ruff, mypy --strict, import rules
 	$(BIN)/ruff check .
