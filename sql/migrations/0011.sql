@@ -1,1 +1,1 @@
--- Mappings that people bring: invoices of no known shape, and model and meter names, dated.
+-- Mappings that people bring for invoices of no known shape.

@@ -1,0 +1,1 @@
+-- Dated rules by which a vendor's model and meter names mean ours.
