@@ -18,6 +18,7 @@ from jangbu.commands import ingest as ingest_command
 from producers.contract import EVENT_BYTES_MAX
 from tests.faults.events import NOW_MS, event, raw
 from tests.faults.poison import CORPUS, HARMLESS, Poison
+from tests.integration.command_world import use_database
 
 if TYPE_CHECKING:
     from jangbu.services.postgres import DatabaseUrls
@@ -63,11 +64,9 @@ def door(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tm
 
 
 @pytest.fixture
-def books(door: Door, migrated_database: DatabaseUrls, monkeypatch: pytest.MonkeyPatch) -> Door:
+def books(door: Door, migrated_database: DatabaseUrls, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Door:
     """The same with a database."""
-    for role, url in migrated_database.as_dict().items():
-        name = "JANGBU_DATABASE_URL" if role == "owner" else f"JANGBU_DATABASE_URL_{role.upper()}"
-        monkeypatch.setenv(name, url)
+    use_database(migrated_database, monkeypatch, tmp_path)
     return door
 
 

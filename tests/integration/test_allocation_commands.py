@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from billing.money import plain
-from jangbu.cli import main
+from tests.integration.command_world import CommandShell, use_database
 from tests.scenarios.house import House
 
 if TYPE_CHECKING:
@@ -28,27 +28,12 @@ MONTH = "2026-10"
 DAY = "2026-10-03T10:00:00+09:00"
 
 
-class Shell:
+class Shell(CommandShell):
     """Runs commands in this process, on files that it writes."""
 
     def __init__(self, capsys: pytest.CaptureFixture[str], directory: Path) -> None:
-        self._capsys = capsys
+        super().__init__(capsys)
         self.directory = directory
-
-    def run(self, *words: object) -> tuple[int, str, str]:
-        self._capsys.readouterr()
-        try:
-            main([str(word) for word in words])
-            code = 0
-        except SystemExit as ended:
-            code = int(ended.code or 0)
-        out, err = self._capsys.readouterr()
-        return code, out, err
-
-    def json(self, *words: object) -> Any:
-        code, out, err = self.run(*words, "--json")
-        assert code == 0, err
-        return json.loads(out)
 
     def file(self, name: str, *lines: str, header: str = HEADER) -> Path:
         path = self.directory / name
@@ -62,10 +47,7 @@ class Shell:
 @pytest.fixture
 def house(migrated_database: DatabaseUrls, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[House]:
     """Three departments that used 100, 300 and 600 won's worth, and 90 won of nobody's."""
-    monkeypatch.chdir(tmp_path)
-    for role, url in migrated_database.as_dict().items():
-        name = "JANGBU_DATABASE_URL" if role == "owner" else f"JANGBU_DATABASE_URL_{role.upper()}"
-        monkeypatch.setenv(name, url)
+    use_database(migrated_database, monkeypatch, tmp_path)
     found = House(migrated_database)
     found.prices("openai,gpt-x,input_tokens,,,,KRW,1,1,2026-01-01T00:00:00Z,,letter")
     for department, won in (("D001", 100), ("D002", 300), ("D003", 600), (None, 90)):

@@ -5,11 +5,11 @@ from __future__ import annotations
 import csv
 import io
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
-from jangbu.cli import main
+from tests.integration.command_world import CommandShell, house_on
 from tests.scenarios.house import FX_HEADER, PRICE_HEADER, House
 
 if TYPE_CHECKING:
@@ -19,42 +19,14 @@ if TYPE_CHECKING:
     from jangbu.services.postgres import DatabaseUrls
 
 
-class Shell:
-    """Runs commands in this process. Each returns (exit code, stdout, stderr)."""
-
-    def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
-        self._capsys = capsys
-
-    def run(self, *words: object) -> tuple[int, str, str]:
-        self._capsys.readouterr()
-        try:
-            main([str(word) for word in words])
-            code = 0
-        except SystemExit as ended:
-            code = int(ended.code or 0)
-        out, err = self._capsys.readouterr()
-        return code, out, err
-
-    def json(self, *words: object) -> Any:
-        code, out, err = self.run(*words, "--json")
-        assert code == 0, err
-        return json.loads(out)
-
-
 @pytest.fixture
 def house(migrated_database: DatabaseUrls, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[House]:
-    monkeypatch.chdir(tmp_path)
-    for role, url in migrated_database.as_dict().items():
-        name = "JANGBU_DATABASE_URL" if role == "owner" else f"JANGBU_DATABASE_URL_{role.upper()}"
-        monkeypatch.setenv(name, url)
-    found = House(migrated_database)
-    yield found
-    found.close()
+    yield from house_on(migrated_database, monkeypatch, tmp_path)
 
 
 @pytest.fixture
-def shell(house: House, capsys: pytest.CaptureFixture[str]) -> Shell:
-    return Shell(capsys)
+def shell(house: House, capsys: pytest.CaptureFixture[str]) -> CommandShell:
+    return CommandShell(capsys)
 
 
 @pytest.fixture
@@ -76,7 +48,7 @@ def rates(tmp_path: Path) -> Path:
     return file
 
 
-def test_from_files_to_a_statement(shell: Shell, house: House, prices: Path, rates: Path) -> None:
+def test_from_files_to_a_statement(shell: CommandShell, house: House, prices: Path, rates: Path) -> None:
     dry = shell.json("price", "import", prices, "--dry-run")
     assert (dry["added"], dry["dry_run"]) == (2, True)
     assert shell.json("price", "list")["prices"] == []
@@ -145,7 +117,9 @@ def test_from_files_to_a_statement(shell: Shell, house: House, prices: Path, rat
     assert len(statement["content_hash"]) == 64
 
 
-def test_the_list_adds_up_and_names_the_same_content(shell: Shell, house: House, prices: Path, rates: Path) -> None:
+def test_the_list_adds_up_and_names_the_same_content(
+    shell: CommandShell, house: House, prices: Path, rates: Path
+) -> None:
     shell.run("price", "import", prices)
     shell.run("fx", "import", rates)
     house.use("2026-10-03T10:00:00+09:00", "D012", "gpt-x", {"output_tokens": 500_000})
@@ -157,7 +131,7 @@ def test_the_list_adds_up_and_names_the_same_content(shell: Shell, house: House,
     assert (month["total"], month["total_exact"]) == ("1400", "1400.5")
 
 
-def test_zones_and_dimensions(shell: Shell, house: House, prices: Path) -> None:
+def test_zones_and_dimensions(shell: CommandShell, house: House, prices: Path) -> None:
     shell.run("price", "import", prices)
     house.use("2026-09-30T15:00:00Z", "D012", "gpt-x", {"input_tokens": 1})
     assert len(shell.json("usage", "--month", "2026-10", "--by", "day,provider")["rows"]) == 1
@@ -168,7 +142,7 @@ def test_zones_and_dimensions(shell: Shell, house: House, prices: Path) -> None:
     assert next(csv.DictReader(io.StringIO(out)))["cost"] == "0.00000025"
 
 
-def test_the_unattributed_and_the_unknown(shell: Shell, house: House, prices: Path) -> None:
+def test_the_unattributed_and_the_unknown(shell: CommandShell, house: House, prices: Path) -> None:
     shell.run("price", "import", prices)
     house.use("2026-09-30T15:00:00Z", None, "gpt-x", {"input_tokens": 1})
     house.use("2026-08-31T15:00:00Z", "D012", "gpt-x", {"input_tokens": 1})
@@ -189,12 +163,12 @@ def test_the_unattributed_and_the_unknown(shell: Shell, house: House, prices: Pa
         (("price", "seed", "--from", "yesterday"), "'yesterday'"),
     ],
 )
-def test_wrong_words_end_with_2(shell: Shell, words: tuple[str, ...], says: str) -> None:
+def test_wrong_words_end_with_2(shell: CommandShell, words: tuple[str, ...], says: str) -> None:
     code, out, err = shell.run(*words)
     assert (code, out, says in err) == (2, "", True)
 
 
-def test_a_bad_file_is_refused_whole(shell: Shell, tmp_path: Path) -> None:
+def test_a_bad_file_is_refused_whole(shell: CommandShell, tmp_path: Path) -> None:
     bad = tmp_path / "bad.csv"
     good = "openai,gpt-x,input_tokens,,,,USD,0.25,1000000,2026-01-01T00:00:00Z,,letter\n"
     bad.write_text(PRICE_HEADER + good + good.replace("0.25", "free").replace("gpt-x", "gpt-y"), encoding="utf-8")
@@ -205,7 +179,7 @@ def test_a_bad_file_is_refused_whole(shell: Shell, tmp_path: Path) -> None:
     assert shell.run("fx", "import", bad)[0] == 2
 
 
-def test_check_names_what_is_unpriced(shell: Shell, house: House, prices: Path) -> None:
+def test_check_names_what_is_unpriced(shell: CommandShell, house: House, prices: Path) -> None:
     shell.run("price", "import", prices)
     assert shell.json("price", "check") == {"findings": []}
     house.use("2026-10-03T10:00:00+09:00", "D012", "gpt-x", {"cache_read_tokens": 7})
@@ -223,7 +197,7 @@ def test_check_names_what_is_unpriced(shell: Shell, house: House, prices: Path) 
     assert "price import" in err
 
 
-def test_check_looks_at_the_book(shell: Shell, house: House) -> None:
+def test_check_looks_at_the_book(shell: CommandShell, house: House) -> None:
     line = "openai,gpt-x,input_tokens,,,,USD,{},1,{},{},s"
     house.prices(line.format("1", "2026-01-01", ""), origin="list")
     house.prices(
@@ -239,7 +213,7 @@ def test_check_looks_at_the_book(shell: Shell, house: House) -> None:
     }
 
 
-def test_seed_names_its_source_and_what_it_leaves_out(shell: Shell) -> None:
+def test_seed_names_its_source_and_what_it_leaves_out(shell: CommandShell) -> None:
     found = shell.json("price", "seed")
     assert found["source"].startswith("genai-prices ")
     assert found["added"] > 5000

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.integration.command_world import CommandShell, use_database
 from tests.integration.period_world import PRICE, PeriodWorld
-from tests.integration.test_billing_commands import Shell
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,9 +24,7 @@ FORMS = ("pdf", "xlsx", "csv", "json")
 @pytest.fixture
 def world(migrated_database: DatabaseUrls, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[PeriodWorld]:
     """September is used and closed; its late use becomes a correction in October."""
-    monkeypatch.chdir(tmp_path)
-    for role, url in migrated_database.as_dict().items():
-        monkeypatch.setenv("JANGBU_DATABASE_URL" if role == "owner" else f"JANGBU_DATABASE_URL_{role.upper()}", url)
+    use_database(migrated_database, monkeypatch, tmp_path)
     made = PeriodWorld(migrated_database)
     made.house.prices(PRICE.format(3, 1000))
     made.use(made.one("a", "2026-09-03T10:00:00+09:00", "D012", 1_234_567))
@@ -36,11 +34,11 @@ def world(migrated_database: DatabaseUrls, monkeypatch: pytest.MonkeyPatch, tmp_
 
 
 @pytest.fixture
-def shell(world: PeriodWorld, capsys: pytest.CaptureFixture[str]) -> Shell:
-    return Shell(capsys)
+def shell(world: PeriodWorld, capsys: pytest.CaptureFixture[str]) -> CommandShell:
+    return CommandShell(capsys)
 
 
-def export(shell: Shell, month: str, out: Path) -> dict[str, str]:
+def export(shell: CommandShell, month: str, out: Path) -> dict[str, str]:
     """The bytes' digests by file name."""
     found = {}
     for form in FORMS:
@@ -49,7 +47,7 @@ def export(shell: Shell, month: str, out: Path) -> dict[str, str]:
     return found
 
 
-def test_files_of_a_closed_month_stay_what_they_are(shell: Shell, world: PeriodWorld, tmp_path: Path) -> None:
+def test_files_of_a_closed_month_stay_what_they_are(shell: CommandShell, world: PeriodWorld, tmp_path: Path) -> None:
     open_files = export(shell, SEPTEMBER, tmp_path / "open")
     world.close(SEPTEMBER)
     closed = export(shell, SEPTEMBER, tmp_path / "closed")
@@ -61,7 +59,7 @@ def test_files_of_a_closed_month_stay_what_they_are(shell: Shell, world: PeriodW
         assert (code, json.loads(out)["answer"]) == (0, "agrees"), out
 
 
-def test_corrections_are_in_every_output(shell: Shell, world: PeriodWorld, tmp_path: Path) -> None:
+def test_corrections_are_in_every_output(shell: CommandShell, world: PeriodWorld, tmp_path: Path) -> None:
     world.close(SEPTEMBER)
     world.use(world.one("late", "2026-09-09T10:00:00+09:00", "D012", 777_777))
     shown = shell.json("statement", "show", OCTOBER, "D012")
@@ -80,7 +78,7 @@ def test_corrections_are_in_every_output(shell: Shell, world: PeriodWorld, tmp_p
         )
 
 
-def test_closed_rows_name_their_invoice(shell: Shell, world: PeriodWorld, tmp_path: Path) -> None:
+def test_closed_rows_name_their_invoice(shell: CommandShell, world: PeriodWorld, tmp_path: Path) -> None:
     world.close(SEPTEMBER)
     out = tmp_path / "focus.csv"
     assert shell.run("export", "focus", "--month", SEPTEMBER, "--out", out)[0] == 0

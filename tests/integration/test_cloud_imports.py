@@ -11,6 +11,7 @@ import psycopg
 import pytest
 
 from jangbu.cli import main
+from tests.integration.command_world import use_database
 from tests.integration.invoice_world import WORDS, Used, cost_of, dollars, month_days, put_prices, put_use
 
 if TYPE_CHECKING:
@@ -42,11 +43,8 @@ def run(
     migrated_database: DatabaseUrls, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> Callable[..., Run]:
     """The command line against a database with prices, a month of use and two vendors: (exit code, stdout, stderr)."""
-    for name in ("owner", "billing", "reader", "worker"):
-        suffix = "" if name == "owner" else f"_{name.upper()}"
-        monkeypatch.setenv(f"JANGBU_DATABASE_URL{suffix}", getattr(migrated_database, name))
+    use_database(migrated_database, monkeypatch, tmp_path)
     monkeypatch.setenv("JANGBU_DATA_DIR", str(tmp_path / "data"))
-    monkeypatch.chdir(tmp_path)
 
     def call(*words: object) -> Run:
         code = 0

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
-from jangbu.cli import main
 from tests.faults.events import NOW, chunk, event
 from tests.faults.workbench import Workbench
+from tests.integration.command_world import CommandShell, use_database
 from tests.scenarios.house import FX_HEADER, PRICE_HEADER
 
 if TYPE_CHECKING:
@@ -31,28 +30,12 @@ PLANTED_PART = """
     where input_tokens > 500000 order by hour limit 1"""
 
 
-class Books:
+class Books(CommandShell):
     """A database with events as a worker stores them, and the commands that read it."""
 
     def __init__(self, urls: DatabaseUrls, capsys: pytest.CaptureFixture[str]) -> None:
+        super().__init__(capsys)
         self.bench = Workbench(urls)
-        self._capsys = capsys
-
-    def run(self, *words: object) -> tuple[int, str, str]:
-        """(exit code, stdout, stderr) of a command."""
-        self._capsys.readouterr()
-        try:
-            main([str(word) for word in words])
-            code = 0
-        except SystemExit as ended:
-            code = int(ended.code or 0)
-        out, err = self._capsys.readouterr()
-        return code, out, err
-
-    def json(self, *words: object, code: int = 0) -> Any:
-        ended, out, err = self.run(*words, "--json")
-        assert ended == code, err
-        return json.loads(out)
 
 
 @pytest.fixture
@@ -63,9 +46,7 @@ def books(
     tmp_path: Path,
 ) -> Iterator[Books]:
     """October: 30 events of D012, some of others, agreed prices that change on the 15th at noon, two rates."""
-    monkeypatch.chdir(tmp_path)
-    for role, url in migrated_database.as_dict().items():
-        monkeypatch.setenv("JANGBU_DATABASE_URL" + ("" if role == "owner" else f"_{role.upper()}"), url)
+    use_database(migrated_database, monkeypatch, tmp_path)
     (tmp_path / "list.csv").write_text(
         PRICE_HEADER
         + "openai,gpt-x*,input_tokens,,,,USD,9,1000000,2026-01-01,,list\n"

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 import openpyxl
 import pytest
 
-from tests.integration.test_billing_commands import Shell, house, shell  # noqa: F401 - fixtures
+from tests.integration.command_world import CommandShell
+from tests.integration.test_billing_commands import house, shell  # noqa: F401 - fixtures
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,7 +33,7 @@ D013,=문화과,,,
 
 
 @pytest.fixture
-def month(house: House, shell: Shell, tmp_path: Path) -> House:
+def month(house: House, shell: CommandShell, tmp_path: Path) -> House:
     """Three payers, two providers, taxed use, two rates in one line, a price in won, use without a price."""
     house.prices(
         "openai,gpt-x,input_tokens,,,,USD,0.25,1000000,2026-01-01T00:00:00Z,,letter",
@@ -53,7 +54,7 @@ def month(house: House, shell: Shell, tmp_path: Path) -> House:
     return house
 
 
-def focus(shell: Shell, out: Path, *more: str) -> list[dict[str, str]]:
+def focus(shell: CommandShell, out: Path, *more: str) -> list[dict[str, str]]:
     code, _, err = shell.run("export", "focus", "--month", MONTH, "--out", out, *more)
     assert code == 0, err
     raw = out.read_bytes()
@@ -65,18 +66,18 @@ def total(rows: list[dict[str, str]], column: str) -> Decimal:
     return sum((Decimal(row[column] or 0) for row in rows), Decimal(0))
 
 
-def journal(shell: Shell, out: Path, *more: str) -> list[dict[str, str]]:
+def journal(shell: CommandShell, out: Path, *more: str) -> list[dict[str, str]]:
     code, _, err = shell.run("export", "journal", "--month", MONTH, "--out", out, *more)
     assert code == 0, err
     return list(csv.DictReader(io.StringIO(out.read_text(encoding="utf-8"))))
 
 
-def listed(shell: Shell) -> dict[str, Any]:
+def listed(shell: CommandShell) -> dict[str, Any]:
     found: dict[str, Any] = shell.json("statement", "list", MONTH)
     return found
 
 
-def test_focus_adds_up_to_the_statements(shell: Shell, month: House, tmp_path: Path) -> None:
+def test_focus_adds_up_to_the_statements(shell: CommandShell, month: House, tmp_path: Path) -> None:
     rows = focus(shell, tmp_path / "focus.csv")
     told = listed(shell)
     assert total(rows, "BilledCost") == Decimal(told["total"])
@@ -109,28 +110,28 @@ def test_focus_adds_up_to_the_statements(shell: Shell, month: House, tmp_path: P
     assert next(row for row in rows if row["SubAccountId"] == "D013")["SubAccountName"] == "'=문화과"
 
 
-def test_focus_leaves_out_the_unknown_and_says_so(shell: Shell, month: House, tmp_path: Path) -> None:
+def test_focus_leaves_out_the_unknown_and_says_so(shell: CommandShell, month: House, tmp_path: Path) -> None:
     code, out, err = shell.run("export", "focus", "--month", MONTH, "--out", tmp_path / "f.csv", "--json")
     assert (code, json.loads(out)["left_out_quantity"]) == (0, "3")
     assert "3 units of use have no price" in err
     assert not [row for row in focus(shell, tmp_path / "f.csv") if row["SkuMeter"] == "Web Searches"]
 
 
-def test_focus_packed_is_the_same_twice(shell: Shell, month: House, tmp_path: Path) -> None:
+def test_focus_packed_is_the_same_twice(shell: CommandShell, month: House, tmp_path: Path) -> None:
     rows = focus(shell, tmp_path / "a.csv.gz")
     assert rows == focus(shell, tmp_path / "b.csv")
     focus(shell, tmp_path / "c.csv.gz")
     assert (tmp_path / "a.csv.gz").read_bytes() == (tmp_path / "c.csv.gz").read_bytes()
 
 
-def test_focus_in_another_currency(shell: Shell, month: House, tmp_path: Path) -> None:
+def test_focus_in_another_currency(shell: CommandShell, month: House, tmp_path: Path) -> None:
     month.fx("2026-09-01,KRW,USD,0.0007,bank")
     rows = focus(shell, tmp_path / "usd.csv", "--currency", "USD")
     assert {row["BillingCurrency"] for row in rows} == {"USD"}
     assert total(rows, "BilledCost") == Decimal(shell.json("statement", "list", MONTH, "--currency", "USD")["total"])
 
 
-def test_the_generic_journal_balances(shell: Shell, month: House, tmp_path: Path) -> None:
+def test_the_generic_journal_balances(shell: CommandShell, month: House, tmp_path: Path) -> None:
     rows = journal(shell, tmp_path / "j.csv")
     assert total(rows, "debit") == total(rows, "credit") == Decimal(listed(shell)["total"])
     assert {row["date"] for row in rows} == {"2026-10-31"}
@@ -139,7 +140,7 @@ def test_the_generic_journal_balances(shell: Shell, month: House, tmp_path: Path
     assert {row["account"] for row in rows if row["debit"]} == {"expense:ai-usage", "expense:tax"}
 
 
-def test_the_spending_resolution(shell: Shell, month: House, tmp_path: Path) -> None:
+def test_the_spending_resolution(shell: CommandShell, month: House, tmp_path: Path) -> None:
     rows = journal(shell, tmp_path / "j.csv", "--layout", "local-government")
     assert list(rows[0]) == ["부서", "세부사업", "통계목", "적요", "채권자", "공급가액", "부가세", "합계"]
     assert total(rows, "합계") == total(rows, "공급가액") + total(rows, "부가세") == Decimal(listed(shell)["total"])
@@ -152,7 +153,7 @@ def test_the_spending_resolution(shell: Shell, month: House, tmp_path: Path) -> 
 
 
 def test_columns_are_a_setting_and_workbooks_hold_numbers(
-    shell: Shell,
+    shell: CommandShell,
     month: House,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -170,7 +171,7 @@ def test_columns_are_a_setting_and_workbooks_hold_numbers(
     assert (code, "금액" in err) == (3, True)
 
 
-def test_a_provider_without_a_vendor_is_said(shell: Shell, month: House, tmp_path: Path) -> None:
+def test_a_provider_without_a_vendor_is_said(shell: CommandShell, month: House, tmp_path: Path) -> None:
     code, out, err = shell.run("export", "journal", "--month", MONTH, "--out", tmp_path / "j.csv", "--json")
     assert (code, json.loads(out)["creditors_unknown"]) == (0, ["naver"])
     assert "'naver'" in err
@@ -185,17 +186,17 @@ def test_a_provider_without_a_vendor_is_said(shell: Shell, month: House, tmp_pat
         ("export", "journal", "--month", MONTH, "--out", "j.csv", "--layout", "other"),
     ],
 )
-def test_wrong_words(shell: Shell, month: House, words: tuple[str, ...]) -> None:
+def test_wrong_words(shell: CommandShell, month: House, words: tuple[str, ...]) -> None:
     assert shell.run(*words)[0] == 2
 
 
-def test_a_month_without_use(shell: Shell, house: House, tmp_path: Path) -> None:
+def test_a_month_without_use(shell: CommandShell, house: House, tmp_path: Path) -> None:
     assert focus(shell, tmp_path / "f.csv") == []
     assert journal(shell, tmp_path / "j.csv") == []
 
 
 def test_a_statement_that_does_not_add_up_is_refused(
-    shell: Shell,
+    shell: CommandShell,
     month: House,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,

@@ -10,6 +10,7 @@ import psycopg
 import pytest
 
 from jangbu.cli import main
+from tests.integration.command_world import use_database
 from tests.integration.invoice_world import (
     PRICES,
     Used,
@@ -61,12 +62,8 @@ def run(
     migrated_database: DatabaseUrls, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> Callable[..., Run]:
     """The command line against the test's database: (exit code, stdout, stderr)."""
-    monkeypatch.setenv("JANGBU_DATABASE_URL", migrated_database.owner)
-    monkeypatch.setenv("JANGBU_DATABASE_URL_BILLING", migrated_database.billing)
-    monkeypatch.setenv("JANGBU_DATABASE_URL_READER", migrated_database.reader)
-    monkeypatch.setenv("JANGBU_DATABASE_URL_WORKER", migrated_database.worker)
+    use_database(migrated_database, monkeypatch, tmp_path)
     monkeypatch.setenv("JANGBU_DATA_DIR", str(tmp_path / "data"))
-    monkeypatch.chdir(tmp_path)
 
     def call(*words: object) -> Run:
         code = 0

@@ -20,8 +20,8 @@ import pytest
 from billing.ledger.close import MonthClosed, close_month
 from billing.ledger.marks import COUNTED, DATED, NO_INPUT
 from jangbu.migrate import migrate_database
+from tests.integration.command_world import CommandShell, environment, use_database
 from tests.integration.period_world import LATER, OCTOBER, PRICE, PeriodWorld, period_world
-from tests.integration.test_billing_commands import Shell
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -57,18 +57,9 @@ def world(migrated_database: DatabaseUrls) -> Iterator[PeriodWorld]:
 
 
 @pytest.fixture
-def shell(world: PeriodWorld, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: Any) -> Shell:
-    monkeypatch.chdir(tmp_path)
-    for name, value in environment(world).items():
-        monkeypatch.setenv(name, value)
-    return Shell(capsys)
-
-
-def environment(world: PeriodWorld) -> dict[str, str]:
-    """The settings by which a command finds the books."""
-    roles = {role: url for role, url in world.urls.as_dict().items() if role != "owner"}
-    return {"JANGBU_DATABASE_URL": world.urls.owner} | {f"JANGBU_DATABASE_URL_{role.upper()}": url
-                                                        for role, url in roles.items()}  # fmt: skip
+def shell(world: PeriodWorld, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: Any) -> CommandShell:
+    use_database(world.urls, monkeypatch, tmp_path)
+    return CommandShell(capsys)
 
 
 # What the database refuses
@@ -206,7 +197,7 @@ def test_every_table_that_only_grows_is_an_input_or_none(world: PeriodWorld) -> 
 
 def test_two_closes_at_once_close_once(world: PeriodWorld, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "jangbu", "period", "close", "2026-10", "--confirm", "2026-10", "--json"]
-    env = {**os.environ, **environment(world), "PYTHONPATH": CHECKOUT}
+    env = {**os.environ, **environment(world.urls), "PYTHONPATH": CHECKOUT}
     pipe = subprocess.PIPE
     both = [subprocess.Popen(command, env=env, stdout=pipe, stderr=pipe, cwd=tmp_path) for _ in range(2)]
     ended = [(one.communicate(timeout=120), one.returncode) for one in both]
@@ -355,7 +346,7 @@ def test_a_replay_into_an_empty_database_gives_the_same_hashes(
 # Commands
 
 
-def test_from_checklist_to_close(shell: Shell, world: PeriodWorld) -> None:
+def test_from_checklist_to_close(shell: CommandShell, world: PeriodWorld) -> None:
     status = shell.json("period", "status", "2026-10")
     assert (status["state"], status["blockers"]) == ("open", [])
     states = {check["name"]: check["state"] for check in status["checklist"]}
@@ -392,7 +383,7 @@ def test_from_checklist_to_close(shell: Shell, world: PeriodWorld) -> None:
     assert shell.json("audit")["ok"] is True
 
 
-def test_what_blocks_is_named_and_accepted_by_name(shell: Shell, world: PeriodWorld) -> None:
+def test_what_blocks_is_named_and_accepted_by_name(shell: CommandShell, world: PeriodWorld) -> None:
     world.use(world.one("u", OCTOBER, None, 50, user=None), world.one("n", OCTOBER, "D1", 3, model="new"))
     world.use(world.one("neg", OCTOBER, "D1", -1))
     code, out, err = shell.run("period", "close", "2026-10", "--confirm", "2026-10", "--json")
@@ -421,25 +412,25 @@ def test_what_blocks_is_named_and_accepted_by_name(shell: Shell, world: PeriodWo
         (("2026-10", "--cut-offs", "nowhere.json"), 4, "nowhere.json"),
     ],
 )
-def test_wrong_words_and_states(shell: Shell, words: tuple[str, ...], code: int, says: str) -> None:
+def test_wrong_words_and_states(shell: CommandShell, words: tuple[str, ...], code: int, says: str) -> None:
     ended, _, err = shell.run("period", "close", *words)
     assert (ended, says in err) == (code, True), err
 
 
-def test_an_earlier_month_comes_first(shell: Shell, world: PeriodWorld) -> None:
+def test_an_earlier_month_comes_first(shell: CommandShell, world: PeriodWorld) -> None:
     world.use(world.one("s", "2026-09-03T10:00:00+09:00", "D1", 1))
     code, _, err = shell.run("period", "close", "2026-10", "--confirm", "2026-10")
     assert (code, "2026-09 holds use and is open" in err) == (5, True)
 
 
-def test_other_settings_do_not_close_what_follows(shell: Shell, world: PeriodWorld) -> None:
+def test_other_settings_do_not_close_what_follows(shell: CommandShell, world: PeriodWorld) -> None:
     world.close("2026-10")
     for setting, said in (("--timezone=UTC", "JANGBU_TIMEZONE=Asia/Seoul"), ("--currency=USD", "JANGBU_CURRENCY=KRW")):
         code, _, err = shell.run("period", "close", "2026-11", "--confirm", "2026-11", setting)
         assert (code, said in err) == (5, True), err
 
 
-def test_a_replay_by_command(shell: Shell, world: PeriodWorld, tmp_path: Path) -> None:
+def test_a_replay_by_command(shell: CommandShell, world: PeriodWorld, tmp_path: Path) -> None:
     closed = shell.json("period", "close", "2026-10")
     (tmp_path / "status.json").write_text(json.dumps(closed), encoding="utf-8")
     world.use(world.one("late", OCTOBER, "D1", 1000))

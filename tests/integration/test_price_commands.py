@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.integration.test_billing_commands import Shell
+from tests.integration.command_world import CommandShell, house_on
 from tests.scenarios.house import PRICE_HEADER, House
 from tests.scenarios.test_prices_months import TERMS_HEADER
 
@@ -23,18 +23,12 @@ EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
 
 @pytest.fixture
 def house(migrated_database: DatabaseUrls, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[House]:
-    monkeypatch.chdir(tmp_path)
-    for role, url in migrated_database.as_dict().items():
-        name = "JANGBU_DATABASE_URL" if role == "owner" else f"JANGBU_DATABASE_URL_{role.upper()}"
-        monkeypatch.setenv(name, url)
-    found = House(migrated_database)
-    yield found
-    found.close()
+    yield from house_on(migrated_database, monkeypatch, tmp_path)
 
 
 @pytest.fixture
-def shell(house: House, capsys: pytest.CaptureFixture[str]) -> Shell:
-    return Shell(capsys)
+def shell(house: House, capsys: pytest.CaptureFixture[str]) -> CommandShell:
+    return CommandShell(capsys)
 
 
 def written(directory: Path, text: str, name: str = "file.csv") -> Path:
@@ -43,7 +37,7 @@ def written(directory: Path, text: str, name: str = "file.csv") -> Path:
     return file
 
 
-def test_an_import_says_what_it_touches(shell: Shell, house: House, tmp_path: Path) -> None:
+def test_an_import_says_what_it_touches(shell: CommandShell, house: House, tmp_path: Path) -> None:
     """Of the month before the newest use: 3 of 4 dollars, and a model that gets its first price."""
     house.prices(
         LINE.format("1", "2026-01-01").strip(),
@@ -85,13 +79,13 @@ def test_an_import_says_what_it_touches(shell: Shell, house: House, tmp_path: Pa
     assert shell.json("price", "import", file)["impact"] is None  # nothing new
 
 
-def test_an_import_before_any_use_touches_nothing(shell: Shell, tmp_path: Path) -> None:
+def test_an_import_before_any_use_touches_nothing(shell: CommandShell, tmp_path: Path) -> None:
     file = written(tmp_path, PRICE_HEADER + LINE.format("2", "2026-11-01"))
     assert shell.json("price", "import", file)["impact"] is None
 
 
 def test_asked_on_a_terminal_no_means_nothing(
-    shell: Shell, house: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    shell: CommandShell, house: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """On a terminal the diff is shown and a person is asked; no writes nothing and ends with 5."""
     import jangbu.importing as importing
@@ -108,7 +102,7 @@ def test_asked_on_a_terminal_no_means_nothing(
     monkeypatch.undo()
 
 
-def test_check_compares_with_the_list_everywhere(shell: Shell, house: House) -> None:
+def test_check_compares_with_the_list_everywhere(shell: CommandShell, house: House) -> None:
     """Other currencies by the rate, prefixes by the models they stand for, later list prices, a price of nothing."""
     row = "openai,{},input_tokens,{},,,{},{},1,{},,s"
     house.prices(
@@ -141,7 +135,7 @@ def test_check_compares_with_the_list_everywhere(shell: Shell, house: House) -> 
 
 
 @pytest.mark.parametrize(("price", "is_far"), [("5", False), ("5.000001", True), ("0.2", False), ("0.199999", True)])
-def test_five_times_on_both_sides(shell: Shell, house: House, price: str, is_far: bool) -> None:
+def test_five_times_on_both_sides(shell: CommandShell, house: House, price: str, is_far: bool) -> None:
     row = "openai,gpt-a,input_tokens,,,,USD,{},1,2026-01-01,,s"
     house.prices(row.format("1"), origin="list")
     house.prices(row.format(price))
@@ -149,7 +143,7 @@ def test_five_times_on_both_sides(shell: Shell, house: House, price: str, is_far
     assert kinds == (["far_from_list"] if is_far else [])
 
 
-def test_terms_from_a_file_to_the_status_of_a_month(shell: Shell, house: House, tmp_path: Path) -> None:
+def test_terms_from_a_file_to_the_status_of_a_month(shell: CommandShell, house: House, tmp_path: Path) -> None:
     house.prices("openai,gpt-x,input_tokens,,,,KRW,10,1000,2026-01-01,,list")
     house.use("2026-10-03T10:00:00+09:00", "D001", "gpt-x", {"input_tokens": 2000})
     file = written(
@@ -188,7 +182,7 @@ def test_terms_from_a_file_to_the_status_of_a_month(shell: Shell, house: House, 
     assert [(line["quantity"], len(line["terms"])) for line in shown["lines"]] == [("1500", 0), ("500", 1)]
 
 
-def test_refused_terms_change_nothing(shell: Shell, tmp_path: Path) -> None:
+def test_refused_terms_change_nothing(shell: CommandShell, tmp_path: Path) -> None:
     good = "least,minimum_fee,openai,,,,KRW,,100,,,2026-10,,annex\n"
     bad = written(tmp_path, TERMS_HEADER + good + good.replace("least", "other").replace("KRW", "WON"))
     code, out, err = shell.run("price", "terms", "import", bad, "--json")
@@ -199,14 +193,14 @@ def test_refused_terms_change_nothing(shell: Shell, tmp_path: Path) -> None:
     assert shell.run("price", "terms", "status", "2026-13")[0] == 2
 
 
-def test_the_example_is_taken(shell: Shell) -> None:
+def test_the_example_is_taken(shell: CommandShell) -> None:
     assert shell.json("price", "terms", "import", EXAMPLES / "terms.csv")["added"] == 4
     assert json.dumps(shell.json("price", "terms", "status", "2026-10"))
 
 
 @pytest.mark.parametrize("table", ["contract_import", "contract_term", "contract_tier"])
 @pytest.mark.parametrize("statement", ["update {} set {} = {}", "delete from {}", "truncate {} cascade"])
-def test_terms_are_never_changed_by_any_role(shell: Shell, house: House, table: str, statement: str) -> None:
+def test_terms_are_never_changed_by_any_role(shell: CommandShell, house: House, table: str, statement: str) -> None:
     from sqlalchemy import text
     from sqlalchemy.exc import DBAPIError
 

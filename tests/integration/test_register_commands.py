@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 from sqlalchemy import exc, text
 
-from jangbu.cli import main
-from tests.scenarios.house import House
+from tests.integration.command_world import CommandShell, house_on
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
     from jangbu.services.postgres import DatabaseUrls
+    from tests.scenarios.house import House
 
 DEPARTMENTS = (
     "department,name,parent,cost_centre,head_user,deputy_user,notify,programme,budget_item,valid_from,valid_to\n"
@@ -25,27 +24,12 @@ OCTOBER_15 = "2026-10-14T15:00:00Z"
 """Midnight in Seoul."""
 
 
-class Shell:
+class Shell(CommandShell):
     """Runs commands in this process."""
 
     def __init__(self, capsys: pytest.CaptureFixture[str], directory: Path) -> None:
-        self._capsys = capsys
+        super().__init__(capsys)
         self._directory = directory
-
-    def run(self, *words: object) -> tuple[int, str, str]:
-        self._capsys.readouterr()
-        try:
-            main([str(word) for word in words])
-            code = 0
-        except SystemExit as ended:
-            code = int(ended.code or 0)
-        out, err = self._capsys.readouterr()
-        return code, out, err
-
-    def json(self, *words: object) -> Any:
-        code, out, err = self.run(*words, "--json")
-        assert code == 0, err
-        return json.loads(out)
 
     def file(self, name: str, content: str) -> Path:
         file = self._directory / name
@@ -55,13 +39,7 @@ class Shell:
 
 @pytest.fixture
 def house(migrated_database: DatabaseUrls, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[House]:
-    monkeypatch.chdir(tmp_path)
-    for role, url in migrated_database.as_dict().items():
-        name = "JANGBU_DATABASE_URL" if role == "owner" else f"JANGBU_DATABASE_URL_{role.upper()}"
-        monkeypatch.setenv(name, url)
-    found = House(migrated_database)
-    yield found
-    found.close()
+    yield from house_on(migrated_database, monkeypatch, tmp_path)
 
 
 @pytest.fixture

@@ -14,7 +14,8 @@ import openpyxl
 import pypdf
 import pytest
 
-from tests.integration.test_billing_commands import Shell, house, shell  # noqa: F401 - fixtures
+from tests.integration.command_world import CommandShell
+from tests.integration.test_billing_commands import house, shell  # noqa: F401 - fixtures
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -43,21 +44,23 @@ def month(house: House) -> House:
     return house
 
 
-def export(shell: Shell, out: Path, form: str, *more: str) -> list[dict[str, Any]]:
+def export(shell: CommandShell, out: Path, form: str, *more: str) -> list[dict[str, Any]]:
     files: list[dict[str, Any]] = shell.json("statement", "export", MONTH, "--format", form, "--out", out, *more)[
         "files"
     ]
     return files
 
 
-def verify(shell: Shell, file: object) -> tuple[int, dict[str, Any]]:
+def verify(shell: CommandShell, file: object) -> tuple[int, dict[str, Any]]:
     code, out, _ = shell.run("statement", "verify", file, "--json")
     return code, json.loads(out)
 
 
 @pytest.mark.parametrize("form", ["pdf", "xlsx", "csv", "json"])
 @pytest.mark.parametrize("language", ["ko", "en"])
-def test_every_file_is_made_and_agrees(shell: Shell, month: House, tmp_path: Path, form: str, language: str) -> None:
+def test_every_file_is_made_and_agrees(
+    shell: CommandShell, month: House, tmp_path: Path, form: str, language: str
+) -> None:
     made = export(shell, tmp_path / "out", form, "--lang", language)
     again = export(shell, tmp_path / "again", form, "--lang", language)
     assert [one["sha256"] for one in made] == [one["sha256"] for one in again]
@@ -72,7 +75,7 @@ def test_every_file_is_made_and_agrees(shell: Shell, month: House, tmp_path: Pat
         assert (code, told["answer"]) == (0, "agrees"), (one["file"], told)
 
 
-def test_one_department(shell: Shell, month: House, tmp_path: Path) -> None:
+def test_one_department(shell: CommandShell, month: House, tmp_path: Path) -> None:
     for name, kind in (("D012", "department"), ("unattributed", "department"), ("organisation", "organisation")):
         (made,) = export(shell, tmp_path, "csv", "--department", name)
         assert made["kind"] == kind
@@ -80,7 +83,7 @@ def test_one_department(shell: Shell, month: House, tmp_path: Path) -> None:
     assert (code, "'D9'" in err) == (4, True)
 
 
-def test_a_zip_is_the_same_twice_and_each_member_agrees(shell: Shell, month: House, tmp_path: Path) -> None:
+def test_a_zip_is_the_same_twice_and_each_member_agrees(shell: CommandShell, month: House, tmp_path: Path) -> None:
     (first,) = export(shell, tmp_path / "a", "zip")
     (second,) = export(shell, tmp_path / "b", "zip")
     assert first["sha256"] == second["sha256"]
@@ -93,7 +96,7 @@ def test_a_zip_is_the_same_twice_and_each_member_agrees(shell: Shell, month: Hou
     assert [one["file"].rpartition(".")[2] for one in only["members"]] == ["pdf"] * 4
 
 
-def test_pages_hold_what_the_statement_says(shell: Shell, month: House, tmp_path: Path) -> None:
+def test_pages_hold_what_the_statement_says(shell: CommandShell, month: House, tmp_path: Path) -> None:
     shell.run("statement", "export", MONTH, "--format", "pdf", "--out", tmp_path, "--lang", "ko")
     shown = shell.json("statement", "show", MONTH, "D012")
     reader = pypdf.PdfReader(tmp_path / f"{MONTH}-department-D012.pdf")
@@ -114,7 +117,7 @@ def test_pages_hold_what_the_statement_says(shell: Shell, month: House, tmp_path
     assert "\u202e" not in words
 
 
-def test_workbooks_hold_numbers_texts_and_sums(shell: Shell, month: House, tmp_path: Path) -> None:
+def test_workbooks_hold_numbers_texts_and_sums(shell: CommandShell, month: House, tmp_path: Path) -> None:
     shell.run("statement", "export", MONTH, "--format", "xlsx", "--out", tmp_path, "--lang", "en")
     shown = shell.json("statement", "show", MONTH, "D012")
     book = openpyxl.load_workbook(tmp_path / f"{MONTH}-department-D012.xlsx", data_only=True)
@@ -135,7 +138,7 @@ def test_workbooks_hold_numbers_texts_and_sums(shell: Shell, month: House, tmp_p
     assert any(str(cell.value).startswith("=1+1") for row in whole["Use"].iter_rows() for cell in row)
 
 
-def test_rows_add_up_and_are_no_formulas(shell: Shell, month: House, tmp_path: Path) -> None:
+def test_rows_add_up_and_are_no_formulas(shell: CommandShell, month: House, tmp_path: Path) -> None:
     shell.run("statement", "export", MONTH, "--format", "csv", "--out", tmp_path)
     text = (tmp_path / f"{MONTH}-organisation.csv").read_text(encoding="utf-8")
     rows = list(csv.DictReader(io.StringIO(text)))
@@ -161,7 +164,7 @@ def planted(file: Path, form: str) -> None:
 
 
 @pytest.mark.parametrize("form", ["pdf", "xlsx", "csv", "json"])
-def test_a_changed_figure_is_found_and_named(shell: Shell, month: House, tmp_path: Path, form: str) -> None:
+def test_a_changed_figure_is_found_and_named(shell: CommandShell, month: House, tmp_path: Path, form: str) -> None:
     (made,) = export(shell, tmp_path, form, "--department", "D012", "--lang", "en")
     planted(tmp_path / f"{MONTH}-department-D012.{form}", form)
     code, told = verify(shell, made["file"])
@@ -171,7 +174,7 @@ def test_a_changed_figure_is_found_and_named(shell: Shell, month: House, tmp_pat
     assert figures & {"quantity", "Quantity", "bytes"}, figures
 
 
-def test_a_statement_that_changed_since_differs_by_its_hash(shell: Shell, month: House, tmp_path: Path) -> None:
+def test_a_statement_that_changed_since_differs_by_its_hash(shell: CommandShell, month: House, tmp_path: Path) -> None:
     made = {form: export(shell, tmp_path, form, "--department", "D012")[0] for form in ("pdf", "xlsx", "csv", "json")}
     month.use("2026-10-09T10:00:00+09:00", "D012", "gpt-x", {"output_tokens": 1_000_000})
     for one in made.values():
@@ -180,7 +183,7 @@ def test_a_statement_that_changed_since_differs_by_its_hash(shell: Shell, month:
         assert told["statements"][0]["file_hash"] != told["statements"][0]["ledger_hash"]
 
 
-def test_what_the_ledger_never_had_is_unknown(shell: Shell, month: House, tmp_path: Path) -> None:
+def test_what_the_ledger_never_had_is_unknown(shell: CommandShell, month: House, tmp_path: Path) -> None:
     shown = shell.json("statement", "show", MONTH, "D012")
     for change in ({"department": "D777"}, {"month": "2025-01"}):
         file = tmp_path / "held.json"
@@ -189,28 +192,28 @@ def test_what_the_ledger_never_had_is_unknown(shell: Shell, month: House, tmp_pa
         assert (code, told["answer"]) == (4, "unknown")
 
 
-def test_what_show_prints_agrees(shell: Shell, month: House, tmp_path: Path) -> None:
+def test_what_show_prints_agrees(shell: CommandShell, month: House, tmp_path: Path) -> None:
     file = tmp_path / "shown.json"
     file.write_text(json.dumps(shell.json("statement", "show", MONTH, "D012")), encoding="utf-8")
     assert verify(shell, file)[0] == 0
 
 
 @pytest.mark.parametrize("content", [b"", b"hello", b"%PDF-1.7 nothing", b"PK\x03\x04 broken", b"{]", b"\xff\xfe\x00"])
-def test_other_files_are_refused(shell: Shell, month: House, tmp_path: Path, content: bytes) -> None:
+def test_other_files_are_refused(shell: CommandShell, month: House, tmp_path: Path, content: bytes) -> None:
     file = tmp_path / "other"
     file.write_bytes(content)
     code, _, err = shell.run("statement", "verify", file)
     assert (code, "unexpected" in err) == (2, False)
 
 
-def test_wrong_words(shell: Shell, month: House, tmp_path: Path) -> None:
+def test_wrong_words(shell: CommandShell, month: House, tmp_path: Path) -> None:
     assert shell.run("statement", "export", "2026-13", "--format", "csv", "--out", tmp_path)[0] == 2
     assert shell.run("statement", "verify", tmp_path / "none.pdf")[0] == 4
     (tmp_path / "file").write_text("x")
     assert shell.run("statement", "export", MONTH, "--format", "csv", "--out", tmp_path / "file")[0] == 2
 
 
-def test_a_month_without_use_has_the_organisations_file(shell: Shell, house: House, tmp_path: Path) -> None:
+def test_a_month_without_use_has_the_organisations_file(shell: CommandShell, house: House, tmp_path: Path) -> None:
     for form in ("pdf", "xlsx", "csv"):
         (made,) = export(shell, tmp_path, form)
         assert made["kind"] == "organisation"

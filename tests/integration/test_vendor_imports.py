@@ -13,6 +13,7 @@ import psycopg
 import pytest
 
 from jangbu.cli import main
+from tests.integration.command_world import use_database
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -123,11 +124,8 @@ def world(
     migrated_database: DatabaseUrls, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> World:
     """The command line against the test's database."""
-    for name in ("OWNER", "BILLING", "READER", "WORKER"):
-        key = "JANGBU_DATABASE_URL" if name == "OWNER" else f"JANGBU_DATABASE_URL_{name}"
-        monkeypatch.setenv(key, getattr(migrated_database, name.lower()))
+    use_database(migrated_database, monkeypatch, tmp_path)
     monkeypatch.setenv("JANGBU_DATA_DIR", str(tmp_path / "data"))
-    monkeypatch.chdir(tmp_path)
 
     def call(*words: object) -> Run:
         code = 0

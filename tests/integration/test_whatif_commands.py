@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from decimal import Decimal
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
-from jangbu.cli import main
+from tests.integration.command_world import CommandShell, use_database
 from tests.scenarios.house import PRICE_HEADER, House
 
 if TYPE_CHECKING:
@@ -33,28 +32,12 @@ PRICES = (
 )
 
 
-class World(House):
+class World(House, CommandShell):
     """The house with its commands."""
 
     def __init__(self, urls: DatabaseUrls, capsys: pytest.CaptureFixture[str]) -> None:
-        super().__init__(urls)
-        self._capsys = capsys
-
-    def run(self, *words: object) -> tuple[int, str, str]:
-        """(exit code, stdout, stderr) of a command."""
-        self._capsys.readouterr()
-        try:
-            main([str(word) for word in words])
-            code = 0
-        except SystemExit as ended:
-            code = int(ended.code or 0)
-        out, err = self._capsys.readouterr()
-        return code, out, err
-
-    def json(self, *words: object) -> Any:
-        code, out, err = self.run(*words, "--json")
-        assert code == 0, err
-        return json.loads(out)
+        House.__init__(self, urls)
+        CommandShell.__init__(self, capsys)
 
 
 @pytest.fixture
@@ -65,9 +48,7 @@ def world(
     tmp_path: Path,
 ) -> Iterator[World]:
     """October and November: two rates in October, a price that changes at noon, bands, tiers, won prices, odd units."""
-    monkeypatch.chdir(tmp_path)
-    for role, url in migrated_database.as_dict().items():
-        monkeypatch.setenv("JANGBU_DATABASE_URL" + ("" if role == "owner" else f"_{role.upper()}"), url)
+    use_database(migrated_database, monkeypatch, tmp_path)
     found = World(migrated_database, capsys)
     found.prices(*PRICES)
     found.fx("2026-10-01,USD,KRW,1400.5,bank", "2026-10-14,USD,KRW,1380.25,bank")
