@@ -10,13 +10,14 @@ MAKEFLAGS += --no-print-directory
 
 VENV := .venv
 BIN := $(VENV)/bin
+CLIENTS := .clients
 READY := $(VENV)/.ready
 ARGS ?=
 # Asked only where .venv is made. Empty where nothing fits; the recipe says so.
 PYTHON ?= $(shell for name in python3.11 python3 python3.12 python3.13 python3.14; do \
 	"$$name" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo "$$name"; break; }; done)
 
-.PHONY: help setup demo test pytest bench faults services services-down lint screenshots kafka-libs
+.PHONY: help setup clients demo test pytest bench faults services services-down lint screenshots kafka-libs
 
 help:  ## List the targets (what `make` alone does)
 	@sed -n 's/^\([a-z][a-z-]*\):.*  ## \(.*\)/  make \1|\2/p' $(firstword $(MAKEFILE_LIST)) | column -t -s '|' 2>/dev/null \
@@ -36,12 +37,21 @@ $(READY): requirements/dev.txt pyproject.toml
 	@touch $@
 	@echo "setup: done; the command is $(BIN)/jangbu" >&2
 
+# What sends to us in tests: a gateway's proxy and real clients, in an environment of their own.
+$(CLIENTS)/ready: requirements/clients.txt | setup
+	@test -x $(CLIENTS)/bin/python || $(BIN)/python -m venv $(CLIENTS)
+	@echo "clients: installing $$(grep -c '==' requirements/clients.txt) pinned packages into $(CLIENTS) (about two minutes)" >&2
+	@$(CLIENTS)/bin/python -m pip install --quiet --no-compile --disable-pip-version-check --require-hashes -r requirements/clients.txt
+	@touch $@
+
+clients: $(CLIENTS)/ready
+
 demo: setup  ## One month of usage, from gateway event to reconciled invoice (about 3 minutes)
 	@$(BIN)/jangbu demo $(ARGS)
 
 SECOND_SESSION := tests/docker tests/e2e tests/faults tests/unit tests/properties
 
-test: setup lint kafka-libs pytest  ## Lint, types, import rules and every test; REQUIRE_SERVICES=1: a skip fails
+test: setup lint kafka-libs clients pytest  ## Lint, types, import rules and every test; REQUIRE_SERVICES=1: a skip fails
 
 # Two sessions side by side, each with services of its own: one alone keeps one core busy and waits on the other. What
 # the second says comes when the first has ended. With ARGS there is one session, of what they name.
