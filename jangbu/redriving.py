@@ -8,6 +8,7 @@ import click
 from sqlalchemy import text
 
 from jangbu.ingesting import open_outbox, publish_rest
+from jangbu.quarantine_decisions import why_not_sent
 from producers.outbox import Accepted
 
 if TYPE_CHECKING:
@@ -30,11 +31,14 @@ def redrive_open(
 ) -> list[int]:
     """Put open records (all, those of `ids`, those of `code`) into the outbox and mark them; their numbers.
 
+    Of named ones all are sent or none: NotFoundError and RefusedByStateError say what stands against which.
     First durable in the outbox, then marked: a crash between sends a record twice, and the second is a duplicate.
     """
     with engine.connect() as connection:
         rows = connection.execute(text(_OPEN), {"ids": list(ids) or None, "code": code}).fetchall()
         numbers = [int(row[0]) for row in rows]
+        if set(ids) - set(numbers):
+            raise why_not_sent(connection, sorted(set(ids) - set(numbers)))
         if dry_run or not rows:
             connection.rollback()
             return numbers

@@ -153,21 +153,23 @@ def _settings(computed: MonthStatements, last: Close | None) -> Check:
 
 
 def _quarantine(connection: Connection, computed: MonthStatements, closes: Sequence[Close]) -> Check:
-    """Records that a person has to decide about. Copies that were taken out are decided, and so is what an earlier
-    close was told to accept."""
+    """Records that a person has to decide about. Copies that were taken out are decided, and so is what was sent
+    again, what somebody dismissed, and what an earlier close was told to accept."""
     decided = max((close.inputs["quarantine"] for close in closes if "quarantine" in close.accepted), default=0)
     rows = connection.execute(
-        text("""select code, count(*) from quarantine
-                where state = 'open' and code <> 'duplicate_other_time' and record_time >= :since and id > :decided
-                group by code order by count(*) desc, code"""),
+        text("""select code, count(*) filter (where state = 'open' and id > :decided) as open,
+                       count(*) filter (where state = 'dismissed') as dismissed
+                from quarantine where code <> 'duplicate_other_time' and record_time >= :since
+                group by code order by open desc, code"""),
         {"since": hour_start(computed.month.first_hour) - QUARANTINE_BACK, "decided": decided},
     ).all()
-    count = sum(int(row[1]) for row in rows)
+    count, dismissed = (sum(int(row[place]) for row in rows) for place in (1, 2))
+    beside = f"; {dismissed} dismissed" if dismissed else ""
     if not count:
-        return Check("quarantine", "ok", "nothing is in quarantine")
-    kinds = ", ".join(f"{row[1]} {row[0]}" for row in rows[:NAMED_MAX])
-    return Check("quarantine", "block", f"{count} records are in quarantine ({kinds})",
-                 "look at `jangbu quarantine list`; mend and `jangbu quarantine redrive`")  # fmt: skip
+        return Check("quarantine", "ok", f"nothing is in quarantine{beside}")
+    kinds = ", ".join(f"{row.open} {row.code}" for row in rows[:NAMED_MAX] if row.open)
+    return Check("quarantine", "block", f"{count} records are in quarantine ({kinds}){beside}",
+                 "look at `jangbu quarantine list`; mend and `jangbu quarantine redrive`, or `dismiss`")  # fmt: skip
 
 
 def _unpriced(connection: Connection, computed: MonthStatements) -> Check:

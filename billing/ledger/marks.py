@@ -23,7 +23,7 @@ COUNTED = ("price_rule", "vendor", "invoice_import", "contract_term", "allocatio
 NO_INPUT = (
     "book_import", "contract_import", "contract_tier", "register_import", "budget", "invoice_content", "invoice_day",
     "invoice_line", "reconciliation", "reconciliation_break", "period_close", "period_state", "ledger_entry",
-    "ledger_line", "statement",
+    "ledger_line", "statement", "quarantine_decision",
 )  # fmt: skip
 """Tables that only grow and of which no amount depends, or that come with a row of a counted one."""
 
