@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from billing.policy import MoneyPolicy
+    from billing.pseudonyms import Pseudonyms
     from jangbu.services import Endpoints
     from jangbu.settings import Settings
 
@@ -62,6 +63,16 @@ class Context:
         from jangbu.money_policy import policy_of
 
         return policy_of(self.settings)
+
+    @cached_property
+    def people(self) -> Pseudonyms | None:
+        """What stands for users and keys in what is shown; None where they are shown by name."""
+        if self.settings.people == "named":
+            return None
+        from billing.pseudonyms import Pseudonyms
+        from jangbu.settings import resolve_pseudonym_key
+
+        return Pseudonyms(resolve_pseudonym_key(self.settings))
 
     @property
     def actor(self) -> str:

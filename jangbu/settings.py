@@ -49,6 +49,8 @@ class Settings:
         unattributed_limit: share of a month's cost that may be unattributed at its close.
         organisation: the organisation's name, as statements and exports show it; None: not told.
         journal_columns: columns of the spending resolution's lines, in their order.
+        people: how reads show who used something: ``named`` or ``pseudonyms``.
+        pseudonym_key: of the pseudonyms; None: in ``data_dir/pseudonym-key`` (see ``resolve_pseudonym_key``).
         origins: setting name -> where its value came from.
     """
 
@@ -77,6 +79,8 @@ class Settings:
     unattributed_limit: Decimal
     organisation: str | None
     journal_columns: tuple[str, ...]
+    people: str
+    pseudonym_key: str | None = field(repr=False)
     origins: Mapping[str, str] = field(repr=False, compare=False)
 
     @property
@@ -93,6 +97,11 @@ class Settings:
     def token_file(self) -> Path:
         """The generated token (mode 0600)."""
         return self.data_dir / "token"
+
+    @property
+    def pseudonym_key_file(self) -> Path:
+        """The generated key of pseudonyms (mode 0600)."""
+        return self.data_dir / "pseudonym-key"
 
     @property
     def embeds_postgres(self) -> bool:
@@ -151,6 +160,8 @@ SPECS: Final = (
     Spec("unattributed_limit", values.parse_share, "0.01"),
     Spec("organisation", values.parse_organisation),
     Spec("journal_columns", values.parse_journal_columns, "부서,세부사업,통계목,적요,채권자,공급가액,부가세,합계"),
+    Spec("people", values.one_of("named", "pseudonyms"), "named"),
+    Spec("pseudonym_key", values.parse_token, secret=True),
 )
 BY_NAME: Final = MappingProxyType({spec.name: spec for spec in SPECS})
 # Variables that start like ours and are no settings: the file's name, a trace on errors.
@@ -242,23 +253,36 @@ def resolve_token(settings: Settings) -> str:
     Raises:
         SettingsError: the file exists and is empty or cannot be read.
     """
-    if settings.token is not None:
-        return settings.token
-    file = settings.token_file
+    return settings.token or _kept_secret(settings.token_file, "the token file", "JANGBU_TOKEN")
+
+
+def resolve_pseudonym_key(settings: Settings) -> str:
+    """The key of pseudonyms: the setting, else the content of ``data_dir/pseudonym-key``, made when missing.
+
+    Raises:
+        SettingsError: the file exists and is empty or cannot be read.
+    """
+    kept = settings.pseudonym_key_file
+    return settings.pseudonym_key or _kept_secret(kept, "the key of pseudonyms", "JANGBU_PSEUDONYM_KEY")
+
+
+def _kept_secret(file: Path, what: str, variable: str) -> str:
     try:
         if not file.exists():
             file.parent.mkdir(parents=True, exist_ok=True)
-            _create_token(file)
-        token = file.read_text(encoding="ascii").strip()
-        return str(values.parse_token(token))
+            _create_secret(file)
+        secret = file.read_text(encoding="ascii").strip()
+        return str(values.parse_token(secret))
     except (OSError, ValueError) as error:
+        # A UnicodeDecodeError shows the bytes that it met, and they are the secret's.
+        why = "it holds other signs than ASCII" if isinstance(error, UnicodeDecodeError) else str(error)
         raise SettingsError(
-            f"the token file {file} cannot be used ({error}): delete it to have a new one made, or set JANGBU_TOKEN"
-        ) from error
+            f"{what} {file} cannot be used ({why}): delete it to have a new one made, or set {variable}"
+        ) from None
 
 
-def _create_token(file: Path) -> None:
-    """Write a token beside and link it into place: of two processes one wins and both read the same."""
+def _create_secret(file: Path) -> None:
+    """Write a secret beside and link it into place: of two processes one wins and both read the same."""
     temporary = file.with_name(f".{file.name}.{os.getpid()}")
     handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(handle, "w", encoding="ascii") as opened:
@@ -330,6 +354,8 @@ def _unset_meaning(name: str, settings: Settings) -> str:
         return "(embedded broker, in memory)"
     if name == "token":
         return f"(in {settings.token_file})"
+    if name == "pseudonym_key" and settings.people == "pseudonyms":
+        return f"(in {settings.pseudonym_key_file})"
     return "(not set)"
 
 

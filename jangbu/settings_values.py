@@ -89,10 +89,10 @@ def parse_currency(text: str) -> str:
 
 
 def parse_token(text: str) -> str:
-    """A bearer token: visible ASCII, long enough not to be guessed."""
+    """A bearer token or a key: visible ASCII, long enough not to be guessed."""
     if len(text) < TOKEN_CHARACTERS_MIN or not all("!" <= sign <= "~" for sign in text):
         raise ValueError(
-            f"is not a usable token: write at least {TOKEN_CHARACTERS_MIN} visible ASCII characters without blanks"
+            f"is not a usable secret: write at least {TOKEN_CHARACTERS_MIN} visible ASCII characters without blanks"
         )
     return text
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from billing.charges import Department
     from billing.explaining.books import MonthBooks
+    from billing.pseudonyms import Pseudonyms
     from jangbu.context import Context
 
 EVENTS_SHOWN = 20
@@ -68,8 +69,10 @@ def explain(
                 document = _explain_whole(books, code, as_json=as_json, as_csv=as_csv)
             else:
                 shown = EVENTS_SHOWN if limit is None and not as_csv else limit
+                page = (shown, offset)
+                people = ctx.people
                 document = _explain_line(
-                    books, code, line, (shown, offset), with_users=with_users, as_json=as_json, as_csv=as_csv
+                    books, code, line, page, people, with_users=with_users, as_json=as_json, as_csv=as_csv
                 )
         except NotOnStatement as error:
             raise NotFoundError(str(error)) from error
@@ -112,6 +115,7 @@ def _explain_line(
     code: Department,
     line: str,
     page: tuple[int | None, int],
+    people: Pseudonyms | None,
     *,
     with_users: bool,
     as_json: bool,
@@ -122,10 +126,12 @@ def _explain_line(
     columns = (*EVENT_COLUMNS[:3], *(("user",) if with_users else ()), *EVENT_COLUMNS[3:])
     if as_csv:
         events = line_events(books, code, line, Page(*page))
-        documents = (event_document(event, with_users=with_users) for event in events)
+        documents = (_shown(event_document(event, with_users=with_users), people) for event in events)
         print_rows(columns, ([one[name] for name in columns] for one in documents), as_csv=True)
         return explain_item(books, code, line, Page(0, 0), with_users=with_users)
     document = explain_item(books, code, line, Page(*page), with_users=with_users)
+    if document.get("events"):
+        document["events"]["rows"] = [_shown(event, people) for event in document["events"]["rows"]]
     if as_json:
         print_json(document)
         return document
@@ -138,6 +144,11 @@ def _explain_line(
         _print_rests(document["rests_on"])
     _print_checks(document["checks"])
     return document
+
+
+def _shown(event: dict[str, Any], people: Pseudonyms | None) -> dict[str, Any]:
+    """An event as the reader may see it; in the order of time, which tells no name."""
+    return event if people is None else people.row(event)
 
 
 def _end(document: Mapping[str, Any]) -> None:

@@ -12,6 +12,7 @@ from jangbu.output import print_json, print_rows
 if TYPE_CHECKING:
     from decimal import Decimal
 
+    from billing.pseudonyms import Pseudonyms
     from jangbu.context import Context
 
 PLAN_COLUMNS = ("plan", "seats", "total")
@@ -68,10 +69,20 @@ def plan_compare(
     except BillingError as error:
         raise UsageError(str(error)) from error
     document = comparison_document(read, price, ctx.policy, candidates=candidates, people=show_people)
+    if show_people and ctx.people is not None and "candidates" in document:
+        _hide_names(document["candidates"], ctx.people)
     if as_json:
         print_json(document)
     else:
         _print(document, as_csv=as_csv, people=show_people)
+
+
+def _hide_names(candidates: dict[str, Any], people: Pseudonyms) -> None:
+    """Pseudonyms instead of users; equal use stands in their order, because that of the names would tell."""
+    places = {row["use_exact"]: row["place"] for row in candidates["rows"]}
+    rows = sorted((people.row(row) for row in candidates["rows"]),
+                  key=lambda row: (places[row["use_exact"]], row["user"]))  # fmt: skip
+    candidates["rows"] = [{**row, "place": place} for place, row in enumerate(rows, start=1)]
 
 
 def _print(document: dict[str, Any], *, as_csv: bool, people: bool) -> None:

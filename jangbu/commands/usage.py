@@ -29,6 +29,7 @@ def usage(ctx: Context, month: str, by_words: str | None, as_json: bool, as_csv:
     """What was used and what it cost, exactly, in the currency of the price. --timezone says whose month."""
     from billing.errors import BillingError
     from billing.periods import month_in
+    from billing.pseudonyms import shown_rows
     from billing.store import read_book, snapshot
     from billing.usage import month_usage, parse_by
 
@@ -40,7 +41,7 @@ def usage(ctx: Context, month: str, by_words: str | None, as_json: bool, as_csv:
         raise UsageError(str(error)) from error
     with ctx.engine("reader") as engine, snapshot(engine) as connection:
         rows = month_usage(connection, when, read_book(connection), by)
-    documents = [row.document(by) for row in rows]
+    documents = shown_rows(ctx.people, [row.document(by) for row in rows], by)
     if as_json:
         print_json({"month": month, "timezone": zone, "rows": documents})
         return

@@ -14,6 +14,7 @@ from jangbu.settings import (
     Settings,
     explain,
     load,
+    resolve_pseudonym_key,
     resolve_token,
     unknown_variables,
     warnings_of,
@@ -130,6 +131,8 @@ def test_roles_default_to_the_owner_with_a_warning(tmp_path: Path) -> None:
         ("source", "a\nb", "gateway"),
         ("token", "short", "16 visible"),
         ("data_dir", " ", "directory"),
+        ("people", "hidden", "named or pseudonyms"),
+        ("pseudonym_key", "guessed", "16 visible"),
         ("gateway_department_from", "a b", "field"),
     ],
 )
@@ -140,8 +143,7 @@ def test_refused_by_name_value_and_remedy(tmp_path: Path, name: str, value: str,
     assert sentence.startswith(f"setting {name} = ")
     assert f"flag {BY_NAME[name].flag}" in sentence
     assert "\n" not in sentence
-    if name != "token":
-        assert repr(value) in sentence
+    assert (repr(value) in sentence) is (not BY_NAME[name].secret)
 
 
 @pytest.mark.parametrize("zone", ["Asia/Seoul", "UTC", "America/New_York", "Europe/London", "Pacific/Auckland"])
@@ -242,6 +244,23 @@ def test_token_is_made_once_and_private(tmp_path: Path) -> None:
     settings.token_file.write_text("\n", encoding="ascii")
     with pytest.raises(SettingsError, match="delete it"):
         resolve_token(settings)
+
+
+def test_the_key_of_pseudonyms_is_made_once_private_and_shown_nowhere(tmp_path: Path) -> None:
+    settings = loaded(tmp_path, people="pseudonyms")
+    assert ("pseudonym_key", f"(in {settings.pseudonym_key_file})", "default") in explain(settings)
+    key = resolve_pseudonym_key(settings)
+    assert (len(key) >= 32, resolve_pseudonym_key(settings)) == (True, key)
+    assert stat.S_IMODE(settings.pseudonym_key_file.stat().st_mode) == 0o600
+    given = loaded(tmp_path, people="pseudonyms", pseudonym_key="k" * 16)
+    assert resolve_pseudonym_key(given) == "k" * 16
+    assert "k" * 16 not in repr(given) + repr(explain(given))
+    for content in (b"", b"s3cret", "열쇠는 비밀이다 정말로 그렇다".encode()):
+        settings.pseudonym_key_file.write_bytes(content)
+        with pytest.raises(SettingsError, match="delete it") as raised:
+            resolve_pseudonym_key(settings)
+        assert "s3cret" not in str(raised.value)
+        assert "xec" not in str(raised.value)  # the first byte of what was not ASCII
 
 
 def test_settings_are_frozen(tmp_path: Path) -> None:
