@@ -182,7 +182,7 @@ def _charges(document: Mapping[str, Any], section: str, reader: Reader) -> dict[
     label = words(reader.language)
     rows = [
         _row(
-            _cell(reader.name(charge_words(charge), CHARGE_CHARACTERS_MAX)),
+            _cell(reader.name(charge_words(charge, reader.language), CHARGE_CHARACTERS_MAX)),
             _cell(about(charge["amount_exact"], EXACT_DECIMALS)),
             _cell(grouped(charge["amount"])),
         )

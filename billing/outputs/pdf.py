@@ -32,7 +32,8 @@ TEMPLATE = Path(__file__).with_name("statement.typ")
 STANDARD: Literal["a-2a"] = "a-2a"
 NAME_CHARACTERS_MAX = 1000
 """Of a name in a recipe: PDF/A takes no text longer than 32,767 bytes, and pages show far less."""
-PAGE_MAKERS = ("statement.typ", "page.py", "texts.py", "figures.py", "shown_text.py", "charge_words.py", "numerals.py")
+PAGE_MAKERS = ("statement.typ", "page.py", "texts.py", "figures.py", "shown_text.py", "charge_words.py",
+               "charge_texts.py", "numerals.py")  # fmt: skip
 STATES = frozenset({"open", "grace", "reconciled", "closed"})
 _RECIPE = re.compile(rb"jangbu=([A-Za-z0-9_-]{1,100000})")
 

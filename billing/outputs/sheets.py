@@ -73,7 +73,7 @@ def charge_sheet(documents: Sequence[Mapping[str, Any]], language: Language) -> 
         (
             _department(document, language),
             _text(label[section]),
-            _text(charge_words(charge)),
+            _text(charge_words(charge, language)),
             _figure(charge["amount_exact"]),
             _figure(charge["amount"]),
             _text(charge["amount_exact"]),
@@ -159,7 +159,7 @@ def _department(document: Mapping[str, Any], language: Language) -> Cell:
 
 def _line_cell(line: Mapping[str, Any], name: str, language: Language) -> Cell:
     if name == "terms":
-        return _text(terms_words(line))
+        return _text(terms_words(line, language))
     value = line[name]
     if name == "price_status":
         return _text(words(language)[value])
