@@ -19,6 +19,7 @@ COMMANDS = {
     "up": "jangbu.commands.run:up",
     "worker": "jangbu.commands.run:worker",
     "publisher": "jangbu.commands.run:publisher",
+    "serve": "jangbu.commands.serve:serve",
     "migrate": "jangbu.commands.system:migrate",
     "doctor": "jangbu.commands.system:doctor",
     "audit": "jangbu.commands.system:audit",

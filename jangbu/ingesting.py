@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from jangbu.services import Endpoints
     from jangbu.settings import Settings
     from producers.outbox import Positions
 
@@ -70,15 +69,21 @@ class StoredOffsets:
             self._connection = None
 
 
-def run_publisher(settings: Settings, endpoints: Endpoints, stop: threading.Event, say: Callable[[str], None]) -> None:
-    """Publish this data directory's outbox until `stop` is set; waits while another process publishes it."""
+def run_publisher(
+    settings: Settings,
+    bootstrap: str,
+    forgetful_with: str | None,
+    stop: threading.Event,
+    say: Callable[[str], None],
+) -> None:
+    """Publish this data directory's outbox until `stop` is set; waits while another process publishes it.
+
+    forgetful_with: for a memory-only broker the database that says what it has; None: the broker keeps its log.
+    """
     from producers.publisher import Publisher
 
-    if endpoints.kafka_bootstrap is None:
-        raise SettingsError("there is no broker to publish to: set JANGBU_KAFKA_BOOTSTRAP, or start `jangbu up`")
     quiet_kafka()
-    forgets = "kafka" in endpoints.embedded
-    stored = StoredOffsets(endpoints.database_url_reader, settings.topic) if forgets else None
+    stored = None if forgetful_with is None else StoredOffsets(forgetful_with, settings.topic)
     with open_outbox(settings) as outbox, PublishingLock(outbox.path) as lock:
         said = False
         while not lock.acquire(runs_on=True):
@@ -88,7 +93,7 @@ def run_publisher(settings: Settings, endpoints: Endpoints, stop: threading.Even
             if stop.wait(LOCK_POLL_S):
                 return
         try:
-            Publisher(outbox, endpoints.kafka_bootstrap, settings.topic, stored=stored, say=say).run(stop)
+            Publisher(outbox, bootstrap, settings.topic, stored=stored, say=say).run(stop)
         finally:
             if stored is not None:
                 stored.close()

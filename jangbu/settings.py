@@ -38,6 +38,12 @@ class Settings:
         token: bearer token of HTTP; None: in ``data_dir/token`` (see ``resolve_token``).
         source: name of this gateway in events; None: not told.
         url: where a gateway posts if it has no way to Kafka.
+        http_host: the address that ``serve`` listens on.
+        tokens_file: tokens that speak for one source each; None: ``data_dir/tokens`` where it exists.
+        http_body_bytes_max: of one request, before and after its compression is undone.
+        http_body_seconds_max: how long a body may take to come.
+        http_batch_events_max: events of one request.
+        http_events_per_second: of one token, on average.
         max_event_ahead_seconds: an event may be this much later than its Kafka record.
         max_event_back_days: and this much earlier.
         retention_ms: of the topic; -1 keeps everything.
@@ -66,6 +72,12 @@ class Settings:
     token: str | None = field(repr=False)
     source: str | None
     url: str | None
+    http_host: str
+    tokens_file: Path | None
+    http_body_bytes_max: int
+    http_body_seconds_max: int
+    http_batch_events_max: int
+    http_events_per_second: int
     topic: str
     partitions: int
     retention_ms: int
@@ -147,6 +159,12 @@ SPECS: Final = (
     Spec("token", values.parse_token, secret=True),
     Spec("source", values.parse_source),
     Spec("url", values.parse_http_url),
+    Spec("http_host", values.parse_host, "127.0.0.1"),
+    Spec("tokens_file", values.parse_path),
+    Spec("http_body_bytes_max", values.whole_number(1_024, 256 * 1024 * 1024), "16777216"),
+    Spec("http_body_seconds_max", values.whole_number(1, 3_600), "30"),
+    Spec("http_batch_events_max", values.whole_number(1, 100_000), "10000"),
+    Spec("http_events_per_second", values.whole_number(1, 10_000_000), "100000"),
     Spec("topic", values.parse_topic, "usage.events"),
     Spec("partitions", values.whole_number(1, 10_000), "8"),
     Spec("retention_ms", values.whole_number(-1, 2**63 - 1), "-1"),

@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from ipaddress import ip_address
 from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
 from zoneinfo import ZoneInfo
@@ -61,6 +62,15 @@ def parse_bootstrap(text: str) -> str:
         if matched is None or not 1 <= int(matched["port"]) <= PORT_MAX:
             raise ValueError(f"is not a list of Kafka brokers ({broker!r}): write host:port[,host:port]")
     return ",".join(brokers)
+
+
+def parse_host(text: str) -> str:
+    """An address to listen on: an IPv4 or IPv6 address, or `localhost`."""
+    name = "127.0.0.1" if text.strip() == "localhost" else text.strip().strip("[]")
+    try:
+        return str(ip_address(name))
+    except ValueError:
+        raise ValueError("is not an address of this machine: write 127.0.0.1, 0.0.0.0, ::1 or another IP") from None
 
 
 def parse_timezone(text: str) -> str:

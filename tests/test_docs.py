@@ -17,6 +17,7 @@ import pytest
 
 from jangbu import errors
 from jangbu.cli import FLAGS, cli, settings_first
+from jangbu.services.ports import free_port
 from jangbu.settings import OTHER_VARIABLES, SPECS
 
 if TYPE_CHECKING:
@@ -110,6 +111,7 @@ class Shell:
             "LANG": "C.UTF-8",
             # The examples stay where they are while time goes on.
             "JANGBU_MAX_EVENT_BACK_DAYS": "36600",
+            "JANGBU_PORT": str(free_port()),
         }
 
     def run(self, text: str) -> subprocess.CompletedProcess[str]:

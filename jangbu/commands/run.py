@@ -34,7 +34,8 @@ WORKERS_MAX = 4
 )
 @click.pass_obj
 def up(ctx: Context, workers: int) -> None:
-    """Run everything in the foreground: embedded services where no address is set, workers, publisher."""
+    """Run everything in the foreground: embedded services where no address is set, workers, publisher, HTTP."""
+    from jangbu.commands.serve import check_port
     from jangbu.services import join, running_incarnation
     from jangbu.services.supervisor import Command, Supervisor, jangbu_command
 
@@ -46,10 +47,12 @@ def up(ctx: Context, workers: int) -> None:
     _mark_signals()
     while not _stop.is_set():
         with join(settings, {"postgres", "kafka"}, start_broker=True, exclusive=True, command="jangbu up") as endpoints:
+            check_port(settings)
             prepare(settings, endpoints)
             _say_where(settings, endpoints)
             children = [child("worker", f"worker-{number}") for number in range(1, workers + 1)]
             children.append(child("publisher", "publisher"))
+            children.append(jangbu_command("serve", *ctx.settings_arguments, "--no-publish"))
             incarnation = endpoints.kafka_incarnation
 
             def broker_lost(held: str | None = incarnation) -> bool:
@@ -91,10 +94,16 @@ def publisher(ctx: Context) -> None:
     """Publish this data directory's outbox to Kafka until stopped."""
     from jangbu.ingesting import run_publisher
 
+    def say(sentence: str) -> None:
+        click.echo(f"publisher: {sentence}", err=True)
+
     _log_to_stderr("WARNING")
     _mark_signals()
+    if ctx.settings.kafka_bootstrap is not None:  # a broker that keeps its log: PostgreSQL has no say in it
+        run_publisher(ctx.settings, ctx.settings.kafka_bootstrap, None, _stop, say)
+        return
     with ctx.services(kafka=True) as endpoints:
-        run_publisher(ctx.settings, endpoints, _stop, lambda sentence: click.echo(f"publisher: {sentence}", err=True))
+        run_publisher(ctx.settings, bootstrap_of(endpoints), endpoints.database_url_reader, _stop, say)
 
 
 def prepare(settings: Settings, endpoints: Endpoints) -> None:
@@ -143,10 +152,12 @@ def _log_to_stderr(level: str) -> None:
 
 
 def _say_where(settings: Settings, endpoints: Endpoints) -> None:
+    from jangbu.commands.serve import address_of
+
     kafka = "embedded, memory only" if "kafka" in endpoints.embedded else "yours"
     postgres = "embedded" if "postgres" in endpoints.embedded else "yours"
     click.echo(
         f"jangbu is up. Kafka: {endpoints.kafka_bootstrap} ({kafka}). PostgreSQL: {postgres}. "
-        f"Data: {settings.data_dir}. Ctrl-C stops everything.",
+        f"HTTP: {address_of(settings)}. Data: {settings.data_dir}. Ctrl-C stops everything.",
         err=True,
     )

@@ -20,6 +20,7 @@ import psycopg
 import pytest
 
 from jangbu.services import join
+from jangbu.services.ports import free_port
 from jangbu.settings import load
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ class House:
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         self.environment = {**os.environ, "JANGBU_MAX_EVENT_BACK_DAYS": "36600", "LC_ALL": "C.UTF-8"}
+        self.environment["JANGBU_PORT"] = str(free_port())
         self.up: subprocess.Popen[bytes] | None = None
 
     def __call__(self, text: str, *, code: int = 0, given: str | None = None) -> subprocess.CompletedProcess[str]:

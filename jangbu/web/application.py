@@ -1,0 +1,72 @@
+"""The application: routes and what surrounds each of them. A new surface is a list of routes in `ROUTES`."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Final
+
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
+
+from jangbu.web.answers import Refused, refusal
+from jangbu.web.events import post_events
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from starlette.requests import Request
+    from starlette.routing import BaseRoute
+
+    from jangbu.web.door import Door
+
+PROMETHEUS: Final = "text/plain; version=0.0.4; charset=utf-8"
+_log = logging.getLogger("jangbu.web")
+
+
+async def healthz(request: Request) -> Response:
+    """200 while events can be accepted as far as we know; 503 where the outbox cannot be read."""
+    door: Door = request.app.state.door
+    depth = await run_in_threadpool(door.depth)
+    return JSONResponse({"status": "ok" if depth is not None else "outbox unreadable"}, 200 if depth else 503)
+
+
+async def metrics(request: Request) -> Response:
+    """Counters and gauges in Prometheus' text format."""
+    door: Door = request.app.state.door
+    return PlainTextResponse(await run_in_threadpool(door.page_of_counts), media_type=PROMETHEUS)
+
+
+DOOR_ROUTES: Final[tuple[BaseRoute, ...]] = (
+    Route("/v1/events", post_events, methods=["POST"]),
+    Route("/healthz", healthz),
+    Route("/metrics", metrics),
+)
+"""What programs speak to. Pages for people are routes of their own, given to `application` beside these."""
+
+
+def application(door: Door, pages: Sequence[BaseRoute] = ()) -> Starlette:
+    """The ASGI application around one door."""
+    handlers = {Refused: _answer_refusal, Exception: _answer_unexpected}
+    app = Starlette(routes=[*DOOR_ROUTES, *pages], exception_handlers=handlers)  # type: ignore[arg-type]
+    app.state.door = door
+    return app
+
+
+async def _answer_refusal(request: Request, error: Refused) -> Response:
+    door: Door = request.app.state.door
+    door.counts.refused[error.code] += 1
+    for bad in error.bad:
+        door.counts.refused[f"event_{bad.code}"] += 1
+    return refusal(error)
+
+
+async def _answer_unexpected(request: Request, error: Exception) -> Response:  # noqa: ARG001 - Starlette's signature
+    """A defect of ours: its kind and place are logged, never its message, which may hold what an event contained."""
+    place = error.__traceback__
+    while place is not None and place.tb_next is not None:
+        place = place.tb_next
+    where = f"{place.tb_frame.f_code.co_filename}:{place.tb_lineno}" if place is not None else "?"
+    _log.error("unexpected %s at %s", type(error).__name__, where)
+    return JSONResponse({"error": "the server has a defect; nothing was accepted: send again", "code": "defect"}, 500)

@@ -1,0 +1,112 @@
+"""The application under uvicorn: its socket, its limits on connections and headers, its end.
+
+uvicorn logs neither requests nor headers here. A connection has HEADER_SECONDS_MAX to bring its headers, and at most
+HEADER_BYTES_MAX of them: the parser has no such limits of its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from typing import TYPE_CHECKING, Any, Final
+
+import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from jangbu.errors import SettingsError
+
+if TYPE_CHECKING:
+    from starlette.applications import Starlette
+
+HEADER_SECONDS_MAX: Final = 10
+HEADER_BYTES_MAX: Final = 64 * 1024
+CONNECTIONS_MAX: Final = 2_000
+KEEP_ALIVE_S: Final = 15
+GRACE_S: Final = 5
+BACKLOG: Final = 1024
+
+
+class BoundedProtocol(HttpToolsProtocol):
+    """HTTP/1.1 whose headers are bounded in time and size."""
+
+    _header_timer: asyncio.TimerHandle | None = None
+    _header_bytes = 0
+    _in_headers = True
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """A connection that says nothing is dropped as one that says it too slowly."""
+        super().connection_made(transport)
+        self._await_headers()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Nothing is awaited any more."""
+        self._headers_are_there()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Count what comes before the headers are complete."""
+        if self._in_headers:
+            self._header_bytes += len(data)
+        super().data_received(data)
+        if self._in_headers and self._header_bytes > HEADER_BYTES_MAX and not self.transport.is_closing():
+            self.send_400_response("The headers are too large.")
+
+    def on_message_begin(self) -> None:
+        """The next request of a connection: its headers are awaited anew."""
+        super().on_message_begin()
+        if not self._in_headers:
+            self._await_headers()
+
+    def on_headers_complete(self) -> None:
+        """From here on the application's limits hold."""
+        self._headers_are_there()
+        super().on_headers_complete()
+
+    def _await_headers(self) -> None:
+        self._in_headers = True
+        self._header_bytes = 0
+        self._header_timer = self.loop.call_later(HEADER_SECONDS_MAX, self.transport.abort)
+
+    def _headers_are_there(self) -> None:
+        self._in_headers = False
+        if self._header_timer is not None:
+            self._header_timer.cancel()
+            self._header_timer = None
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A listening socket. Raises SettingsError (exit 3) where the address is taken or not ours."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+        listener.listen(BACKLOG)
+    except OSError as error:
+        listener.close()
+        raise SettingsError(
+            f"cannot listen on {host} port {port} ({error.strerror or error}): end what listens there, or choose "
+            "another with --port or JANGBU_PORT"
+        ) from error
+    listener.setblocking(False)
+    return listener
+
+
+def serve_until_stopped(app: Starlette, listener: socket.socket) -> None:
+    """Serve until SIGINT or SIGTERM; requests in flight have GRACE_S to end."""
+    options: dict[str, Any] = {
+        "http": BoundedProtocol,
+        "ws": "none",
+        "loop": "asyncio",
+        "lifespan": "off",
+        "access_log": False,
+        "log_config": None,
+        "log_level": "warning",
+        "server_header": False,
+        "proxy_headers": False,
+        "limit_concurrency": CONNECTIONS_MAX,
+        "timeout_keep_alive": KEEP_ALIVE_S,
+        "timeout_graceful_shutdown": GRACE_S,
+        "backlog": BACKLOG,
+    }
+    uvicorn.Server(uvicorn.Config(app, **options)).run(sockets=[listener])
