@@ -11,7 +11,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from jangbu.web.answers import Refused, refusal
-from jangbu.web.events import post_events
+from jangbu.web.events import post_events, post_openmeter_events
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -40,6 +40,7 @@ async def metrics(request: Request) -> Response:
 
 DOOR_ROUTES: Final[tuple[BaseRoute, ...]] = (
     Route("/v1/events", post_events, methods=["POST"]),
+    Route("/api/v1/events", post_openmeter_events, methods=["POST"]),
     Route("/healthz", healthz),
     Route("/metrics", metrics),
 )

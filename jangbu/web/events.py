@@ -7,6 +7,7 @@ The order of steps, and what each refuses: token (401), rate (429), body (413, 4
 from __future__ import annotations
 
 import asyncio
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from starlette.responses import JSONResponse, Response
@@ -14,6 +15,7 @@ from starlette.responses import JSONResponse, Response
 from jangbu.web.answers import Refused
 from jangbu.web.bodies import expand_body, media_of, read_body
 from jangbu.web.door import LARGE_BODY_BYTES
+from producers.adapters.openmeter import event_of
 from producers.contract import decode_event
 from producers.door.bodies import (
     Admission,
@@ -40,6 +42,14 @@ async def post_events(request: Request) -> Response:
     """Events as contract.md, section 1 writes them; 202 once they are durable."""
     rows = await _received(request, _usage_event)
     return JSONResponse({"accepted": len(rows)}, 202)
+
+
+async def post_openmeter_events(request: Request) -> Response:
+    """The twin for OpenMeter's clients: their events, and ours; 204 once they are durable."""
+    door: Door = request.app.state.door
+    accepted_at = datetime.fromtimestamp(door.now_ms() / 1000, UTC)
+    await _received(request, lambda part: [event_of(part, accepted_at)])
+    return Response(status_code=204)
 
 
 def _usage_event(part: bytes) -> list[UsageEvent]:
