@@ -38,6 +38,22 @@ class ExistingFile(click.ParamType):
         return path
 
 
+def import_options(command: Callable[..., None]) -> Callable[..., None]:
+    """What every import takes beside its file: --dry-run, --yes, --json."""
+    for option in (
+        click.option("--json", "as_json", is_flag=True),
+        click.option("--yes", is_flag=True, help="Do not ask."),
+        click.option("--dry-run", is_flag=True, help="Show what would change; write nothing."),
+    ):
+        command = option(command)
+    return command
+
+
+def file_import_options(command: Callable[..., None]) -> Callable[..., None]:
+    """The same with FILE, one that exists."""
+    return click.argument("file", type=ExistingFile())(import_options(command))
+
+
 @contextmanager
 def refusals() -> Iterator[None]:
     """A refused file or value is the user's to correct: one message with every place, exit 2 (5 for a state)."""
@@ -84,7 +100,7 @@ def write(ctx: Context, work: Callable[[Connection], Outcome[Result]], *, dry_ru
 def print_import(document: dict[str, Any], outcome: Outcome[Any], *, as_json: bool, dry_run: bool) -> None:
     """What an import did, as one JSON document or a sentence with its details."""
     if as_json:
-        print_json({"dry_run": dry_run, **document})
+        print_json({"dry_run": dry_run, "written": not dry_run, **document})
         return
     click.echo(outcome.sentence + (" (dry run: nothing written)" if dry_run else ""))
     for detail in outcome.details:

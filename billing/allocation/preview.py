@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from billing.allocation.sharing import charges_of
+from billing.allocation.sharing import charges_of, pool_document
 from billing.money import exact_text, plain
 
 if TYPE_CHECKING:
@@ -27,16 +27,8 @@ class PreviewedRule:
 
     def document(self) -> dict[str, Any]:
         """As `jangbu allocation preview --json` shows it."""
-        pool = self.allocation.pool
         return {
-            "rule": None if pool.rule is None else pool.rule.rule,
-            "rule_id": None if pool.rule is None else pool.rule.code,
-            "pool": pool.name,
-            "basis": pool.basis_name,
-            "pool_amount": None if pool.exact is None else exact_text(pool.exact),
-            "pool_document": dict(pool.document),
-            "weight_total": exact_text(self.allocation.weight_total),
-            "why": self.allocation.why,
+            **pool_document(self.allocation),
             "parts": [
                 {
                     "department": charge.department,

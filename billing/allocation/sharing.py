@@ -128,6 +128,11 @@ def _key(pool: SharedPool) -> tuple[str, ...]:
 
 
 def _document(allocation: Allocation, weight: Fraction | None) -> dict[str, Any]:
+    return {**pool_document(allocation), "weight": None if weight is None else exact_text(weight)}
+
+
+def pool_document(allocation: Allocation) -> dict[str, Any]:
+    """What is shared, by which rule and measure, and why not if it is not."""
     pool = allocation.pool
     return {
         "rule": None if pool.rule is None else pool.rule.rule,
@@ -135,7 +140,6 @@ def _document(allocation: Allocation, weight: Fraction | None) -> dict[str, Any]
         "pool": pool.name,
         "basis": pool.basis_name,
         "pool_amount": None if pool.exact is None else exact_text(pool.exact),
-        "weight": None if weight is None else exact_text(weight),
         "weight_total": exact_text(allocation.weight_total),
         "why": allocation.why,
         "pool_document": dict(pool.document),

@@ -71,20 +71,6 @@ def read_month_budgets(connection: Connection, month: str, policy: MoneyPolicy) 
     return MonthBudgets(month, budgets, spent)
 
 
-def budget_of(
-    connection: Connection, month: str, department: str | None, policy: MoneyPolicy
-) -> BudgetState | None:
-    """The budget that holds for a department in a month, with what was spent of it so far; None where there is none.
-
-    `department` None or `organisation` is the organisation. Reads the month's statements: whoever has them at hand asks
-    `read_month_budgets`.
-    """
-    budgets, totals = read_month_budgets(connection, month, policy), read_month_totals(connection, month, policy)
-    if department in (None, ORGANISATION):
-        return budgets.of_organisation(totals.booked)
-    return budgets.of(department, totals.booked_of(department))
-
-
 def show_budgets(
     connection: Connection, month: str, policy: MoneyPolicy, documents: Iterable[dict[str, Any]]
 ) -> None:

@@ -9,7 +9,7 @@ import click
 
 from jangbu.commands.terms import terms
 from jangbu.errors import UsageError, WorkLeftError
-from jangbu.importing import ExistingFile, Outcome, print_import, refusals, write
+from jangbu.importing import Outcome, file_import_options, import_options, print_import, refusals, write
 from jangbu.output import print_json, print_rows
 
 if TYPE_CHECKING:
@@ -43,7 +43,6 @@ PRICE_COLUMNS = (
 )
 FX_COLUMNS = ("date", "base", "quote", "rate", "source")
 DIFF_LINES_MAX = 20
-FILE = ExistingFile()
 HOUR_FORMAT = "%Y-%m-%dT%H:%MZ"
 
 
@@ -90,9 +89,7 @@ def price_list(
 
 @price.command("seed")
 @click.option("--from", "since", metavar="TIME", help="Since when undated list prices that changed hold (a UTC hour).")
-@click.option("--dry-run", is_flag=True, help="Show what would change; write nothing.")
-@click.option("--yes", is_flag=True, help="Do not ask.")
-@click.option("--json", "as_json", is_flag=True)
+@import_options
 @click.pass_obj
 def price_seed(ctx: Context, since: str | None, dry_run: bool, yes: bool, as_json: bool) -> None:
     """Take over the list prices of the installed genai-prices package."""
@@ -115,10 +112,7 @@ def price_seed(ctx: Context, since: str | None, dry_run: bool, yes: bool, as_jso
 
 
 @price.command("import")
-@click.argument("file", type=FILE)
-@click.option("--dry-run", is_flag=True, help="Show what would change; write nothing.")
-@click.option("--yes", is_flag=True, help="Do not ask.")
-@click.option("--json", "as_json", is_flag=True)
+@file_import_options
 @click.pass_obj
 def price_import(ctx: Context, file: Path, dry_run: bool, yes: bool, as_json: bool) -> None:
     """Add agreed prices from a CSV file; they go before list prices. Rows are never overwritten."""
@@ -186,10 +180,7 @@ def fx() -> None:
 
 
 @fx.command("import")
-@click.argument("file", type=FILE)
-@click.option("--dry-run", is_flag=True, help="Show what would change; write nothing.")
-@click.option("--yes", is_flag=True, help="Do not ask.")
-@click.option("--json", "as_json", is_flag=True)
+@file_import_options
 @click.pass_obj
 def fx_import(ctx: Context, file: Path, dry_run: bool, yes: bool, as_json: bool) -> None:
     """Add rates from a CSV file: date, base, quote, rate (quote units for ONE base), source."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from jangbu.importing import ExistingFile, Outcome, print_import, refusals, write
+from jangbu.importing import Outcome, file_import_options, print_import, refusals, write
 from jangbu.output import print_json, print_rows
 
 if TYPE_CHECKING:
@@ -26,7 +26,6 @@ LIST_COLUMNS = (
 STATUS_COLUMNS = ("term_id", "name", "kind", "currency", "amount", "charges", "shortfall", "due", "remaining")
 MONTH_COLUMNS = ("month", "opening", "charges", "drawn", "beyond", "remaining")
 DIFF_LINES_MAX = 20
-FILE = ExistingFile()
 
 
 @click.group()
@@ -35,10 +34,7 @@ def terms() -> None:
 
 
 @terms.command("import")
-@click.argument("file", type=FILE)
-@click.option("--dry-run", is_flag=True, help="Show what would change; write nothing.")
-@click.option("--yes", is_flag=True, help="Do not ask.")
-@click.option("--json", "as_json", is_flag=True)
+@file_import_options
 @click.pass_obj
 def terms_import(ctx: Context, file: Path, dry_run: bool, yes: bool, as_json: bool) -> None:
     """Add contract terms from a CSV file. Terms are never overwritten; a later one of a name ends the earlier."""

@@ -27,6 +27,7 @@ WIDTH = 100
 LEFT_WIDTH = 45
 COUNT_WIDTH = 6
 BAR_WIDTH = 44
+BAR_WIDTH_MIN = 10
 NAME_WIDTH = 8
 HEAD, FIGURE, QUIET, GOOD, BAD, BAR = "bold cyan", "bold", "dim", "green", "bold red", "cyan"
 
@@ -37,7 +38,7 @@ def print_screen(figures: Figures, words: Words, language: Language) -> None:
     if not console.is_terminal:
         console = Console(highlight=False, width=WIDTH)
     near = replace(figures, directory=_from_here(figures.directory))
-    print_on(console, screen(near, words, language))
+    print_on(console, screen(near, words, language, console.width))
 
 
 def print_on(console: Console, shown: RenderableType) -> None:
@@ -51,16 +52,18 @@ def _from_here(directory: str) -> str:
     return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else directory
 
 
-def screen(figures: Figures, words: Words, language: Language) -> RenderableType:
-    """The screen as something that rich prints."""
+def screen(figures: Figures, words: Words, language: Language, width: int = WIDTH) -> RenderableType:
+    """The screen as something that rich prints, for a terminal of so many columns; 80 are enough."""
+    width = min(width, WIDTH)
+    bar = max(BAR_WIDTH - (WIDTH - width), BAR_WIDTH_MIN)
     return Group(
         _title(figures, words),
-        _two_columns(_came_in(figures, words), _dropped(figures, words)),
-        _month(figures, words),
-        _largest(figures, words, language),
+        _two_columns(_came_in(figures, words), _dropped(figures, words, width)),
+        _month(figures, words, bar),
+        _largest(figures, words, language, bar),
         _bridge(figures, words),
         "",
-        _end(figures, words),
+        _end(figures, words, width),
     )
 
 
@@ -98,31 +101,36 @@ def _came_in(figures: Figures, words: Words) -> RenderableType:
     return Group(Text(words["came_in"], HEAD), table)
 
 
-def _dropped(figures: Figures, words: Words) -> RenderableType:
+def _dropped(figures: Figures, words: Words, width: int) -> RenderableType:
     table = Table.grid(padding=(0, 1))
     table.add_column(justify="right", style=FIGURE, width=COUNT_WIDTH)
     table.add_column()
     table.add_row(f"{figures.stored.duplicates:,}", words["duplicates"])
     for counts, head in ((figures.refused, "refused"), (figures.quarantined, "quarantined")):
         reasons = [f"{words.get(f'code_{code}', code)} {count:,}" for code, count in counts.items()]
-        lines = _wrapped(reasons, WIDTH - LEFT_WIDTH - COUNT_WIDTH - 2)
-        table.add_row(f"{sum(counts.values()):,}", Text.assemble(words[head], "\n", ("\n".join(lines), QUIET)))
+        lines = _wrapped([Text(reason) for reason in reasons], " · ", width - LEFT_WIDTH - COUNT_WIDTH - 2)
+        lines.stylize(QUIET)
+        table.add_row(f"{sum(counts.values()):,}", Text.assemble(words[head], "\n", lines))
     return Group(Text(words["dropped"], HEAD), table)
 
 
-def _wrapped(parts: Sequence[str], width: int) -> list[str]:
-    """Parts with dots between them, in lines that no part is cut by; width in terminal cells (Hangul takes two)."""
-    lines = [""]
+def _wrapped(parts: Sequence[Text], gap: str, width: int) -> Text:
+    """Parts with gaps between them, in lines that cut no part; width in terminal cells (Hangul takes two)."""
+    told = Text()
+    used = 0
     for part in parts:
-        longer = f"{lines[-1]} · {part}" if lines[-1] else part
-        if cell_len(longer) <= width or not lines[-1]:
-            lines[-1] = longer
-        else:
-            lines.append(part)
-    return lines
+        if used and used + len(gap) + part.cell_len > width:
+            told.append("\n")
+            used = 0
+        elif used:
+            told.append(gap)
+            used += len(gap)
+        told.append_text(part)
+        used += part.cell_len
+    return told
 
 
-def _month(figures: Figures, words: Words) -> RenderableType:
+def _month(figures: Figures, words: Words, bar: int) -> RenderableType:
     rows = (
         (words["usage_bar"], figures.total, GOOD),
         (words["seats_users"], figures.seats_of_users, BAR),
@@ -132,9 +140,9 @@ def _month(figures: Figures, words: Words) -> RenderableType:
     table = Table.grid(padding=(0, 1))
     table.add_column(width=20)
     table.add_column(justify="right", style=FIGURE, width=12)
-    table.add_column(width=BAR_WIDTH)
+    table.add_column(width=bar)
     for name, amount, style in rows:
-        table.add_row(name, f"{amount:,f}", Text("█" * max(1, int(amount * BAR_WIDTH / most)), style))
+        table.add_row(name, f"{amount:,f}", Text("█" * max(1, int(amount * bar / most)), style))
     people = figures.stored.people
     a_person = figures.total / people if people else Decimal(0)
     told = (words["per_person"].format(amount=f"{a_person:,.0f}"),
@@ -146,18 +154,18 @@ def _month(figures: Figures, words: Words) -> RenderableType:
     return _section(words["month_head"].format(seat=f"{SEAT_PRICE:,f}"), table, Text("\n".join(notes), QUIET))
 
 
-def _largest(figures: Figures, words: Words, language: Language) -> RenderableType:
+def _largest(figures: Figures, words: Words, language: Language, bar: int) -> RenderableType:
     table = Table.grid(padding=(0, 1))
     table.add_column(style=QUIET, width=5)
     table.add_column(width=34)
     table.add_column(justify="right", style=FIGURE, width=12)
-    table.add_column(width=BAR_WIDTH)
+    table.add_column(width=bar)
     most = max((one.total for one in figures.largest), default=Decimal(1)) or Decimal(1)
     for one in figures.largest:
         name = one.name
         if language == "en" and one.code in BY_CODE:
             name = f"{name} {BY_CODE[one.code].english}"
-        table.add_row(one.code, name, f"{one.total:,f}", Text("█" * max(1, int(one.total * BAR_WIDTH / most)), BAR))
+        table.add_row(one.code, name, f"{one.total:,f}", Text("█" * max(1, int(one.total * bar / most)), BAR))
     return _section(words["largest"].format(count=figures.statements), table)
 
 
@@ -198,12 +206,13 @@ def _planted(one: Class, words: Words) -> Text:
     return Text.assemble((f"✘ {words['found_other'].format(amount=_money(one.planted.amount))} ", BAD), what)
 
 
-def _end(figures: Figures, words: Words) -> RenderableType:
+def _end(figures: Figures, words: Words, width: int) -> RenderableType:
     held = [law for law in figures.laws if not law.violations]
-    laws = Text(words["laws_hold"].format(held=len(held), all=len(figures.laws)) + "  ",
-                GOOD if len(held) == len(figures.laws) else BAD)
-    for law in figures.laws:
-        laws.append(f"{law.law} {'✔' if not law.violations else '✘'}  ", QUIET if not law.violations else BAD)
+    told = Text(words["laws_hold"].format(held=len(held), all=len(figures.laws)),
+                GOOD if len(held) == len(figures.laws) else BAD)  # fmt: skip
+    marked = [Text(f"{law.law} {'✔' if not law.violations else '✘'}", QUIET if not law.violations else BAD)
+              for law in figures.laws]  # fmt: skip
+    laws = _wrapped([told, *marked], "  ", width - NAME_WIDTH - 1)
     speed = words["speed_line"].format(
         rate=f"{figures.events_a_second:,}", records=f"{figures.stored.records:,}",
         seconds=f"{figures.path_seconds:.1f}", processors=figures.processors)  # fmt: skip

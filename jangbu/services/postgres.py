@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
-from urllib.parse import urlsplit
 
 from jangbu.errors import SettingsError
 from jangbu.services import ports, postgres_cluster, private_files, processes
@@ -204,20 +203,6 @@ def stop_leftover(directory: Path) -> None:
         # The number went to another program, which PostgreSQL would take for a living server.
         with contextlib.suppress(OSError):
             (directory / "postmaster.pid").unlink()
-
-
-def check_login(url: str) -> None:
-    """Raise SettingsError when ``url`` (postgresql://…) cannot be reached; the password is never shown."""
-    import psycopg
-
-    parts = urlsplit(url)
-    try:
-        psycopg.connect(url, connect_timeout=10).close()
-    except psycopg.OperationalError as error:
-        raise SettingsError(
-            f"PostgreSQL at {parts.hostname}:{parts.port} does not let {parts.username} in "
-            f"({str(error).strip()}): check JANGBU_DATABASE_URL and that the server runs"
-        ) from error
 
 
 def _serves(pid: int, directory: Path) -> bool:

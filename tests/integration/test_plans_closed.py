@@ -11,7 +11,7 @@ import pytest
 
 from billing.invoices.vendor_store import add_vendors
 from billing.invoices.vendors import read_vendors
-from billing.plans.budget_states import budget_of
+from billing.plans.budget_states import read_month_budgets
 from billing.plans.budgets import BudgetRow
 from billing.plans.costs import read_payer_costs
 from billing.plans.forecasting import Forecaster
@@ -58,13 +58,14 @@ def test_late_events_do_not_change_a_closed_month(world: PeriodWorld) -> None:
         assert forecaster.month("2026-11").organisation.so_far == 17
         year = forecaster.year("2026").organisation
         assert year.so_far == 157
-        spent = budget_of(connection, "2026-11", "D1", policy)
+        held = read_month_budgets(connection, "2026-11", policy)
+        spent = held.of("D1", november.booked_of("D1"))
         assert spent is not None
         assert (spent.spent, spent.remaining) == (117, 883)
-        whole = budget_of(connection, "2026-11", "organisation", policy)
+        whole = held.of_organisation(november.booked)
         assert whole is not None
         assert (whole.period, whole.spent) == ("2026-11", 17)
-        assert budget_of(connection, "2026-11", "D2", policy) is None
+        assert held.of("D2", november.booked_of("D2")) is None
         read = read_month(connection, "2026-10", policy, 2)
     found = comparison_document([read], Decimal(50), policy)
     assert (found["usage"]["total"], found["cheaper"]) == ("140", "seats")

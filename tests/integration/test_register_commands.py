@@ -59,7 +59,8 @@ def test_a_department_that_is_merged_on_the_15th(shell: Shell) -> None:
     assert shell.json("department", "list")["departments"] == []
     assert shell.json("department", "import", first)["added"] == 3
     assert shell.json("department", "import", first) == {
-        "dry_run": False, "source": "d.csv", "added": 0, "changed": 0, "unchanged": 3, "changes": [], "left_behind": [],
+        "dry_run": False, "written": True, "source": "d.csv", "added": 0, "changed": 0, "unchanged": 3, "changes": [],
+        "left_behind": [],
     }  # fmt: skip
 
     merged = shell.file(

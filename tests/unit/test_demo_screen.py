@@ -59,7 +59,8 @@ FIGURES = Figures(
     proof_difference=Decimal(0),
     matched_groups=1_108,
     classes=[Class(fault.cls, fault.amount, fault.lines, fault) for fault in PLANTED],
-    laws=[Law(law, 10, 0) for law in ("1-accepted", "2-sums", "3-rounding", "6-invoice")],
+    laws=[Law(law, 10, 0) for law in ("1-accepted", "2-sums", "3-rounding", "4-balanced", "5-statements", "6-invoice",
+                                      "7-hashes", "8-alerts")],
     path_seconds=38.5,
     total_seconds=81.2,
     processors=2,
@@ -67,9 +68,9 @@ FIGURES = Figures(
 )
 
 
-def printed(figures: Figures, language: Literal["ko", "en"]) -> list[str]:
-    console = Console(file=StringIO(), width=WIDTH, highlight=False, color_system=None)
-    print_on(console, screen(figures, CATALOGUES[language], language))
+def printed(figures: Figures, language: Literal["ko", "en"], width: int = WIDTH) -> list[str]:
+    console = Console(file=StringIO(), width=width, highlight=False, color_system=None)
+    print_on(console, screen(figures, CATALOGUES[language], language, width))
     file = console.file
     assert isinstance(file, StringIO)
     return file.getvalue().rstrip("\n").split("\n")
@@ -184,6 +185,18 @@ def test_nobody_is_no_department() -> None:
 
 def test_words_are_counted_the_most_frequent_first() -> None:
     assert list(counted(["b", "a", "c", "c"]).items()) == [("c", 2), ("a", 1), ("b", 1)]
+
+
+@pytest.mark.parametrize("width", [80, 100, 120])
+@pytest.mark.parametrize("language", ["ko", "en"])
+def test_no_law_stands_apart_from_its_mark(language: Literal["ko", "en"], width: int) -> None:
+    lines = printed(FIGURES, language, width)
+    assert not [line for line in lines if "…" in line], "nothing is cut"
+    for law in FIGURES.laws:
+        assert sum(f"{law.law} ✔" in line for line in lines) == 1, law.law
+    assert not [line for line in lines if line.strip() in ("✔", "·")]
+    for one in FIGURES.largest:
+        assert sum(line.startswith(one.code) for line in lines) == 1
 
 
 def test_lines_to_be_copied_are_never_broken() -> None:
