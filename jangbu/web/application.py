@@ -12,6 +12,7 @@ from starlette.routing import Route
 
 from jangbu.web.answers import Refused, refusal
 from jangbu.web.events import post_events, post_openmeter_events
+from jangbu.web.otlp import post_traces
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -41,6 +42,7 @@ async def metrics(request: Request) -> Response:
 DOOR_ROUTES: Final[tuple[BaseRoute, ...]] = (
     Route("/v1/events", post_events, methods=["POST"]),
     Route("/api/v1/events", post_openmeter_events, methods=["POST"]),
+    Route("/v1/traces", post_traces, methods=["POST"]),
     Route("/healthz", healthz),
     Route("/metrics", metrics),
 )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from producers.adapters import litellm, openmeter, response, usage
+from producers.adapters import litellm, openmeter, otel, response, usage
 from producers.adapters.base import Adapter, Options
 
 __all__ = ["ADAPTERS", "Adapter", "Options"]
@@ -17,5 +17,6 @@ ADAPTERS: Final[dict[str, Adapter]] = {
     "usage": usage.ADAPTER,
     "litellm": litellm.ADAPTER,
     "openmeter": openmeter.ADAPTER,
+    "otel": otel.ADAPTER,
     "response": response.ADAPTER,
 }

@@ -6,10 +6,13 @@ Never read, so that it cannot pass: prompts, answers, e-mail, IP, user agent, en
 Decisions:
 - `time` is `startTime`, by which LiteLLM books its own spend; `endTime` where there is none.
 - id = payload `id`, `:`, attempt. LiteLLM tells the attempt in `x-litellm-attempted-retries` (0 is the first) or not
-  at all: then it is 1.
+  at all: then it is 1. Where the vendor gave no id, LiteLLM's own stands in its place, and a failure before it has the
+  same: an answer whose attempt is not told, or that came after a fallback, is then 0.
 - counts come from `metadata.usage_object`, then `hidden_params.usage_object`, then `response.usage`. Without any, the
   top-level `prompt_tokens` and `completion_tokens` are LiteLLM's own count: `usage_source` estimated; zeros: missing.
-- a failed stream that has used tokens is `cut`.
+- a failed stream that has used tokens, or whose connection broke off, is `cut`; LiteLLM counts what came by itself,
+  so that its counts are `estimated`.
+- a batch is counted when it is complete, once, at its completion; its models must be one.
 - `response_cost` 0 may mean unknown: only an amount above 0 is reported.
 """
 
@@ -17,7 +20,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import msgspec
 
@@ -57,6 +60,7 @@ _CACHED: tuple[Usage, UsageSource] = (Usage({"requests": 1}, "missing"), "provid
 _COST_MIN_USD = Decimal("1e-20")
 """Below it a cost is the dust of binary fractions."""
 _ATTEMPTS_HEADER = "x-litellm-attempted-retries"
+_FALLBACKS_HEADER = "x-litellm-attempted-fallbacks"
 _PROJECT_HEADER = "llm_provider-openai-project"
 
 
@@ -66,18 +70,28 @@ class Answer(msgspec.Struct, frozen=True):
     model: Any = None
     usage: Any = None
     service_tier: Any = None
+    completed_at: Any = None
+    request_counts: Any = None
 
 
 class Parameters(msgspec.Struct, frozen=True):
-    """Of the request's parameters, only the tier that was asked for."""
+    """Of the request's parameters, only the tier that was asked for, and whether a stream was."""
 
     service_tier: Any = None
+    stream: Any = None
+
+
+class ErrorKind(msgspec.Struct, frozen=True):
+    """Of an error, only its kind; its texts may hold what was asked."""
+
+    error_class: Any = None
 
 
 class Payload(msgspec.Struct, frozen=True):
     """The fields of a StandardLoggingPayload that are read; the others are skipped unread."""
 
     id: str
+    litellm_call_id: str | None = None
     model: str | None = None
     call_type: str | None = None
     stream: bool | None = None
@@ -97,13 +111,17 @@ class Payload(msgspec.Struct, frozen=True):
     model_map_information: dict[str, Any] | None = None
     response: Answer | str | list[Any] | None = None
     model_parameters: Parameters | str | None = None
+    error_information: ErrorKind | str | None = None
 
 
 _decoder = msgspec.json.Decoder(Payload, float_hook=Decimal)
-_KEPT = ("id", "model", "call_type", "stream", "status", "custom_llm_provider", "model_group", "cache_hit", "startTime",
+_KEPT = ("id", "litellm_call_id", "model", "call_type", "stream", "status", "custom_llm_provider", "model_group", "cache_hit", "startTime",
          "endTime", "prompt_tokens", "completion_tokens", "total_tokens", "response_cost")  # fmt: skip
 _KEPT_OF_METADATA = ("user_api_key_hash", "user_api_key_alias", "user_api_key_team_id", "user_api_key_user_id",
                      "usage_object")  # fmt: skip
+BROKEN_OFF: Final = frozenset({"ReadError", "ReadTimeout", "RemoteProtocolError", "ClientPayloadError", "IncompleteRead",
+                               "ChunkedEncodingError", "MidStreamFallbackError"})  # fmt: skip
+"""Kinds of error that come after a stream has begun: an answer was coming and stopped."""
 
 
 def adapt(line: bytes, options: Options) -> list[UsageEvent]:
@@ -123,7 +141,7 @@ def event_of(payload: Payload, options: Options) -> UsageEvent:
     """The rules, on a payload that has been read."""
     if not options.source:
         raise EventRefused("missing", "source", "absent", "name the gateway with --source or JANGBU_SOURCE")
-    called, region = names.bare_model(payload.model or "", payload.custom_llm_provider)
+    called, region = names.bare_model(payload.model or _batch_model(payload), payload.custom_llm_provider)
     provider = names.provider_of(payload.custom_llm_provider, payload.model or "")
     for field, value in (("id", payload.id), ("model", called), ("custom_llm_provider", provider)):
         if not value:
@@ -134,6 +152,8 @@ def event_of(payload: Payload, options: Options) -> UsageEvent:
     except formats.UsageRefused as error:
         raise refused_usage(error) from None
     status = "cached" if cached else _status(payload, usage_source)
+    if status == "cut" and usage_source == "provider":
+        usage_source = "estimated"
     attempt = _attempt(payload)
     metadata = payload.metadata or {}
     event = UsageEvent(
@@ -146,7 +166,7 @@ def event_of(payload: Payload, options: Options) -> UsageEvent:
         data=UsageData(
             model=_model(payload, called),
             provider=provider or "",
-            units=usage.units,
+            units=_with_requests(payload, usage.units),
             department=_text_at(metadata, options.department_from),
             key=_text(metadata, "user_api_key_alias") or _text(metadata, "user_api_key_hash"),
             account=_text(_headers(payload), _PROJECT_HEADER),
@@ -186,12 +206,44 @@ def _status(payload: Payload, usage_source: UsageSource) -> Status:
     if payload.status in (None, "", "success"):
         return "success"
     if payload.status == "failure":
-        return "cut" if payload.stream and usage_source != "missing" else "failure"
+        return "cut" if _broke_off(payload, usage_source) else "failure"
     raise EventRefused("invalid", "status", payload.status, "LiteLLM says success or failure")
 
 
+def _broke_off(payload: Payload, usage_source: UsageSource) -> bool:
+    """Whether a failed request is a stream that had begun."""
+    asked = payload.model_parameters
+    if not payload.stream and not (isinstance(asked, Parameters) and asked.stream is True):
+        return False
+    error = payload.error_information
+    return usage_source != "missing" or (isinstance(error, ErrorKind) and error.error_class in BROKEN_OFF)
+
+
+def _batch_model(payload: Payload) -> str:
+    """The one model of a complete batch; nothing where there is none. Raises EventRefused for several."""
+    found = (payload.hidden_params or {}).get("batch_models")
+    models = {name for name in found if isinstance(name, str)} if isinstance(found, list) else set()
+    if len(models) > 1:
+        said = ", ".join(sorted(models))
+        raise EventRefused("invalid", "hidden_params.batch_models", said, "LiteLLM gives one sum for several models")
+    return next(iter(models), "")
+
+
+def _with_requests(payload: Payload, units: Mapping[str, int]) -> dict[str, int]:
+    """A batch is as many requests as it has answers."""
+    counts = payload.response.request_counts if isinstance(payload.response, Answer) else None
+    done = counts.get("completed") if isinstance(counts, dict) else None
+    if not _batch_model(payload) or isinstance(done, bool) or not isinstance(done, int) or done < 0:
+        return dict(units)
+    return {**units, "requests": done}
+
+
 def _time(payload: Payload) -> datetime:
-    """The request's start as a moment in UTC, to the microsecond; halves go to the even one."""
+    """The request's start as a moment in UTC, to the microsecond; halves go to the even one. A batch's completion: it
+    is the same however often the batch is looked at."""
+    completed = exact(payload.response.completed_at) if isinstance(payload.response, Answer) else None
+    if completed is not None and _batch_model(payload) and 0 <= completed <= _SECONDS_MAX:
+        return _EPOCH + timedelta(microseconds=int((completed * 1_000_000).to_integral_value()))
     for field in ("startTime", "endTime"):
         value = getattr(payload, field)
         if value is None:
@@ -246,9 +298,18 @@ def _cost(payload: Payload) -> ReportedCost | None:
 
 
 def _attempt(payload: Payload) -> int:
-    retries = _headers(payload).get(_ATTEMPTS_HEADER)
-    text = str(retries) if isinstance(retries, int | str) and not isinstance(retries, bool) else ""
-    return int(text) + 1 if text.isascii() and text.isdigit() and len(text) < 5 else 1
+    retries = _told(payload, _ATTEMPTS_HEADER)
+    own_id = payload.id == payload.litellm_call_id and payload.status != "failure"
+    if own_id and (retries is None or _told(payload, _FALLBACKS_HEADER)):
+        return 0
+    return 1 if retries is None else retries + 1
+
+
+def _told(payload: Payload, header: str) -> int | None:
+    """A small whole number in a header."""
+    value = _headers(payload).get(header)
+    text = str(value) if isinstance(value, int | str) and not isinstance(value, bool) else ""
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 5 else None
 
 
 def _headers(payload: Payload) -> Mapping[str, Any]:

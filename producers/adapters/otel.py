@@ -1,0 +1,141 @@
+"""`otel`: OpenTelemetry's traces in OTLP JSON, an export a line, as the collector's file exporter writes.
+
+A line is a whole export (`resourceSpans`), one `resourceSpans` entry, or one span. Spans that are no call of a model
+are passed over. A line with a call that cannot be counted is refused whole, as every line is; over HTTP, where OTLP
+knows partial success, that span alone is.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from producers.adapters.base import LONG_LINE_BYTES_MAX, Adapter, Options, read_line
+from producers.adapters.otel_spans import READ, Span, event_of, is_call, source_of
+from producers.contract import EventRefused
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from producers.contract import UsageEvent
+
+
+class AnyValue(msgspec.Struct, frozen=True):
+    """An attribute's value; arrays and maps are never read."""
+
+    string_value: str | None = msgspec.field(default=None, name="stringValue")
+    int_value: int | str | None = msgspec.field(default=None, name="intValue")
+    double_value: Any = msgspec.field(default=None, name="doubleValue")
+    bool_value: bool | None = msgspec.field(default=None, name="boolValue")
+
+    def plain(self) -> object:
+        """What it holds; OTLP JSON writes 64-bit integers as texts."""
+        held = (self.string_value, self.int_value, self.double_value, self.bool_value)
+        return next((value for value in held if value is not None), None)
+
+
+class KeyValue(msgspec.Struct, frozen=True):
+    """An attribute."""
+
+    key: str
+    value: AnyValue = AnyValue()
+
+
+class Status(msgspec.Struct, frozen=True):
+    """How the span ended: 2 or its name is an error."""
+
+    code: int | str = 0
+
+
+class JsonSpan(msgspec.Struct, frozen=True, rename="camel"):
+    """A span; its events, links and name are not read."""
+
+    trace_id: str = ""
+    span_id: str = ""
+    start_time_unix_nano: int | str = 0
+    attributes: list[KeyValue] = []
+    status: Status = Status()
+
+
+class ScopeSpans(msgspec.Struct, frozen=True):
+    """Spans of one instrumentation."""
+
+    spans: list[JsonSpan] = []
+
+
+class Resource(msgspec.Struct, frozen=True):
+    """Whose spans they are."""
+
+    attributes: list[KeyValue] = []
+
+
+class ResourceSpans(msgspec.Struct, frozen=True, rename="camel"):
+    """Spans of one resource."""
+
+    resource: Resource = Resource()
+    scope_spans: list[ScopeSpans] = []
+
+
+class Export(JsonSpan, frozen=True, rename="camel"):
+    """What a line may be: an export, one resource's spans, or a span."""
+
+    resource_spans: list[ResourceSpans] | None = None
+    resource: Resource = Resource()
+    scope_spans: list[ScopeSpans] | None = None
+
+
+_decoder: Final = msgspec.json.Decoder(Export, float_hook=Decimal)
+_DIGITS_MAX: Final = 20
+
+
+def adapt(line: bytes, options: Options) -> list[UsageEvent]:
+    """The events of the calls in one line. Raises EventRefused."""
+    calls = [span for span in spans_of(line) if is_call(span)]
+    return [event_of(span, source_of(span, options.source)) for span in calls]
+
+
+def spans_of(raw: bytes) -> list[Span]:
+    """Every span of an export. Raises EventRefused where it is none."""
+    export = read_line(raw, _decoder)
+    if export.resource_spans is not None:
+        return list(_spans(export.resource_spans))
+    if export.scope_spans is not None:
+        return list(_spans([ResourceSpans(export.resource, export.scope_spans)]))
+    if not export.span_id:
+        raise EventRefused("missing", "resourceSpans", "absent", "send traces as OTLP JSON")
+    return list(_spans([ResourceSpans(export.resource, [ScopeSpans([export])])]))
+
+
+def _spans(resource_spans: Sequence[ResourceSpans]) -> Iterator[Span]:
+    for entry in resource_spans:
+        resource = _read(entry.resource.attributes)
+        for scope in entry.scope_spans:
+            for span in scope.spans:
+                yield Span(
+                    span.trace_id.lower(),
+                    span.span_id.lower(),
+                    _number(span.start_time_unix_nano),
+                    2 if span.status.code in (2, "2", "STATUS_CODE_ERROR") else 0,
+                    _read(span.attributes),
+                    resource,
+                )
+
+
+def _read(attributes: Sequence[KeyValue]) -> dict[str, object]:
+    return {each.key: each.value.plain() for each in attributes if each.key in READ}
+
+
+def _number(value: int | str) -> int:
+    """A 64-bit integer, as a number or as a text; 0 for what is none, which is refused where it matters."""
+    if isinstance(value, int):
+        return value
+    return int(value) if value.isascii() and value.isdigit() and len(value) <= _DIGITS_MAX else 0
+
+
+def _redact(line: bytes) -> bytes | None:  # noqa: ARG001 - attributes hold prompts, and a line holds many spans
+    return None
+
+
+ADAPTER = Adapter(adapt, _redact, line_bytes_max=LONG_LINE_BYTES_MAX)
