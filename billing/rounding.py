@@ -47,11 +47,15 @@ def apportion(
     that go first and have a remainder get a step before all others; earlier keys win ties. Raises ValueError for
     another whole.
     """
-    scaled = {key: _in_steps(amount, step_exponent) for key, amount in parts.items()}
-    floors = {key: math.floor(amount) for key, amount in scaled.items()}
-    remainders = {key: scaled[key] - floors[key] for key in scaled}
+    ratios = {key: amount.as_integer_ratio() for key, amount in parts.items()}
+    common = math.lcm(*(denominator for _, denominator in ratios.values()))
+    # Whole numbers from here on: a part comes to numerator / step of steps. Fractions would say the same, slower.
+    up, step = 10 ** max(0, -step_exponent), common * 10 ** max(0, step_exponent)
+    scaled = {key: numerator * (common // denominator) * up for key, (numerator, denominator) in ratios.items()}
+    floors = {key: amount // step for key, amount in scaled.items()}
+    remainders = {key: scaled[key] - floors[key] * step for key in scaled}
     target = _in_steps(whole, step_exponent)
-    if target.denominator != 1 or abs(target - sum(scaled.values())) >= 1:
+    if target.denominator != 1 or abs(target.numerator * step - sum(scaled.values())) >= step:
         raise ValueError(f"{whole} is neither the floor nor the ceiling of the sum of its {len(parts)} parts")
     left = target.numerator - sum(floors.values())
     by_remainder = sorted(remainders, key=lambda key: (not (remainders[key] and goes_first(key)), -remainders[key]))

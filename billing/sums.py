@@ -1,7 +1,7 @@
-"""Reading hourly sums, grouped in SQL as wide as they are stored and turned into units afterwards.
+"""Reading sums, grouped in SQL as wide as they are stored and turned into units afterwards.
 
 The stretches of hours that a group may not cross (days of the zone, hours at which a price changes) go into the query
-as an array; so a month of some hundred thousand parts comes back as the few thousand groups that can differ in money.
+as an array; so a month of some million parts comes back as the groups that can differ in money.
 """
 
 from __future__ import annotations
@@ -10,17 +10,13 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, text
 
+from billing.parts import WIDE_UNITS, Source, add_up_in_memory, first_and_last_hour, read_source
 from billing.rating import UsageSum
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-WIDE_UNITS = (
-    "input_tokens", "cache_read_tokens", "cache_write_5m_tokens", "cache_write_1h_tokens", "cache_write_tokens",
-    "output_tokens", "reasoning_tokens", "audio_input_tokens", "audio_output_tokens", "image_input_tokens",
-    "image_output_tokens", "video_input_tokens", "web_searches", "requests",
-)  # fmt: skip
-"""The units with a column of their own in usage_part; the others stand in `other_units`."""
+__all__ = ["WIDE_UNITS", "UsageSum", "first_and_last_hour", "read_sums"]
 
 PAYER_DIMENSIONS = {"department": "department", "user": '"user"', "key": "key"}
 ROUTE_DIMENSIONS = {
@@ -45,33 +41,23 @@ def read_sums(
     out (use that was attributed again) are left out.
     """
     edges = sorted({first_hour, *(cut for cut in cuts if first_hour < cut < end_hour)})
-    # Compiling the query costs more than it saves, and groups that do not fit into memory are sorted on disk.
-    connection.execute(text("select set_config('jit', 'off', true), set_config('work_mem', '128MB', true)"))
-    for statement, is_wide in ((_wide(dimensions), True), (_other(dimensions), False)):
-        rows = connection.execute(text(statement), {"edges": edges, "first_hour": first_hour, "end_hour": end_hour})
-        for row in rows:
-            segment, band, provider, model, tier, region, cached, *rest = row
-            values = rest[len(dimensions) :]
-            units = zip(WIDE_UNITS, values, strict=True) if is_wide else ((values[0], values[1]),)
-            quantities = tuple((unit, int(quantity)) for unit, quantity in units if quantity)
+    by_person = any(name in ("user", "key") for name in dimensions)
+    source = read_source(connection, first_hour, end_hour, edges, by_person=by_person)
+    add_up_in_memory(connection)
+    width = len(dimensions)
+    if source.units:
+        rows = connection.execute(text(_wide(source, dimensions)), {**source.values, "edges": edges})
+        for segment, band, provider, model, tier, region, cached, *rest in rows:
+            quantities = tuple([pair for pair in zip(source.units, rest[width:], strict=True) if pair[1]])
             if quantities:
-                yield UsageSum(
-                    tuple(rest[: len(dimensions)]),
-                    edges[segment - 1],
-                    provider,
-                    model,
-                    tier,
-                    region,
-                    band,
-                    cached,
-                    quantities,
-                )
-
-
-def first_and_last_hour(connection: Connection) -> tuple[int, int] | None:
-    """The first and the last UTC hour that hold usage, or None."""
-    row = connection.execute(text("select min(hour), max(hour) from usage_part")).one()
-    return None if row[0] is None else (int(row[0]), int(row[1]))
+                named = tuple(rest[:width])
+                yield UsageSum(named, edges[segment - 1], provider, model, tier, region, band, cached, quantities)
+    if source.has_others:
+        rows = connection.execute(text(_other(source, dimensions)), {**source.values, "edges": edges})
+        for segment, band, provider, model, tier, region, cached, *rest in rows:
+            if rest[-1]:
+                named, quantities = tuple(rest[:width]), ((rest[-2], rest[-1]),)
+                yield UsageSum(named, edges[segment - 1], provider, model, tier, region, band, cached, quantities)
 
 
 def _grouping(dimensions: Sequence[str]) -> tuple[str, str, str]:
@@ -84,7 +70,7 @@ def _grouping(dimensions: Sequence[str]) -> tuple[str, str, str]:
     return payers, routes, "".join(f", {column}" for column in shown)
 
 
-def _query(dimensions: Sequence[str], columns: str, source: str, extra_group: str, sums: str) -> str:
+def _query(source: str, dimensions: Sequence[str], columns: str, extra_group: str, sums: str) -> str:
     payers, routes, shown = _grouping(dimensions)
     return f"""
       with payers as (select id, {payers} as first_id from payer),
@@ -95,7 +81,6 @@ def _query(dimensions: Sequence[str], columns: str, source: str, extra_group: st
              from {source}
              join routes r on r.id = p.route_id
              join payers y on y.id = p.payer_id
-             where p.hour >= :first_hour and p.hour < :end_hour
              group by 1, 2, 3, 4{extra_group})
       select s.segment, s.band, r.provider, r.model, r.service_tier, r.region, r.status = 'cached'{shown}, {sums}
       from sums s
@@ -103,16 +88,16 @@ def _query(dimensions: Sequence[str], columns: str, source: str, extra_group: st
       left join payer y on y.id = s.payer_id"""
 
 
-def _wide(dimensions: Sequence[str]) -> str:
-    columns = ", ".join(f"sum(p.{unit})::bigint as {unit}" for unit in WIDE_UNITS)
-    return _query(dimensions, columns, "usage_part p", "", ", ".join(f"s.{unit}" for unit in WIDE_UNITS))
+def _wide(source: Source, dimensions: Sequence[str]) -> str:
+    columns = ", ".join(f"sum(p.{unit})::bigint as {unit}" for unit in source.units)
+    return _query(f"{source.sql} p", dimensions, columns, "", ", ".join(f"s.{unit}" for unit in source.units))
 
 
-def _other(dimensions: Sequence[str]) -> str:
+def _other(source: Source, dimensions: Sequence[str]) -> str:
     return _query(
+        f"{source.sql} p cross join lateral jsonb_each_text(p.other_units) o",
         dimensions,
         "o.key as unit, sum(o.value::bigint)::bigint as quantity",
-        "(select * from usage_part where other_units is not null) p cross join lateral jsonb_each_text(other_units) o",
         ", 5",
         "s.unit, s.quantity",
     )

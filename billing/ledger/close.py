@@ -2,7 +2,8 @@
 
 Steps, and what a failure at each means:
 
-1. Wait for another close to end (an advisory lock of the session; it goes with the connection of who is killed).
+1. Wait for another close to end (an advisory lock of the session; it goes with the connection of who is killed). Roll
+   the sums up, in a transaction of its own, while workers go on: it changes no sum, only how fast they are read.
 2. Hold the workers; take copies out of the sums; begin the transaction that closes, whose snapshot is then of a state
    without copies; let the workers go on. Killed here: nothing is booked, at most copies are out, as `audit` does it.
 3. In that snapshot: rate the month, find the corrections of closed ones, go through the checklist. The offsets read in
@@ -27,6 +28,7 @@ from billing.ledger.entries import Entry, make_entries
 from billing.ledger.from_events import rebuild_sums
 from billing.ledger.marks import read_inputs, read_seen
 from billing.ledger.store import insert_close, insert_entries, insert_statements
+from billing.parts import roll_up
 from billing.periods import month_in
 from billing.statement_document import canonical, organisation_document, statement_document
 from billing.statements import MonthStatements, compute_month
@@ -127,7 +129,11 @@ def close_month(
     month's cut-offs (a replay). Raises MonthClosed, MonthBlocked, BillingError.
     """
     month_in(month, policy.zone)
-    with _alone(engine), _snapshot_without_copies(engine, until is None, observe) as (connection, taken):
+    with (
+        _alone(engine),
+        _rolled_up(engine, policy.zone),
+        _snapshot_without_copies(engine, until is None, observe) as (connection, taken),
+    ):
         draft = prepare(connection, month, policy, now=now, outside=outside, from_events=from_events, until=until)
         left = blockers(draft.checks, accept)
         if left:
@@ -241,6 +247,13 @@ def _alone(engine: Engine) -> Iterator[None]:
         finally:
             guard.execute(text("select pg_advisory_unlock(:key)"), {"key": CLOSE_LOCK})
             guard.commit()
+
+
+@contextmanager
+def _rolled_up(engine: Engine, zone: str) -> Iterator[None]:
+    """With the sums rolled up as far as they are written."""
+    roll_up(engine, zone)
+    yield
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, text
 
-from billing.sums import WIDE_UNITS
+from billing.parts import Source, add_up_in_memory, read_source
 from billing.whatif.compare import KeptSum, KeptUnit, Weight
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ Biller = tuple[str, str | None]
 """(provider, account): what decides whose rate of exchange holds."""
 
 _PARTS = """
-  from usage_part p
+  from {source} p
   join unnest(cast(:route_ids as integer[]), cast(:questions as integer[]), cast(:billers as integer[]))
     as m (route_id, question, biller) on m.route_id = p.route_id
   join unnest(cast(:payer_ids as integer[]), cast(:departments as integer[]))
@@ -82,14 +82,13 @@ def read_kept_sums(
         **numbers.values,
         **_rates(conversion, numbers, edges, price_edges, currencies),
         "edges": edges,
-        "first_hour": month.first_hour,
-        "end_hour": month.end_hour,
     }
-    connection.execute(text("set local jit = off"))
-    connection.execute(text("set local work_mem = '128MB'"))
+    source = read_source(connection, month.first_hour, month.end_hour, edges)
+    values |= source.values
+    add_up_in_memory(connection)
     found: dict[tuple[Any, ...], list[KeptUnit]] = {}
-    present = _present(connection, month.first_hour, month.end_hour)
-    for row in connection.execute(text(_wide(present, len(currencies))), values) if present else ():
+    present = source.units
+    for row in connection.execute(text(_wide(source, len(currencies))), values) if present else ():
         key, cells = tuple(row[:4]), row[4:]
         units = found.setdefault(key, [])
         step = 1 + 2 * len(currencies)
@@ -97,7 +96,7 @@ def read_kept_sums(
             taken = cells[place * step : (place + 1) * step]
             if taken[0]:
                 units.append(_unit(unit, taken, currencies))
-    for row in connection.execute(text(_other(len(currencies))), values):
+    for row in connection.execute(text(_other(source, len(currencies))), values) if source.has_others else ():
         if row[5]:
             found.setdefault(tuple(row[:4]), []).append(_unit(row[4], row[5:], currencies))
     made = []
@@ -159,38 +158,26 @@ def _weighted(column: str, currencies: int) -> str:
     return ", ".join(parts)
 
 
-def _present(connection: Connection, first_hour: int, end_hour: int) -> list[str]:
-    """The units that any part of the hours has: adding up a column of nothing costs as much as one of figures."""
-    counts = ", ".join(f"count({unit})" for unit in WIDE_UNITS)
-    row = connection.execute(
-        text(f"select {counts} from usage_part where hour >= :first_hour and hour < :end_hour"),
-        {"first_hour": first_hour, "end_hour": end_hour},
-    ).one()
-    return [unit for unit, count in zip(WIDE_UNITS, row, strict=True) if count]
-
-
-def _wide(units: Sequence[str], currencies: int) -> str:
-    sums = ", ".join(f"sum(p.{unit})::bigint as {unit}" for unit in units)
-    weighted = ", ".join(_weighted(f"s.{unit}", currencies) for unit in units)
+def _wide(source: Source, currencies: int) -> str:
+    sums = ", ".join(f"sum(p.{unit})::bigint as {unit}" for unit in source.units)
+    weighted = ", ".join(_weighted(f"s.{unit}", currencies) for unit in source.units)
     return f"""
       with s as materialized (
         select width_bucket(p.hour, cast(:edges as integer[])) as stretch, p.band, m.question, m.biller, y.department,
                {sums}
-        {_PARTS}
-        where p.hour >= :first_hour and p.hour < :end_hour
+        {_PARTS.format(source=source.sql)}
         group by 1, 2, 3, 4, 5)
       select x.segment, s.band, s.question, s.department, {weighted}
       from s {_rates_join(currencies)} group by 1, 2, 3, 4"""
 
 
-def _other(currencies: int) -> str:
+def _other(source: Source, currencies: int) -> str:
     return f"""
       with s as materialized (
         select width_bucket(p.hour, cast(:edges as integer[])) as stretch, p.band, m.question, m.biller, y.department,
                o.key as unit, sum(o.value::bigint)::bigint as quantity
-        {_PARTS}
+        {_PARTS.format(source=source.sql)}
         cross join lateral jsonb_each_text(p.other_units) o
-        where p.hour >= :first_hour and p.hour < :end_hour and p.other_units is not null
         group by 1, 2, 3, 4, 5, 6)
       select x.segment, s.band, s.question, s.department, s.unit, {_weighted("s.quantity", currencies)}
       from s {_rates_join(currencies)} group by 1, 2, 3, 4, 5"""

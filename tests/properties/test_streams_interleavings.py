@@ -158,6 +158,12 @@ class Interleavings(RuleBasedStateMachine):
     def take_out_copies(self) -> None:
         self.bench.tell("select take_out_copies()")
 
+    @rule(who=hands)
+    def roll_up(self, who: int) -> None:
+        """By a worker that has nothing to read."""
+        with self.workers[who].bench.connect() as connection:
+            connection.execute("select roll_up_usage()")
+
     @invariant()
     def the_laws_hold(self) -> None:
         assert [law for law in self.bench.laws() if "copies of one source" not in law] == []
