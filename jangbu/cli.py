@@ -23,6 +23,7 @@ COMMANDS = {
     "migrate": "jangbu.commands.system:migrate",
     "doctor": "jangbu.commands.system:doctor",
     "audit": "jangbu.commands.system:audit",
+    "alerts": "jangbu.commands.run:alerts",
     "ingest": "jangbu.commands.ingest:ingest",
     "wait": "jangbu.commands.ingest:wait",
     "roster": "jangbu.commands.roster:roster",
@@ -42,6 +43,8 @@ COMMANDS = {
     "invoice": "jangbu.commands.invoices:invoice",
     "allocation": "jangbu.commands.allocation:allocation",
     "reconcile": "jangbu.commands.invoices:reconcile",
+    "quota": "jangbu.commands.quota:quota",
+    "alert": "jangbu.commands.alert:alert",
     "quarantine": "jangbu.commands.quarantine:quarantine",
 }
 """Where each command stands; read only when it is asked for, so that starting costs little."""

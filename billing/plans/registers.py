@@ -43,12 +43,12 @@ def write_departments(
     connection: Connection, rows: Sequence[Department], *, name: str, sha256: str, actor: str
 ) -> None:
     """Add rows in the caller's transaction; the billing login, under `lock_registers`."""
-    _write(connection, "department", [row._asdict() for row in rows], name=name, sha256=sha256, actor=actor)
+    write_register(connection, "department", [row._asdict() for row in rows], name=name, sha256=sha256, actor=actor)
 
 
 def write_budgets(connection: Connection, rows: Sequence[BudgetRow], *, name: str, sha256: str, actor: str) -> None:
     """Add rows in the caller's transaction; the billing login, under `lock_registers`."""
-    _write(connection, "budget", [row._asdict() for row in rows], name=name, sha256=sha256, actor=actor)
+    write_register(connection, "budget", [row._asdict() for row in rows], name=name, sha256=sha256, actor=actor)
 
 
 def unknown_departments(connection: Connection, codes: Sequence[str]) -> list[str]:
@@ -81,9 +81,10 @@ def left_behind(connection: Connection, ends: Mapping[str, datetime]) -> dict[st
     return {row.code: row.memberships for row in rows}
 
 
-def _write(
+def write_register(
     connection: Connection, table: str, rows: Sequence[dict[str, Any]], *, name: str, sha256: str, actor: str
 ) -> None:
+    """Add rows of one register with the import that brought them; ids follow each other without gaps."""
     if not rows:
         return
     import_id = _next_id(connection, "register_import")

@@ -52,6 +52,7 @@ def up(ctx: Context, workers: int) -> None:
             _say_where(settings, endpoints)
             children = [child("worker", f"worker-{number}") for number in range(1, workers + 1)]
             children.append(child("publisher", "publisher"))
+            children.append(child("alerts", "alerts"))
             children.append(jangbu_command("serve", *ctx.settings_arguments, "--no-publish"))
             incarnation = endpoints.kafka_incarnation
 
@@ -104,6 +105,18 @@ def publisher(ctx: Context) -> None:
         return
     with ctx.services(kafka=True) as endpoints:
         run_publisher(ctx.settings, bootstrap_of(endpoints), endpoints.database_url_reader, _stop, say)
+
+
+@click.command()
+@click.pass_obj
+def alerts(ctx: Context) -> None:
+    """Look for due alerts each second until stopped. Any number may run; one at a time looks."""
+    from jangbu.alerting import run
+
+    _log_to_stderr("WARNING")
+    _mark_signals()
+    with ctx.engine("billing") as engine:
+        run(engine, ctx.policy.zone, _stop)
 
 
 def prepare(settings: Settings, endpoints: Endpoints) -> None:

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
     from jangbu.services.postgres import DatabaseUrls
 
-LAWS = ("1-accepted", "2-sums", "3-rounding", "4-balanced", "5-statements", "6-invoice", "7-hashes")
+LAWS = ("1-accepted", "2-sums", "3-rounding", "4-balanced", "5-statements", "6-invoice", "7-hashes",
+        "8-alerts")  # fmt: skip
 LONG = {"input_tokens": 150_000, "cache_read_tokens": 60_000, "output_tokens": 5, "requests": 1, "rare_pages": 2}
 
 
