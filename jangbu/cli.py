@@ -40,7 +40,7 @@ COMMANDS = {
     "explain": "jangbu.commands.explain:explain",
     "whatif": "jangbu.commands.whatif:whatif",
     "vendor": "jangbu.commands.invoices:vendor",
-    "invoice": "jangbu.commands.invoices:invoice",
+    "invoice": "jangbu.commands.fetching:invoice",
     "allocation": "jangbu.commands.allocation:allocation",
     "reconcile": "jangbu.commands.invoices:reconcile",
     "quota": "jangbu.commands.quota:quota",

@@ -57,6 +57,9 @@ class Recognised:
 
 def recognise(source: SourceFile, importers: tuple[Importer, ...] = IMPORTERS) -> Recognised:
     """The one importer whose content this is. Raises InvoiceRefused where none is, or more than one."""
+    asked = next((importer for importer in importers if importer.format == source.surface), None)
+    if asked is not None:
+        return Recognised(asked, asked.recognise(source) or f"what was asked for as {asked.format}")
     found = [Recognised(importer, why) for importer in importers if (why := importer.recognise(source)) is not None]
     if len(found) == 1:
         return found[0]

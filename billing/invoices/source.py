@@ -31,11 +31,13 @@ _UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 @dataclass(frozen=True)
 class SourceFile:
     """`name` is for sentences only: identity is the content's SHA-256. `zone` is the vendor's, for surfaces that write
-    instants and not days."""
+    instants and not days. `surface` is the format that was asked for, where the file was fetched: a page without
+    results does not tell by itself whose it is."""
 
     name: str
     content: bytes
     zone: str = "UTC"
+    surface: str | None = None
 
     def __post_init__(self) -> None:
         if not self.content.strip():

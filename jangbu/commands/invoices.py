@@ -82,13 +82,13 @@ def vendor_import(ctx: Context, file: Path, dry_run: bool, yes: bool, as_json: b
     from billing.invoices.vendor_store import add_vendors
     from billing.invoices.vendors import read_vendors
 
-    with _refusals():
+    with refusals():
         rows = read_vendors(file.read_bytes(), file.name)
 
     def say(changed: list[Vendor]) -> list[str]:
         return [f"{file.name}: {len(changed)} rows added, {len(rows) - len(changed)} as they were"]
 
-    changed = _write(ctx, lambda connection: add_vendors(connection, rows, ctx.actor), say, dry_run=dry_run, yes=yes)
+    changed = write(ctx, lambda connection: add_vendors(connection, rows, ctx.actor), say, dry_run=dry_run, yes=yes)
     if as_json:
         print_json(
             {
@@ -98,7 +98,7 @@ def vendor_import(ctx: Context, file: Path, dry_run: bool, yes: bool, as_json: b
             }
         )
     else:
-        _echo(say(changed), dry_run)
+        echo(say(changed), dry_run)
 
 
 @vendor.command("list")
@@ -157,7 +157,7 @@ def invoice_import(
     from billing.invoices.vendor_store import read_register
     from billing.invoices.vendors import vendor_for
 
-    with _refusals():
+    with refusals():
         sources = [SourceFile(file.name, file.read_bytes()) for file in files]
 
     def work(connection: Connection) -> list[Imported]:
@@ -165,11 +165,11 @@ def invoice_import(
         month = None if month_name is None else terms.month(month_name)
         return import_files(connection, sources, Delivery(terms, month, ctx.actor, replace))
 
-    imported = _write(ctx, work, _import_sentences, dry_run=dry_run, yes=yes)
+    imported = write(ctx, work, import_sentences, dry_run=dry_run, yes=yes)
     if as_json:
-        print_json({"imports": [_imported_document(one) for one in imported], "written": not dry_run})
+        print_json({"imports": [imported_document(one) for one in imported], "written": not dry_run})
     else:
-        _echo(_import_sentences(imported), dry_run)
+        echo(import_sentences(imported), dry_run)
 
 
 @invoice.command("list")
@@ -184,7 +184,7 @@ def invoice_list(ctx: Context, vendor_name: str | None, month_name: str | None, 
     from billing.periods import month_in
     from billing.store import snapshot
 
-    with _refusals(), ctx.engine("reader") as engine, snapshot(engine) as connection:
+    with refusals(), ctx.engine("reader") as engine, snapshot(engine) as connection:
         days = None if month_name is None else month_in(month_name, "UTC").days
         rows = list_imports(connection, vendor_name, days)
     documents = [_import_row_document(row) for row in rows]
@@ -219,7 +219,7 @@ def reconcile(
     from billing.reconciliation.record import record
     from billing.store import snapshot
 
-    with _refusals(), ctx.engine("billing") as engine:
+    with refusals(), ctx.engine("billing") as engine:
         with snapshot(engine) as connection:
             month = reconcile_month(connection, vendor_name, month_name, datetime.now(UTC))
         if not dry_run:
@@ -240,7 +240,7 @@ def reconcile(
 
 
 @contextmanager
-def _refusals() -> Iterator[None]:
+def refusals() -> Iterator[None]:
     """What billing refuses, with the exit code that says whose turn it is."""
     from billing.errors import BillingError, StateRefused
     from billing.invoices import errors
@@ -257,12 +257,12 @@ def _refusals() -> Iterator[None]:
         raise UsageError(str(error)) from error
 
 
-def _write(
+def write(
     ctx: Context, work: Callable[[Connection], Result], say: Callable[[Result], list[str]], *, dry_run: bool, yes: bool
 ) -> Result:
     """Do an import in a transaction of the billing login. On a terminal it is tried, taken back, and asked about."""
     asks = not dry_run and not yes and sys.stdin.isatty() and sys.stdout.isatty()
-    with _refusals(), ctx.engine("billing") as engine, engine.connect() as connection:
+    with refusals(), ctx.engine("billing") as engine, engine.connect() as connection:
         result = work(connection)
         if asks:
             connection.rollback()
@@ -278,7 +278,8 @@ def _write(
         return result
 
 
-def _echo(sentences: Sequence[str], dry_run: bool) -> None:
+def echo(sentences: Sequence[str], dry_run: bool) -> None:
+    """Sentences on stdout, each saying so where nothing was written."""
     for sentence in sentences:
         click.echo(sentence + (" (dry run: nothing written)" if dry_run else ""))
 
@@ -297,7 +298,7 @@ def _vendor_document(row: Vendor) -> dict[str, Any]:
     }
 
 
-def _import_sentences(imported: Sequence[Imported]) -> list[str]:
+def import_sentences(imported: Sequence[Imported]) -> list[str]:
     """What went in and what it replaced, a line each."""
     lines = []
     for one in imported:
@@ -313,7 +314,8 @@ def _import_sentences(imported: Sequence[Imported]) -> list[str]:
     return lines
 
 
-def _imported_document(one: Imported) -> dict[str, Any]:
+def imported_document(one: Imported) -> dict[str, Any]:
+    """One imported file as JSON has it."""
     days = sorted(one.days)
     return {
         "import_id": one.import_id, "file": one.file_name, "format": one.format, "kind": str(one.kind),
