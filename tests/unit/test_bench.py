@@ -13,7 +13,7 @@ import pytest
 
 from jangbu.demo.departments import DEPARTMENTS
 from producers.contract import TimeBounds, check_time, decode_event, record_key, time_us_of
-from tests.bench import freshness, growth, memory, month_duck, month_filling, monthend, run, scale, speed
+from tests.bench import freshness, growth, http_door, memory, month_duck, month_filling, monthend, run, scale, speed
 from tests.bench.child import ROLES
 from tests.bench.house import HOUR_MS, House
 from tests.bench.report import Figure, of_rounds, table
@@ -235,6 +235,12 @@ def test_duckdb_multiplies_exactly() -> None:
     assert month_duck._exact(rows[0][6], rows[0][4]) == Fraction("1391.4") * Fraction("0.012345") * 10**6
 
 
+def test_a_quantile_is_an_answer_that_was_given() -> None:
+    load = http_door.Load(100, 2.0, [number / 1000 for number in range(100, 0, -1)])
+    assert (load.quantile(0.5), load.quantile(0.99), load.quantile(1)) == (0.051, 0.1, 0.1)
+    assert load.events_per_s == 100 * http_door.BATCH_EVENTS / 2
+
+
 def test_options_refuse_what_they_do_not_know(capsys: pytest.CaptureFixture[str]) -> None:
     assert run._parts("year,speed,monthend") == ("monthend", "year", "speed")
     for wrong in (["--only", "speed,tea"], ["--events", "10"], ["--events", "many"]):
@@ -249,7 +255,7 @@ def test_the_page_names_every_part_role_and_number() -> None:
     for part in run.PARTS + run.APART:
         assert f"`{part}`" in page
     modules: list[Callable[..., object]] = [speed.measure, growth.measure, memory.measure, freshness.measure,
-                                             monthend.measure]  # fmt: skip
+                                             monthend.measure, http_door.measure]  # fmt: skip
     for measure in modules:
         assert f"`tests/bench/{measure.__module__.rpartition('.')[2]}.py`" in page
     assert set(re.findall(r"`child\.py ([a-z]+)`", page)) == set(ROLES)
