@@ -245,3 +245,13 @@ def test_the_key_stands_in_no_log_and_no_text(patience: Patience, everything_log
         said = [repr(client), str(client.__dict__), repr(Access(server.url, PLANTED, "a", "b"))]
     assert any("httpx2" in text for text in everything_logged.texts), "the client logs nothing: this test sees nothing"
     assert not [text for text in everything_logged.texts + said if PLANTED in text]
+
+
+def test_a_key_of_letters_that_is_told_as_an_errors_type_is_not_shown(patience: Patience) -> None:
+    letters = "keyoflettersonly"
+    echoing = Reply(b'{"error": {"type": "' + letters.encode() + b'"}}', 400)
+    with serving(in_turn(echoing)) as server:
+        access = Access(server.url, letters, "JANGBU_OPENAI_KEY", "JANGBU_OPENAI_URL")
+        with VendorClient(OPENAI, access, patience.waiting()) as client, pytest.raises(FetchRefused) as refused:
+            client.get("/p", [])
+    assert letters not in str(refused.value)
