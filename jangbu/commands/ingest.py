@@ -50,6 +50,9 @@ class _Input:
 @click.argument("files", nargs=-1, required=True, metavar="FILE|- ...")
 @click.option("--format", "format_name", required=True, type=click.Choice(sorted(ADAPTERS)), help="What a line is.")
 @click.option("--source", metavar="NAME", help="The gateway, where lines do not name it (litellm: required).")
+@click.option(
+    "--provider", "providers", multiple=True, metavar="REFERENCE=NAME", help="Whose models a reference means (envoy)."
+)
 @click.option("--rejects", type=click.Path(path_type=Path), metavar="FILE", help="Where refused lines are written.")
 @click.option("--patience", default=PATIENCE_S, show_default=True, metavar="S", help="How long Kafka may take nothing.")
 @click.option("--json", "as_json", is_flag=True, help="The report as one JSON document.")
@@ -59,6 +62,7 @@ def ingest(
     files: tuple[str, ...],
     format_name: str,
     source: str | None,
+    providers: tuple[str, ...],
     rejects: Path | None,
     patience: float,
     as_json: bool,
@@ -70,12 +74,12 @@ def ingest(
     """
     settings = ctx.settings
     adapter = ADAPTERS[format_name]
-    options = Options(source or settings.source, settings.gateway_department_from)
+    options = Options(source or settings.source, settings.gateway_department_from, _providers(providers))
     if adapter.needs_source and not options.source:
         raise UsageError(f"--format {format_name} needs --source NAME: the gateway's name, as its JANGBU_SOURCE")
     bounds = TimeBounds(settings.max_event_ahead_seconds, settings.max_event_back_days)
     feeder = Feeder(adapter, options, bounds, now_ms)
-    marks = (format_name, options.source or "", options.department_from)
+    marks = (format_name, options.source or "", options.department_from, *sorted(providers))
     with ExitStack() as stack:
         outbox = stack.enter_context(open_outbox(settings))
         try:
@@ -107,6 +111,15 @@ def wait(ctx: Context, caught_up: bool, timeout: float | None, as_json: bool) ->
         print_json(outcome.as_document())
     if outcome.missing:
         raise WorkLeftError(f"not caught up: {outcome.missing}")
+
+
+def _providers(given: tuple[str, ...]) -> dict[str, str]:
+    """References and the providers that they mean. Raises UsageError."""
+    pairs = [pair.partition("=") for pair in given]
+    for reference, _, name in pairs:
+        if not reference or not name:
+            raise UsageError(f"--provider {reference} is not REFERENCE=NAME: write --provider default/azure=azure")
+    return {reference.rstrip("/"): name for reference, _, name in pairs}
 
 
 def now_ms() -> int:

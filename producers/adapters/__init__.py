@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from producers.adapters import litellm, openmeter, otel, response, usage
+from producers.adapters import bifrost, envoy, helicone, langfuse, litellm, openmeter, otel, portkey, response, usage
 from producers.adapters.base import Adapter, Options
 
 __all__ = ["ADAPTERS", "Adapter", "Options"]
@@ -16,6 +16,11 @@ __all__ = ["ADAPTERS", "Adapter", "Options"]
 ADAPTERS: Final[dict[str, Adapter]] = {
     "usage": usage.ADAPTER,
     "litellm": litellm.ADAPTER,
+    "portkey": portkey.ADAPTER,
+    "envoy": envoy.ADAPTER,
+    "helicone": helicone.ADAPTER,
+    "bifrost": bifrost.ADAPTER,
+    "langfuse": langfuse.ADAPTER,
     "openmeter": openmeter.ADAPTER,
     "otel": otel.ADAPTER,
     "response": response.ADAPTER,

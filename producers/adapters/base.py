@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal, DecimalException
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -13,7 +13,7 @@ import msgspec
 from producers.contract import EVENT_BYTES_MAX, EventRefused, UsageEvent, decode_event, encode_event
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Mapping
 
     from producers.formats import UsageRefused
 
@@ -28,10 +28,12 @@ _MISSING = re.compile(r"missing required field `(.+?)`")
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What a line does not say: `source` names the gateway, `department_from` the LiteLLM field with the department."""
+    """What a line does not say: `source` names the gateway, `department_from` the LiteLLM field with the department,
+    `providers` whose models stand behind a gateway's own references."""
 
     source: str | None = None
     department_from: str = DEPARTMENT_FROM
+    providers: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
