@@ -49,6 +49,8 @@ class Settings(VendorSettings):
         max_event_back_days: and this much earlier.
         retention_ms: of the topic; -1 keeps everything.
         gateway_department_from: the payload field that names the department.
+        gateway_queue_events_max: events that may wait in a proxy's memory for its outbox.
+        gateway_on_bad_settings: what a proxy does at its start when it cannot meter: ``fail`` or ``continue``.
         rounding_step: smallest units of the currency (won) that statements are rounded to, 1 or 10.
         rounding_rest_to: the department that takes a step left over; None: the largest remainder.
         fx_policy: which day's rate converts what the vendor register gives no policy for.
@@ -85,6 +87,8 @@ class Settings(VendorSettings):
     max_event_ahead_seconds: int
     max_event_back_days: int
     gateway_department_from: str
+    gateway_queue_events_max: int
+    gateway_on_bad_settings: str
     rounding_step: str
     rounding_rest_to: str | None
     fx_policy: str
@@ -172,6 +176,8 @@ SPECS: Final = (
     Spec("max_event_ahead_seconds", values.whole_number(0, 366 * 86_400), "3600"),
     Spec("max_event_back_days", values.whole_number(1, 36_600), "400"),
     Spec("gateway_department_from", values.parse_field_name, "user_api_key_team_id"),
+    Spec("gateway_queue_events_max", values.whole_number(1, 10_000_000), "100000"),
+    Spec("gateway_on_bad_settings", values.one_of("fail", "continue"), "fail"),
     Spec("rounding_step", values.one_of("1", "10"), "1"),
     Spec("rounding_rest_to", values.parse_department),
     Spec("fx_policy", values.one_of("usage_day", "month_fixed", "invoice"), "usage_day"),

@@ -89,16 +89,21 @@ class Publisher:
         self._backoff_s = BACKOFF_FIRST_S
         self._rows_left = 0
 
-    def run(self, stop: threading.Event) -> None:
-        """Publish until `stop` is set. Troubles with Kafka are said and tried again, for ever."""
+    def run(self, stop: threading.Event, *, pace_s: float = 0) -> None:
+        """Publish until `stop` is set. Troubles with Kafka are said and tried again, for ever.
+
+        pace_s: a pause after each batch, for a process that has something else to do: fewer, larger batches.
+        """
         self._outbox.retry_refused()
         try:
             while not stop.is_set():
                 published = self._try_once(stop)
                 if published == 0:
-                    stop.wait(IDLE_WAIT_S)
+                    stop.wait(max(IDLE_WAIT_S, pace_s))
                 elif published is None:
                     stop.wait(self._next_backoff())
+                elif pace_s:
+                    stop.wait(pace_s)
         finally:
             self._disconnect()
 

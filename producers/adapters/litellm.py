@@ -115,12 +115,13 @@ class Payload(msgspec.Struct, frozen=True):
 
 
 _decoder = msgspec.json.Decoder(Payload, float_hook=Decimal)
-_KEPT = ("id", "litellm_call_id", "model", "call_type", "stream", "status", "custom_llm_provider", "model_group", "cache_hit", "startTime",
-         "endTime", "prompt_tokens", "completion_tokens", "total_tokens", "response_cost")  # fmt: skip
+_KEPT = ("id", "litellm_call_id", "model", "call_type", "stream", "status", "custom_llm_provider", "model_group",
+         "cache_hit", "startTime", "endTime", "prompt_tokens", "completion_tokens", "total_tokens",
+         "response_cost")  # fmt: skip
 _KEPT_OF_METADATA = ("user_api_key_hash", "user_api_key_alias", "user_api_key_team_id", "user_api_key_user_id",
                      "usage_object")  # fmt: skip
-BROKEN_OFF: Final = frozenset({"ReadError", "ReadTimeout", "RemoteProtocolError", "ClientPayloadError", "IncompleteRead",
-                               "ChunkedEncodingError", "MidStreamFallbackError"})  # fmt: skip
+BROKEN_OFF: Final = frozenset({"ReadError", "ReadTimeout", "RemoteProtocolError", "ClientPayloadError",
+                               "IncompleteRead", "ChunkedEncodingError", "MidStreamFallbackError"})  # fmt: skip
 """Kinds of error that come after a stream has begun: an answer was coming and stopped."""
 
 
@@ -129,15 +130,18 @@ def adapt(line: bytes, options: Options) -> list[UsageEvent]:
     return [event_of(read_line(line, _decoder), options)]
 
 
-def adapt_payload(payload: Mapping[str, Any], options: Options) -> UsageEvent:
-    """The event of a payload in memory, as a callback gets it; its JSON gives the same. Raises EventRefused."""
+def adapt_payload(payload: Mapping[str, Any], options: Options, attempt: int | None = None) -> UsageEvent:
+    """The event of a payload in memory, as a callback gets it; its JSON gives the same. Raises EventRefused.
+
+    attempt: where the caller knows it better than the payload does.
+    """
     try:
-        return event_of(msgspec.convert(dict(payload), Payload), options)
+        return event_of(msgspec.convert(dict(payload), Payload), options, attempt)
     except (msgspec.ValidationError, RecursionError) as error:
         raise EventRefused("invalid", "payload", payload.get("id"), str(error)) from None
 
 
-def event_of(payload: Payload, options: Options) -> UsageEvent:
+def event_of(payload: Payload, options: Options, attempt: int | None = None) -> UsageEvent:
     """The rules, on a payload that has been read."""
     if not options.source:
         raise EventRefused("missing", "source", "absent", "name the gateway with --source or JANGBU_SOURCE")
@@ -154,7 +158,7 @@ def event_of(payload: Payload, options: Options) -> UsageEvent:
     status = "cached" if cached else _status(payload, usage_source)
     if status == "cut" and usage_source == "provider":
         usage_source = "estimated"
-    attempt = _attempt(payload)
+    attempt = _attempt(payload) if attempt is None else attempt
     metadata = payload.metadata or {}
     event = UsageEvent(
         specversion="1.0",
