@@ -89,6 +89,7 @@ def _lines(
         day=day,
         kind=kind,
         text=text_of(source.name, place, "row", text if kind is not LineKind.FEE else f"{model} / own key"),
+        model=model if kind is LineKind.TOTAL else None,
         amount=amount,
         currency=_CURRENCY,
     )

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from billing.invoices.figures import FLOAT_DIGITS, decimals
 from billing.invoices.lines import LineKind, VendorLine
+from billing.reconciliation.groups import Figures
 from billing.reconciliation.names import joined_names
 
 if TYPE_CHECKING:
@@ -34,6 +35,14 @@ class CellKey(NamedTuple):
     model: str | None
     service_tier: str | None
     unit: str
+
+
+class DayKey(NamedTuple):
+    """A day's total; `model` is None where totals name none, `account` where the grain holds none."""
+
+    day: date
+    account: str | None
+    model: str | None
 
 
 @dataclass(slots=True)
@@ -62,6 +71,31 @@ class Cell:
     """How far the vendor's quantity may lie off because it is written in a coarse unit."""
     model_spelled: str | None = None
     tier_spelled: str = "standard"
+    level: int = 1
+    """How much of the key both sides were matched on (`levels`)."""
+    settled: bool = False
+    """Whether a cause that spans cells has explained all of it."""
+    shown: tuple[Figures | None, Figures | None] | None = None
+    """Both sides as they were folded, to be shown, whatever causes take off them later."""
+
+    @property
+    def ours(self) -> Figures | None:
+        """Our side as it was folded."""
+        return self.figures()[0]
+
+    @property
+    def theirs(self) -> Figures | None:
+        """The vendor's side as it was folded."""
+        return self.figures()[1]
+
+    def figures(self) -> tuple[Figures | None, Figures | None]:
+        """Both sides, kept from the first time that they are asked for."""
+        if self.shown is None:
+            amount = None if self.unpriced else self.our_amount
+            ours = Figures(Decimal(self.our_quantity), amount) if self.our_quantity else None
+            theirs = Figures(self.vendor_quantity, self.money.amount) if self.money.rows else None
+            self.shown = (ours, theirs)
+        return self.shown
 
     @property
     def vendor_quantity(self) -> Decimal | None:
@@ -78,6 +112,12 @@ class Grain:
     total_days: frozenset[date]
     finest_days: frozenset[date]
     rounding_unit: Decimal
+    total_models: bool = False
+    """Whether each total is of one model (a generation's cost), so that days are compared model by model."""
+
+    def day_of(self, key: CellKey) -> DayKey:
+        """The total in which a cell of a coarse day stands."""
+        return DayKey(key.day, key.account, key.model if self.total_models else None)
 
     def is_coarse(self, day: date) -> bool:
         """Whether money is compared by day. A day that no line bills goes with the days that are billed."""
@@ -86,12 +126,24 @@ class Grain:
 
 @dataclass(slots=True)
 class Folded:
-    """A month at the vendor's grain. `day_money` is the money of coarse days, by (day, account)."""
+    """A month at the vendor's grain. `day_money` is the money of coarse days."""
 
     grain: Grain
     cells: dict[CellKey, Cell] = field(default_factory=dict)
-    day_money: dict[tuple[date, str | None], Money] = field(default_factory=dict)
+    day_money: dict[DayKey, Money] = field(default_factory=dict)
     usage_days: set[date] = field(default_factory=set)
+    vendor_names: dict[str, str] = field(default_factory=dict)
+
+    def day_of(self, line: VendorLine) -> DayKey:
+        """The total of a line on a coarse day."""
+        model = self.vendor_names[line.model] if self.grain.total_models and line.model is not None else None
+        return DayKey(line.day, line.account if self.grain.account else None, model)
+
+    def key_of(self, line: VendorLine) -> CellKey:
+        """The cell of a line with a unit."""
+        assert line.unit is not None
+        name = None if line.model is None else self.vendor_names[line.model]
+        return _key(self.grain, line.day, line.account, name, line.service_tier or "standard", line.unit)
 
 
 def grain_of(ours: Sequence[OurGroup], lines: Sequence[VendorLine], policy: Policy) -> Grain:
@@ -114,6 +166,7 @@ def grain_of(ours: Sequence[OurGroup], lines: Sequence[VendorLine], policy: Poli
         total_days=total_days,
         finest_days=frozenset(line.day for line in fine) - total_days,
         rounding_unit=policy.rounding_unit or _unit_seen(lines, policy.minor_unit),
+        total_models=not fine and all(line.model is not None for line in billed),
     )
 
 
@@ -124,6 +177,7 @@ def fold(ours: Sequence[OurGroup], lines: Sequence[VendorLine], policy: Policy) 
     our_names, vendor_names = joined_names(
         (group.key.model for group in ours), (line.model for line in used if line.model is not None)
     )
+    folded.vendor_names = vendor_names
     for group in ours:
         _add_ours(folded, group, our_names[group.key.model], policy)
     steps = _finest_steps(used)
@@ -133,7 +187,18 @@ def fold(ours: Sequence[OurGroup], lines: Sequence[VendorLine], policy: Policy) 
             _add_reported(folded, line, name)
         else:
             _add_billed(folded, line, name, steps)
+    level = grain_level(ours, folded.grain)
+    for cell in folded.cells.values():
+        cell.figures()
+        cell.level = level
     return folded
+
+
+def grain_level(ours: Sequence[OurGroup], grain: Grain) -> int:
+    """What the vendor's grain leaves of the key: 1 all, 2 without account or key, 3 without tier (vendors' files)."""
+    if not grain.tier and len({group.key.service_tier for group in ours}) > 1:
+        return 3
+    return 2 if not grain.account and any(group.key.account is not None for group in ours) else 1
 
 
 def _add_ours(folded: Folded, group: OurGroup, name: str, policy: Policy) -> None:
@@ -152,8 +217,8 @@ def _add_ours(folded: Folded, group: OurGroup, name: str, policy: Policy) -> Non
 def _add_billed(folded: Folded, line: VendorLine, name: str | None, steps: dict[str | None, Decimal]) -> None:
     assert line.amount is not None
     if folded.grain.is_coarse(line.day) or line.unit is None:
-        account = line.account if folded.grain.account else None
-        _add_money(folded.day_money.setdefault((line.day, account), Money()), line.amount, folded.grain.rounding_unit)
+        at = folded.day_of(line)
+        _add_money(folded.day_money.setdefault(at, Money()), line.amount, folded.grain.rounding_unit)
         return
     tier = line.service_tier or "standard"
     cell = _cell(folded, line.day, line.account, name, tier, line.unit)
@@ -182,15 +247,17 @@ def _add_reported(folded: Folded, line: VendorLine, name: str | None) -> None:
 
 
 def _cell(folded: Folded, day: date, account: str | None, name: str | None, tier: str, unit: str) -> Cell:
-    grain = folded.grain
-    key = CellKey(
+    return folded.cells.setdefault(_key(folded.grain, day, account, name, tier, unit), Cell())
+
+
+def _key(grain: Grain, day: date, account: str | None, name: str | None, tier: str, unit: str) -> CellKey:
+    return CellKey(
         day,
         account if grain.account else None,
         None if unit in grain.modelless_units else name,
         tier if grain.tier else None,
         unit,
     )
-    return folded.cells.setdefault(key, Cell())
 
 
 def _add_money(money: Money, amount: Decimal, unit: Decimal) -> None:

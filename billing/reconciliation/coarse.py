@@ -1,34 +1,36 @@
 """Which breaks a day has whose money comes as one total without model and unit.
 
 Where a usage export tells the day's quantities, they are compared cell by cell at our prices, and what the total then
-still differs by is rate. Where none does, only the day as a whole can be judged: billed or not, rounding, or
-UNEXPLAINED with the remedy.
+still differs by is rate. Where none does, only the day as a whole can be judged: billed or not, rounding,
+another unit, or taken for use with what it may be instead and the remedy.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from billing.money import exact, plain
 from billing.reconciliation.fine import CellCase
 from billing.reconciliation.groups import Break, BreakClass, BreakKey, Figures, Policy
-from billing.reconciliation.worth import count, rows_named, signed, worth_of
+from billing.reconciliation.levels import INVOICE
+from billing.reconciliation.scales import POWERS, power_of, times
+from billing.reconciliation.worth import count, our_unit_price, reads_like_a_price, rows_named, signed, worth_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from datetime import date
 
-    from billing.reconciliation.cells import Cell, CellKey, Money
+    from billing.reconciliation.cells import Cell, CellKey, DayKey, Money
+SURE_OF_ONE, SURE_OF_TWO = 20, 1_000
+"""How much finer than a price's last digit rounding must be, where one line is tried, and where pairs of lines are."""
 
 
 @dataclass(frozen=True, slots=True)
 class DayCase:
-    """A coarse day, of one account where the grain holds accounts. `told`: a usage export speaks of this day."""
+    """A coarse day, of one account and model where the grain holds them. `told`: a usage export speaks of this day."""
 
-    day: date
-    account: str | None
+    at: DayKey
     money: Money
     cells: Mapping[CellKey, Cell]
     told: bool
@@ -52,9 +54,12 @@ class DayCase:
 
     def found(self, cls: BreakClass, amount: Decimal, why: str) -> Break:
         """A break of the day as a whole."""
-        ours = Figures(None, None if self.unpriced else self.our_amount) if self.seen else None
+        shown = [cell.ours for cell in self.cells.values() if cell.ours is not None]
+        together = sum((one.amount for one in shown if one.amount is not None), Decimal(0))
+        ours = Figures(None, None if self.unpriced else together) if shown else None
         vendor = Figures(None, self.money.amount) if self.money.rows else None
-        return Break(cls, amount, BreakKey(self.day, account=self.account), ours, vendor, why)
+        key = BreakKey(self.at.day, self.at.model, account=self.at.account)
+        return Break(cls, amount, key, ours, vendor, why, level=INVOICE, rows=self.money.rows)
 
 
 def decide_day(case: DayCase) -> list[Break]:
@@ -70,7 +75,7 @@ def decide_day(case: DayCase) -> list[Break]:
 def _day_not_billed(case: DayCase) -> list[Break]:
     if case.our_amount == 0:
         return []
-    why = f"we saw use worth {plain(case.our_amount)}; {case.policy.silence(case.day)}"
+    why = f"we saw use worth {plain(case.our_amount)}; {case.policy.silence(case.at.day)}"
     return [case.found(BreakClass.NOT_BILLED, case.difference, why)]
 
 
@@ -84,11 +89,16 @@ def _by_total(case: DayCase) -> list[Break]:
         return []
     if abs(case.difference) <= case.money.rounding_max:
         return [_rounding(case, case.difference)]
+    said = f"the vendor's total is {plain(case.money.amount)}, ours {plain(case.our_amount)}"
+    power = power_of(case.money.amount, case.our_amount, case.money.rounding_max)
+    if power is not None:
+        why = f"{said}: the one is {times(power)} of the other, another unit and no other use"
+        return [case.found(BreakClass.UNIT_SCALE, case.difference, why)]
     why = (
-        f"the vendor's total is {plain(case.money.amount)}, ours {plain(case.our_amount)}, and nothing tells the "
-        "quantities: import the vendor's usage export of this day, or its costs by line item"
+        f"{said}, and nothing tells the quantities: use or rate, taken for use; import the vendor's usage export of "
+        "this day, or its costs by line item, to be sure"
     )
-    return [case.found(BreakClass.UNEXPLAINED, case.difference, why)]
+    return [replace(case.found(BreakClass.QUANTITY, case.difference, why), may_be=(BreakClass.PRICE,))]
 
 
 def _by_quantities(case: DayCase) -> list[Break]:
@@ -111,11 +121,57 @@ def _by_quantities(case: DayCase) -> list[Break]:
         return [*breaks, case.found(BreakClass.UNKNOWN_MODEL, rest, why)]
     if abs(rest) <= case.money.rounding_max:
         return [*breaks, _rounding(case, rest)]
+    scaled = _scaled(case, rest)
+    if scaled:
+        return [*breaks, *scaled]
+    return [*breaks, _rate(case, rest)]
+
+
+def _scaled(case: DayCase, rest: Decimal) -> list[Break]:
+    """One line of the day counted in another unit: the total is over by exactly 99 (999, ...) times what it costs.
+
+    Where that leaves a difference, it counts only if another line's rate then reads like a price: two lines that
+    explain a total to the last digit are evidence, one that explains most of it is none.
+    """
+    lines = [
+        (key, cell, cell.reported_quantity, cell.reported_quantity * our_unit_price(cell))
+        for key, cell in sorted(case.cells.items(), key=str)
+        if cell.reported_quantity and cell.our_quantity and not cell.unpriced
+    ]
+    tries = [
+        (key, cell, told, worth.scaleb(power) - worth, power) for key, cell, told, worth in lines for power in POWERS
+    ]
+    for key, cell, told, over, power in tries:
+        if abs(rest - over) <= case.money.rounding_max:
+            return [_scaled_line(key, cell, told, rest, power)]
+    if any(_is_priced(case, rest, told, worth, SURE_OF_ONE) for _, _, told, worth in lines):
+        return []
+    for key, cell, told, over, power in tries:
+        if any(_is_priced(case, rest - over, *one[2:], SURE_OF_TWO) for one in lines if one[0] != key):
+            return [_scaled_line(key, cell, told, over, power), _rate(case, rest - over)]
+    return []
+
+
+def _is_priced(case: DayCase, rest: Decimal, told: Decimal, worth: Decimal, sure: int) -> bool:
+    """Whether a difference is a line at a rate that reads like a price."""
+    return reads_like_a_price(worth + rest, told, case.money.rounding_max, sure)
+
+
+def _scaled_line(key: CellKey, cell: Cell, told: Decimal, over: Decimal, power: int) -> Break:
+    at = BreakKey(key.day, key.model, key.unit, key.account, key.service_tier)
+    why = (
+        f"the day's total is off by {plain(over)}, which is what the {count(told)} {key.unit} of {key.model} come to "
+        f"as {times(power)} of their price: that line is in another unit"
+    )
+    return Break(BreakClass.UNIT_SCALE, over, at, cell.ours, Figures(told, None), why, level=INVOICE)
+
+
+def _rate(case: DayCase, rest: Decimal) -> Break:
     why = (
         f"every quantity of the day's usage export is accounted for; the vendor's total is still {signed(rest)} "
         f"against our prices ({_day_rows(case)}): a rate differs; costs by line item would name it"
     )
-    return [*breaks, case.found(BreakClass.PRICE, rest, why)]
+    return case.found(BreakClass.PRICE, rest, why)
 
 
 def _cell_break(case: CellCase) -> tuple[Break | None, str | None]:
@@ -147,7 +203,7 @@ def _cell_break(case: CellCase) -> tuple[Break | None, str | None]:
         f"{rows_named(prices)}"
     )
     key = BreakKey(case.key.day, case.key.model, unit, case.key.account, case.key.service_tier)
-    return Break(cls, amount, key, case.ours, told, why), None
+    return Break(cls, amount, key, case.ours, told, why, level=cell.level), None
 
 
 def _rounding(case: DayCase, amount: Decimal) -> Break:

@@ -1,8 +1,9 @@
 """Which breaks one cell with its own money has: the order of the contract, each class by a test of its own.
 
 The two parts of a cell's difference, QUANTITY at our price and PRICE at (vendor price - ours) x vendor quantity, add
-up to the difference by algebra. UNEXPLAINED is found, not left over: it is the cell whose vendor tells no quantity, so
-that neither can be decided, or who bills money for a quantity of 0.
+up to the difference by algebra. Where the vendor tells no quantity, the difference is use or rate: a rate that reads
+like a price says PRICE, otherwise it is taken for use, and the break says what it may be instead. UNEXPLAINED is found,
+not left over: it is money for a quantity of 0.
 """
 
 from __future__ import annotations
@@ -13,8 +14,20 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from billing.money import plain
-from billing.reconciliation.groups import Break, BreakClass, BreakKey, Figures, Policy, PriceUse
-from billing.reconciliation.worth import count, implied_price, our_unit_price, per_million, rows_named, signed, worth_of
+from billing.reconciliation.gaps import cell_break, priced_at
+from billing.reconciliation.groups import Break, BreakClass, Figures, Policy, PriceUse
+from billing.reconciliation.worth import (
+    count,
+    implied_price,
+    our_unit_price,
+    per_million,
+    reads_like_a_price,
+    rows_named,
+    signed,
+    unit_price_of,
+    whole_units,
+    worth_of,
+)
 
 if TYPE_CHECKING:
     from billing.reconciliation.cells import Cell, CellKey
@@ -42,27 +55,19 @@ class CellCase:
 
     @property
     def ours(self) -> Figures | None:
-        if not self.seen:
-            return None
-        amount = None if self.cell.unpriced else self.cell.our_amount
-        return Figures(Decimal(self.cell.our_quantity), amount)
+        return self.cell.ours
 
     @property
     def vendor(self) -> Figures | None:
-        return Figures(self.cell.vendor_quantity, self.cell.money.amount) if self.billed else None
+        return self.cell.theirs
 
     def listed(self) -> PriceUse | None:
         """The price that our book has for this cell."""
-        if self.key.model is None:
-            return None
-        spelled = self.cell.model_spelled or self.key.model
-        return self.policy.price(self.key.day, spelled, self.cell.tier_spelled, self.key.unit)
+        return priced_at(self.key, self.cell, self.policy)
 
     def found(self, cls: BreakClass, amount: Decimal, why: str) -> Break:
         """A break of this cell."""
-        key = self.key
-        at = BreakKey(key.day, key.model, key.unit, key.account, key.service_tier)
-        return Break(cls, amount, at, self.ours, self.vendor, why)
+        return cell_break(cls, self.key, self.cell, amount, why)
 
 
 Test = Callable[[CellCase], list[Break] | None]
@@ -79,7 +84,9 @@ def decide_cell(case: CellCase) -> list[Break]:
 
 
 def _nothing_there(case: CellCase) -> list[Break] | None:
-    """Neither side has money or use here, or the vendor lists a zero for nothing."""
+    """Neither side has money or use here, or the vendor lists a zero for nothing, or a cause has explained it all."""
+    if case.cell.settled and case.difference == 0:
+        return []
     if case.billed:
         return [] if not (case.seen or case.cell.money.amount or case.cell.vendor_quantity) else None
     return [] if not case.seen or (case.cell.our_amount == 0) else None
@@ -168,21 +175,32 @@ def _quantity_and_price(case: CellCase) -> list[Break] | None:
             f"{per_million(our_unit_price(case.cell))} by {rows_named(case.cell.prices)}; "
             f"{case.cell.money.rows} row{_s(case.cell.money.rows)} on this day"
         )
-        breaks.append(case.found(BreakClass.PRICE, rest, why))
+        found = case.found(BreakClass.PRICE, rest, why)
+        breaks.append(replace(found, vendor_price=unit_price_of(case.cell.money.amount, told)))
     return breaks
 
 
-def _unexplained(case: CellCase) -> list[Break] | None:
-    why = (
-        f"the vendor bills {plain(case.cell.money.amount)} and tells no quantity, ours is "
-        f"{plain(case.cell.our_amount)} for {count(case.cell.our_quantity)} {case.key.unit}: import the "
-        "vendor's usage export of this day to tell quantity from price"
+def _without_quantity(case: CellCase) -> list[Break] | None:
+    """The vendor tells no quantity: a rate that reads like a price is PRICE, else it is taken for QUANTITY."""
+    cell, ours = case.cell, Decimal(case.cell.our_quantity)
+    said = (
+        f"the vendor bills {plain(cell.money.amount)} and tells no quantity, ours is {plain(cell.our_amount)} for "
+        f"{count(ours)} {case.key.unit}"
     )
-    return [case.found(BreakClass.UNEXPLAINED, case.difference, why)]
+    remedy = "import the vendor's usage export of this day to be sure"
+    if reads_like_a_price(cell.money.amount, ours, _rounding_max(case)):
+        rate = implied_price(cell.money.amount, ours)
+        why = f"{said}: on our quantity that is a rate of {rate}, which reads like a price; {remedy}"
+        found = replace(case.found(BreakClass.PRICE, case.difference, why), may_be=(BreakClass.QUANTITY,))
+        return [replace(found, vendor_price=unit_price_of(cell.money.amount, ours))]
+    more = whole_units(case.difference, our_unit_price(cell), _rounding_max(case))
+    told = f"exactly {signed(more)} at our price" if more is not None else "no rate that reads like a price"
+    why = f"{said}: the difference is {told}, so it is taken for use and not for the rate; {remedy}"
+    return [replace(case.found(BreakClass.QUANTITY, case.difference, why), may_be=(BreakClass.PRICE,))]
 
 
 TESTS: tuple[Test, ...] = (
-    _nothing_there, _unknown_model, _bypass, _not_billed, _equal, _rounding, _quantity_and_price, _unexplained,
+    _nothing_there, _unknown_model, _bypass, _not_billed, _equal, _rounding, _quantity_and_price, _without_quantity,
 )  # fmt: skip
 """In the contract's order. A new class adds its test at its place."""
 

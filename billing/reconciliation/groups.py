@@ -80,6 +80,7 @@ class Policy:
     `settled_before`: vendor days before it no longer move; None: nothing is provisional.
     `covered_days`: those that an import speaks about; None: all of them.
     `rounding_unit`: the vendor's smallest step of an amount where it is known; else the decimals seen decide.
+    `rates`: where our prices are in another currency, our rate of each day (units of `currency` for one of it).
     """
 
     currency: str
@@ -89,6 +90,7 @@ class Policy:
     rounding_unit: Decimal | None = None
     minor_unit: Decimal = MINOR_UNIT
     covered_days: frozenset[date] | None = None
+    rates: Mapping[date, Decimal] = field(default_factory=dict)
 
     def silence(self, day: date) -> str:
         """Why the vendor has nothing on a day: it says so, or nothing of it was imported."""
@@ -119,7 +121,12 @@ class BreakKey:
 
 @dataclass(frozen=True, slots=True)
 class Break:
-    """One difference with its cause. `amount` is vendor minus ours; `why` holds the evidence."""
+    """One difference with its cause. `amount` is vendor minus ours; `why` holds the evidence.
+
+    `level`: on how much of the key the sides were matched (`levels`). `may_be`: classes that nothing told apart from
+    this one. `rows`: lines of the vendor's behind it. `vendor_price`: what the vendor takes for one unit, where a PRICE
+    break tells it. `proposal`: a line for the price book that would settle it. `tolerated`: within the policy.
+    """
 
     cls: BreakClass
     amount: Decimal
@@ -128,6 +135,12 @@ class Break:
     vendor: Figures | None
     why: str
     provisional: bool = False
+    level: int = 1
+    tolerated: bool = False
+    may_be: tuple[BreakClass, ...] = ()
+    rows: int = 0
+    vendor_price: Decimal | None = None
+    proposal: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

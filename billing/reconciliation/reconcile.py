@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from billing.invoices.lines import LineKind, VendorLine
 from billing.money import exact, plain
-from billing.reconciliation.cells import Cell, CellKey, Folded, Money, fold
+from billing.reconciliation.causes import take_causes
+from billing.reconciliation.cells import Cell, CellKey, DayKey, Folded, Money, fold
 from billing.reconciliation.coarse import DayCase, decide_day
 from billing.reconciliation.fine import CellCase, decide_cell, settled
 from billing.reconciliation.groups import (
@@ -23,7 +24,6 @@ from billing.reconciliation.groups import (
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
-    from datetime import date
 
 _KIND_CLASSES = {
     LineKind.TAX: BreakClass.TAX,
@@ -53,7 +53,7 @@ def reconcile(
     with exact():
         counted = [group for group in ours if group.amount is not None or group.key.unit not in _UNCOUNTED]
         folded = fold(counted, vendor_lines, policy)
-        breaks = _by_kind(vendor_lines)
+        breaks = [*_by_kind(vendor_lines), *take_causes(folded, vendor_lines, policy)]
         matched_groups, matched_amount, unpriced = 0, Decimal(0), 0
         for money, cells, found in _decided(folded, policy):
             breaks += found
@@ -83,13 +83,13 @@ def is_open(found: Break) -> bool:
 
 def _decided(folded: Folded, policy: Policy) -> Iterable[tuple[Money, Collection[Cell], list[Break]]]:
     """Each group of the vendor's grain with its cells and breaks, coarse days first."""
-    days: dict[tuple[date, str | None], dict[CellKey, Cell]] = {at: {} for at in folded.day_money}
+    days: dict[DayKey, dict[CellKey, Cell]] = {at: {} for at in folded.day_money}
     for key, cell in folded.cells.items():
         if folded.grain.is_coarse(key.day):
-            days.setdefault((key.day, key.account), {})[key] = cell
-    for (day, account), cells in days.items():
-        money = folded.day_money.get((day, account), Money())
-        case = DayCase(day, account, money, cells, day in folded.usage_days, policy)
+            days.setdefault(folded.grain.day_of(key), {})[key] = cell
+    for at, cells in days.items():
+        money = folded.day_money.get(at, Money())
+        case = DayCase(at, money, cells, at.day in folded.usage_days, policy)
         yield money, cells.values(), decide_day(case)
     for key, cell in folded.cells.items():
         if not folded.grain.is_coarse(key.day):

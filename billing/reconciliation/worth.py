@@ -53,6 +53,35 @@ def implied_price(amount: Decimal, quantity: Decimal) -> str:
     return f"{'' if ends else 'about '}{plain(said)} per {PER:,}"
 
 
+PRICE_DIGITS = 5
+"""Vendors print prices of a million tokens with at most so many digits."""
+
+
+def unit_price_of(amount: Decimal, quantity: Decimal) -> Decimal:
+    """What one unit costs by the vendor's amount, to 12 digits."""
+    return Context(prec=12).divide(amount, quantity)
+
+
+def reads_like_a_price(amount: Decimal, quantity: Decimal, bound: Decimal, sure: int = 20) -> bool:
+    """Whether an amount is a price of PRICE_DIGITS digits for a million units, within what rounding hides.
+
+    False where rounding hides so much that any amount would be one: it must be `sure` times finer than the last digit.
+    """
+    if not quantity or amount <= 0:
+        return False
+    said = Context(prec=PRICE_DIGITS).divide(_WIDE.multiply(amount, Decimal(PER)), quantity)
+    step = _WIDE.divide(_WIDE.multiply(Decimal(1).scaleb(said.adjusted() - PRICE_DIGITS + 1), quantity), Decimal(PER))
+    return abs(_WIDE.divide(_WIDE.multiply(said, quantity), Decimal(PER)) - amount) <= bound and bound * sure < step
+
+
+def whole_units(amount: Decimal, unit_price: Decimal, bound: Decimal) -> Decimal | None:
+    """How many units an amount is at a price, where that is a whole number and rounding could not make it one."""
+    if not unit_price or bound * 20 >= unit_price:
+        return None
+    units = _WIDE.divide(amount, unit_price).to_integral_value()
+    return units if abs(_WIDE.multiply(units, unit_price) - amount) <= bound else None
+
+
 def rows_named(prices: Iterable[PriceUse]) -> str:
     """The price rows that decided, in words: "price row P-000118 (2.5 per 1,000,000, since 2026-01-01)"."""
     rows = sorted(prices, key=lambda use: use.code)

@@ -158,7 +158,7 @@ def test_bypass_is_use_that_we_could_price_and_did_not_see(
     assert one["vendor"] == {"quantity": "5000", "amount": "0.01"}
 
 
-def test_totals_alone_leave_a_difference_unexplained_until_the_usage_export_comes(
+def test_totals_alone_are_taken_for_use_until_the_usage_export_tells(
     run: Callable[..., Run], world: DatabaseUrls, tmp_path: Path
 ) -> None:
     def total(day: date) -> int:
@@ -173,8 +173,9 @@ def test_totals_alone_leave_a_difference_unexplained_until_the_usage_export_come
         )
     assert import_text(run, tmp_path, "\n".join(rows) + "\n", "cost.csv")[0] == 0
     (one,) = reconciled(run, 6)["breaks"]
-    assert (one["class"], one["amount"]) == ("UNEXPLAINED", "0.00025")
+    assert (one["class"], one["amount"]) == ("QUANTITY", "0.00025")
     assert one["key"] == {"day": "2026-10-05", "model": None, "unit": None}
+    assert "import the vendor's usage export" in one["why"]
     rows = [USAGE_HEADER]
     for day in DAYS:
         tokens = {(item.model, item.what): item.tokens for item in USE if item.day == day}

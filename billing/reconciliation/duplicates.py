@@ -1,0 +1,116 @@
+"""DUPLICATE: rows that stand again, in a file or in another of the same days.
+
+Equal rows are summed and never dropped: a vendor may bill the same amount twice rightly. They are duplicates where a
+group agrees with ours without the copies and does not with them. Only cells with more than ours, and days of totals,
+are looked at again.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from billing.invoices.lines import LineKind, VendorLine
+from billing.money import plain
+from billing.reconciliation.gaps import cell_break, gap_of
+from billing.reconciliation.groups import Break, BreakClass, BreakKey, Figures
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from billing.reconciliation.cells import Cell, CellKey, DayKey, Folded, Money
+
+Row = tuple[object, ...]
+"""What makes two lines equal: all but the place. The line itself stands last."""
+
+
+def take_duplicates(folded: Folded, lines: Iterable[VendorLine]) -> list[Break]:
+    """The breaks of copies; the vendor's side loses them."""
+    wanted = {key for key, cell in folded.cells.items() if _looks_doubled(folded, key, cell)}
+    days = {at for at, money in folded.day_money.items() if money.rows > 1}
+    if not wanted and not days:
+        return []
+    rows: dict[CellKey, list[VendorLine]] = {}
+    totals: dict[DayKey, list[VendorLine]] = {}
+    for line in lines:
+        if line.kind not in {LineKind.USAGE, LineKind.TOTAL} or line.amount is None:
+            continue
+        if folded.grain.is_coarse(line.day) or line.unit is None:
+            at = folded.day_of(line)
+            if at in days:
+                totals.setdefault(at, []).append(line)
+        elif (key := folded.key_of(line)) in wanted:
+            rows.setdefault(key, []).append(line)
+    breaks = [_take_cell(folded, key, folded.cells[key], found) for key, found in rows.items()]
+    breaks += [_take_day(folded, at, found) for at, found in totals.items()]
+    return [found for found in breaks if found is not None]
+
+
+def _looks_doubled(folded: Folded, key: CellKey, cell: Cell) -> bool:
+    if cell.money.rows < 2 or not cell.our_quantity or folded.grain.is_coarse(key.day):
+        return False
+    gap = gap_of(folded, key, cell)
+    return gap is not None and (gap.amount > gap.bound or (gap.quantity or 0) > 0)
+
+
+def _take_cell(folded: Folded, key: CellKey, cell: Cell, lines: list[VendorLine]) -> Break | None:
+    gap = gap_of(folded, key, cell)
+    assert gap is not None
+    for copies in _choices(lines):
+        amount = sum((line.amount or Decimal(0) for line in copies), Decimal(0))
+        tokens = sum((line.quantity or Decimal(0) for line in copies), Decimal(0))
+        told = cell.billed_quantity is not None
+        if told and gap.quantity is not None:
+            agrees = abs(gap.quantity - tokens) <= cell.quantity_slack and tokens > 0
+        else:
+            agrees = gap.quantity in (None, 0) and abs(gap.amount - amount) <= gap.bound
+        if agrees and amount > 0:
+            cell.money.amount -= amount
+            cell.money.rows -= len(copies)
+            if told:
+                cell.billed_quantity = (cell.billed_quantity or Decimal(0)) - tokens
+            return cell_break(BreakClass.DUPLICATE, key, cell, amount, _why(copies, lines, amount))
+    return None
+
+
+def _take_day(folded: Folded, at: DayKey, lines: list[VendorLine]) -> Break | None:
+    """A day's total that stands again: without it the day agrees with ours."""
+    money: Money = folded.day_money[at]
+    cells = [cell for key, cell in folded.cells.items() if folded.grain.day_of(key) == at]
+    ours = sum((cell.our_amount for cell in cells), Decimal(0))
+    if not cells or any(cell.unpriced for cell in cells) or money.amount - ours <= money.rounding_max:
+        return None
+    for copies in _choices(lines):
+        amount = sum((line.amount or Decimal(0) for line in copies), Decimal(0))
+        if amount > 0 and abs(money.amount - ours - amount) <= money.rounding_max:
+            shown = Figures(None, money.amount)
+            money.amount -= amount
+            money.rows -= len(copies)
+            why = _why(copies, lines, amount)
+            key = BreakKey(at.day, at.model, account=at.account)
+            return Break(BreakClass.DUPLICATE, amount, key, Figures(None, ours), shown, why, rows=len(copies))
+    return None
+
+
+def _choices(lines: list[VendorLine]) -> list[list[VendorLine]]:
+    """What may be copies: all rows beyond the first of their kind, then those of one kind, largest first."""
+    first: Counter[Row] = Counter()
+    copies: dict[Row, list[VendorLine]] = {}
+    for line in lines:
+        row = (line.text, line.account, line.model, line.unit, line.service_tier, line.quantity, line.amount)
+        first[row] += 1
+        if first[row] > 1:
+            copies.setdefault(row, []).append(line)
+    kinds = sorted(copies.values(), key=lambda found: (-(found[0].amount or Decimal(0)), str(found[0].text)))
+    every = [[line for found in kinds for line in found]] if len(kinds) > 1 else []
+    singles = [found[:1] for found in kinds if len(found) > 1]
+    return [*every, *kinds, *singles]
+
+
+def _why(copies: list[VendorLine], lines: list[VendorLine], amount: Decimal) -> str:
+    places = ", ".join(line.place for line in copies[:3]) + (" and more" if len(copies) > 3 else "")
+    return (
+        f"{len(copies)} of {len(lines)} rows stand again word for word ({places}), {plain(amount)} together: without "
+        "the copies this group agrees with ours"
+    )
