@@ -29,6 +29,7 @@ _KEPT: Final = ("x-request-id", "start_time", "response_code", REFERENCE, *MODEL
 def adapt(line: bytes, options: Options) -> list[UsageEvent]:
     """The event of one line, or none. Raises EventRefused."""
     row = {name: value for name, value in rows.read_row(line).items() if value not in (None, "", "-")}
+    time = rows.moment(row, "start_time")  # what has none is no line of an access log
     if not any(name in row for name in (*MODEL, *INPUT, *OUTPUT)):
         return []
     counts = Counts(
@@ -46,7 +47,7 @@ def adapt(line: bytes, options: Options) -> list[UsageEvent]:
         rows.event_of(
             options,
             rows.needed(row, "x-request-id"),
-            rows.moment(row, "start_time"),
+            time,
             disjoint(counts),
             data,
             subject=rows.text(row, "user.id"),
