@@ -17,6 +17,7 @@ from typing import Any, Final
 
 from jangbu import settings_values as values
 from jangbu.errors import SettingsError
+from jangbu.settings_alerts import ALERT_SETTINGS, AlertSettings
 from jangbu.settings_vendors import VENDOR_SETTINGS, VendorSettings
 
 PREFIX: Final = "JANGBU_"
@@ -28,7 +29,7 @@ TOKEN_BYTES: Final = 32
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings(VendorSettings):
+class Settings(AlertSettings, VendorSettings):
     """Every setting, checked. Times are in the unit that the name ends with.
 
     Attributes:
@@ -187,7 +188,7 @@ SPECS: Final = (
     Spec("journal_columns", values.parse_journal_columns, "부서,세부사업,통계목,적요,채권자,공급가액,부가세,합계"),
     Spec("people", values.one_of("named", "pseudonyms"), "named"),
     Spec("pseudonym_key", values.parse_token, secret=True),
-    *(Spec(*entry) for entry in VENDOR_SETTINGS),
+    *(Spec(*entry) for entry in (*ALERT_SETTINGS, *VENDOR_SETTINGS)),
 )
 BY_NAME: Final = MappingProxyType({spec.name: spec for spec in SPECS})
 # Variables that start like ours and are no settings: the file's name, a trace on errors.

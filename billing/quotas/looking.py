@@ -9,6 +9,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from billing.quotas.deliveries import make_deliveries
 from billing.quotas.register import held_quotas, known_since, lock_look, note_look, record_alerts
 from billing.quotas.states import Prices, QuotaState, states_at
 from billing.quotas.windows import WINDOW_KINDS, window_of
@@ -42,6 +43,7 @@ def look(connection: Connection, moment: datetime, zone: str) -> list[int] | Non
         states = states_at(connection, quotas, prices, moment)
         states += _earlier_states(connection, quotas, prices, moment)
         new = record_alerts(connection, states)
+        make_deliveries(connection, new, moment)
     note_look(connection, moment, zone)
     return new
 

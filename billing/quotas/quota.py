@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, TypeVar, get_args
 from billing.csv_file import CellError, Columns, read_file
 from billing.errors import CellProblem, FileRefused
 from billing.money import MINOR_DIGITS, parse_amount, plain
+from billing.quotas.recipients import parse_recipients
 from billing.quotas.windows import WINDOW_KINDS, WindowKind
 
 if TYPE_CHECKING:
@@ -177,7 +178,7 @@ def _row(cells: Mapping[str, str]) -> Quota:
         QuotaKey(scope, subject, cells["model"], unit, window),
         _limit(cells["limit"], unit),
         _thresholds(cells["thresholds"]),
-        tuple(part.strip() for part in cells["notify"].split(";") if part.strip()),
+        _notify(cells["notify"]),
         _one_of("mode", cells.get("mode") or "soft", MODES),
         valid_from,
         valid_to,
@@ -219,6 +220,13 @@ def _thresholds(text: str) -> tuple[Decimal, ...]:
             raise CellError("thresholds", text, "write percents of the limit above 0, such as 50;80;100")
         found.append(value)
     return tuple(sorted(set(found))) or THRESHOLDS
+
+
+def _notify(text: str) -> tuple[str, ...]:
+    try:
+        return parse_recipients(text)
+    except ValueError as error:
+        raise CellError("notify", text, str(error)) from None
 
 
 def _moment(cells: Mapping[str, str], column: str) -> datetime | None:

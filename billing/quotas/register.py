@@ -134,14 +134,15 @@ def note_look(connection: Connection, moment: datetime, zone: str) -> None:
     )
 
 
-def read_alerts(connection: Connection, *, after_id: int = 0) -> list[Alert]:
-    """Alerts by id."""
+def read_alerts(connection: Connection, *, after_id: int = 0, only_id: int | None = None) -> list[Alert]:
+    """Alerts by id: those after one, or one alone."""
     rows = connection.execute(
         text("""
         select a.id, a.quota_id as quota, q.scope, a.subject, q.model, q.unit, q.window_kind as "window", a.window_hour,
                a.threshold, a.used, a.limit_amount as "limit", a.recorded_at, q.notify
-        from quota_alert a join quota q on q.id = a.quota_id where a.id > :after order by a.id"""),
-        {"after": after_id},
+        from quota_alert a join quota q on q.id = a.quota_id
+        where a.id > :after and (cast(:only as bigint) is null or a.id = :only) order by a.id"""),
+        {"after": after_id, "only": only_id},
     )
     return [Alert(**{**row._asdict(), "notify": tuple(row.notify)}) for row in rows]
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 HEADER = "scope,subject,model,unit,limit,window,thresholds,notify\n"
 DATED = "scope,subject,model,unit,limit,window,thresholds,notify,valid_from,valid_to\n"
+NOTIFY = ["head@city.example", "slack:https://example.com/x"]
 NOW = "2026-10-15T12:00:00+09:00"
 PRICES = (
     "openai,gpt-x,input_tokens,,,,USD,1,1000,2026-01-01T00:00:00Z,,letter",
@@ -152,13 +153,14 @@ def test_an_override_with_an_end_falls_back_by_itself(desk: Desk) -> None:
 
 
 def test_import_shows_changes_and_withdraws(desk: Desk) -> None:
-    first = desk.quotas("user,u-1,,tokens,100,day,80 100%,head@city.example; chat")
+    told = ";".join(NOTIFY)
+    first = desk.quotas(f"user,u-1,,tokens,100,day,80 100%,{'; '.join(NOTIFY)}")
     assert (first["added"], first["changed"], first["unchanged"]) == (1, 0, 0)
-    assert desk.quotas("user,u-1,,tokens,100,day,80;100,head@city.example;chat")["unchanged"] == 1
-    changed = desk.quotas("user,u-1,,tokens,200,day,80;100,head@city.example;chat")
+    assert desk.quotas(f"user,u-1,,tokens,100,day,80;100,{told}")["unchanged"] == 1
+    changed = desk.quotas(f"user,u-1,,tokens,200,day,80;100,{told}")
     assert (changed["changes"][0]["before"]["limit"], changed["changes"][0]["limit"]) == ("100", "200")
     (held,) = desk.json("quota", "list")["quotas"]
-    assert (held["thresholds"], held["notify"], held["mode"]) == (["80", "100"], ["head@city.example", "chat"], "soft")
+    assert (held["thresholds"], held["notify"], held["mode"]) == (["80", "100"], NOTIFY, "soft")
     desk.quotas("user,u-1,,tokens,,day,,")
     assert desk.json("quota", "list")["quotas"] == []
     assert len(desk.json("quota", "list", "--all")["quotas"]) == 3
@@ -176,6 +178,7 @@ def test_import_shows_changes_and_withdraws(desk: Desk) -> None:
         ("user,u,,KRW,1.5,day,,", ["limit", "'1.5'", "KRW has 0 digits"]),
         ("user,u,,tokens,1,fortnight,,", ["window", "'fortnight'", "week"]),
         ("user,u,,tokens,1,day,50;-3,", ["thresholds", "'50;-3'", "percents"]),
+        ("user,u,,tokens,1,day,,head@city.example;javascript:1", ["notify", "'javascript:1'", "slack:https://"]),
         ("user,u,,tokens,1,day,,\nuser,u,,tokens,2,day,,", ["line 3", "line 2 gives this quota already"]),
     ],
 )

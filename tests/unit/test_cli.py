@@ -256,12 +256,12 @@ def test_json_of_doctor_is_one_document() -> None:
     # A process of its own: kafka-python leaves the sockets of refused connections to the end of the process.
     command = [
         str(Path(sys.executable).with_name("jangbu")), "doctor", "--json", "--kafka-bootstrap", "127.0.0.1:1",
-        "--database-url", "postgresql://jangbu:secret@127.0.0.1:1/jangbu",
+        "--database-url", "postgresql://jangbu:hunter2@127.0.0.1:1/jangbu",
     ]  # fmt: skip
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     told = json.loads(done.stdout)
     assert done.returncode == 3
     assert told["problems"]
-    assert "secret" not in done.stdout + done.stderr
+    assert "hunter2" not in done.stdout + done.stderr
     settings = {row["name"]: row for row in told["settings"]}
     assert settings["database_url"]["origin"] == "flag --database-url"

@@ -1,0 +1,58 @@
+"""Who hears of an alert: entries of `notify`, and the department's own where a quota names none. Pure.
+
+`name@host` is mail, `slack:https://…` a webhook that takes Slack's form, `https://…` (or `http://…` within the house) a
+signed webhook of ours.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Literal, NamedTuple
+from urllib.parse import urlsplit
+
+Channel = Literal["mail", "slack", "webhook"]
+_MAIL = re.compile(r"[A-Za-z0-9._%+-]{1,64}@[A-Za-z0-9-]{1,63}(\.[A-Za-z0-9-]{1,63}){0,8}")
+ADDRESS_CHARACTERS_MAX = 500
+
+
+class Recipient(NamedTuple):
+    """Where one message goes. `address` is a mail address or a URL."""
+
+    channel: Channel
+    address: str
+
+    @property
+    def shown(self) -> str:
+        """For lists and logs: of a URL only the host, because its path may be what lets one in."""
+        return self.address if self.channel == "mail" else f"{self.channel}:{urlsplit(self.address).hostname}"
+
+
+def parse_recipient(text: str) -> Recipient:
+    """An entry of `notify`. Raises ValueError with the remedy."""
+    if len(text) > ADDRESS_CHARACTERS_MAX:
+        raise ValueError(f"at most {ADDRESS_CHARACTERS_MAX} characters")
+    if _MAIL.fullmatch(text):
+        return Recipient("mail", text)
+    channel: Channel = "slack" if text.startswith("slack:") else "webhook"
+    address = text.removeprefix("slack:")
+    try:
+        parts = urlsplit(address)
+        is_web = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.username is None
+    except ValueError:
+        is_web = False
+    if not is_web or not address.isascii() or any(letter.isspace() for letter in address):
+        raise ValueError("write a mail address, https://…, or slack:https://…, separated by ;")
+    return Recipient(channel, address)
+
+
+def parse_recipients(text: str) -> tuple[str, ...]:
+    """The entries of a cell, as they are written, each once. Raises ValueError naming the first that is none."""
+    found: dict[str, None] = {}
+    for part in (part.strip() for part in text.split(";")):
+        if part:
+            try:
+                parse_recipient(part)
+            except ValueError as error:
+                raise ValueError(f"{part!r} is nobody that can be told: {error}") from None
+            found[part] = None
+    return tuple(found)
