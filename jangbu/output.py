@@ -42,7 +42,7 @@ def csv_cell(value: Any) -> str:
     """A cell that no spreadsheet takes for a formula: text led by = + - @ gets an apostrophe, figures stay."""
     if value is None:
         return ""
-    text = value if isinstance(value, str) else str(_plain(value))
+    text = value if isinstance(value, str) else _as_text(value)
     if isinstance(value, str) and text.startswith(_FORMULA) and not _is_figure(text):
         return f"'{text}"
     return text
@@ -52,8 +52,13 @@ def safe_text(value: Any) -> str:
     """Text that cannot steer a terminal: control and direction marks are shown as escapes."""
     if value is None:
         return ""
-    text = value if isinstance(value, str) else str(_plain(value))
+    text = value if isinstance(value, str) else _as_text(value)
     return _CONTROL.sub(lambda hit: f"\\x{ord(hit[0]):02x}" if ord(hit[0]) < 256 else f"\\u{ord(hit[0]):04x}", text)
+
+
+def _as_text(value: Any) -> str:
+    """What is no text, in rows for people and spreadsheets."""
+    return ("no", "yes")[value] if isinstance(value, bool) else str(_plain(value))
 
 
 def _is_figure(text: str) -> bool:
@@ -73,14 +78,15 @@ def _plain(value: Any) -> Any:
 
 
 def _print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], right: Sequence[str]) -> None:
-    from rich.box import SIMPLE_HEAD
     from rich.console import Console
-    from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    for column in columns:
-        table.add_column(Text(column), justify="right" if column in right else "left", overflow="fold")
-    for row in rows:
-        table.add_row(*(Text(safe_text(cell)) for cell in row))
-    Console().print(table)
+    from jangbu.tables import terminal_lines
+
+    console = Console(highlight=False)
+    texts = [[safe_text(cell) for cell in row] for row in rows]
+    heading, lines = terminal_lines(columns, texts, right, console.width)
+    for line in heading:
+        console.print(Text(line, "bold"), crop=False, no_wrap=True, overflow="ignore")
+    for line in lines:
+        console.print(Text(line), crop=False, no_wrap=True, overflow="ignore")

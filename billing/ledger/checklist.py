@@ -168,7 +168,8 @@ def _quarantine(connection: Connection, computed: MonthStatements, closes: Seque
     if not count:
         return Check("quarantine", "ok", f"nothing is in quarantine{beside}")
     kinds = ", ".join(f"{row.open} {row.code}" for row in rows[:NAMED_MAX] if row.open)
-    return Check("quarantine", "block", f"{count} records are in quarantine ({kinds}){beside}",
+    what = "1 record is" if count == 1 else f"{count:,} records are"
+    return Check("quarantine", "block", f"{what} in quarantine ({kinds}){beside}",
                  "look at `jangbu quarantine list`; mend and `jangbu quarantine redrive`, or `dismiss`")  # fmt: skip
 
 
@@ -179,7 +180,7 @@ def _unpriced(connection: Connection, computed: MonthStatements) -> Check:
     late = [one for one in find_corrections(connection, computed.month.name) if one.late_unpriced]
     if not late:
         return check
-    text_ = ", ".join(f"{one.late_unpriced} of {one.month}" for one in late[:NAMED_MAX])
+    text_ = ", ".join(f"{one.late_unpriced:,} of {one.month}" for one in late[:NAMED_MAX])
     return Check("unpriced", "block", f"use came without a price for closed months: {text_}", check.remedy or
                  "import prices with `jangbu price import FILE`")  # fmt: skip
 
@@ -194,9 +195,9 @@ def _open_use(computed: MonthStatements, status: PriceStatus, lacks: str, remedy
     if not quantities:
         return Check(status, "ok", f"all use has a {lacks}")
     largest = sorted(quantities.items(), key=lambda item: (-item[1], item[0]))
-    named = ", ".join(f"{quantity} {name}" for name, quantity in largest[:NAMED_MAX])
+    named = ", ".join(f"{quantity:,} {name}" for name, quantity in largest[:NAMED_MAX])
     more = f" and {len(largest) - NAMED_MAX} more" if len(largest) > NAMED_MAX else ""
-    return Check(status, "block", f"{sum(quantities.values())} units of use have no {lacks}: {named}{more}", remedy)
+    return Check(status, "block", f"{sum(quantities.values()):,} units of use have no {lacks}: {named}{more}", remedy)
 
 
 def _invoices(connection: Connection, computed: MonthStatements, now: datetime) -> Check:
@@ -204,12 +205,19 @@ def _invoices(connection: Connection, computed: MonthStatements, now: datetime) 
     if not gaps:
         return Check("invoices", "ok", "the invoices of every provider in use are there and final")
     remedy = "`jangbu invoice import FILE --vendor V`; what differs later is corrected in an open month"
-    return Check("invoices", "warn", "accrued: " + "; ".join(gap.sentence for gap in gaps), remedy)
+    unknown = [gap.provider for gap in gaps if gap.sentence is None]
+    told = [gap.sentence for gap in gaps if gap.sentence is not None]
+    if unknown:
+        told.append(f"no vendor is registered for {', '.join(unknown)}")
+        remedy = f"`jangbu vendor import FILE`, {remedy}"
+    return Check("invoices", "warn", "accrued: " + "; ".join(told), remedy)
 
 
 class _Gap(NamedTuple):
+    """`sentence`: what a vendor's invoices lack; None where no vendor is registered."""
+
     provider: str
-    sentence: str
+    sentence: str | None
 
 
 def _invoice_gaps(connection: Connection, computed: MonthStatements, now: datetime | None) -> list[_Gap]:
@@ -221,7 +229,7 @@ def _invoice_gaps(connection: Connection, computed: MonthStatements, now: dateti
     for provider in used:
         vendor = _vendor_of(provider, register, computed)
         if vendor is None:
-            gaps.append(_Gap(provider, f"no vendor is registered for {provider}"))
+            gaps.append(_Gap(provider, None))
             continue
         month = month_in(computed.month.name, vendor.zone)
         covered = covered_days(connection, vendor.vendor, "cost", month.days[0], month.days[-1] + timedelta(days=1))

@@ -64,6 +64,7 @@ def forecast(
     columns = COLUMNS + YEAR_COLUMNS if with_year else COLUMNS
     rows = [_row(one, with_year=with_year) for one in document["departments"]]
     if not as_csv:
+        rows = [[row[0] or UNATTRIBUTED, *row[1:]] for row in rows]
         whole = {"department": "", "department_name": "organisation", **document["organisation"]}
         rows.append(_row(whole, with_year=with_year))
     print_rows(columns, rows, as_csv=as_csv, right=("so_far", "forecast", "low", "high", "budget", *YEAR_COLUMNS[:4]))

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 LIST_COLUMNS = ("month", "state", "ended", "total", "closed_at", "content_hash")
 CHECK_COLUMNS = ("name", "state", "sentence", "remedy")
+UNATTRIBUTED = "unattributed"
 ENTRY_COLUMNS = ("entry", "reason", "origin", "account", "department", "amount", "amount_exact", "description")
 
 
@@ -106,7 +107,8 @@ def _print_draft(draft: Draft, left: Sequence[Check], *, writes: bool, with_entr
     month, currency = draft.computed.month.name, draft.computed.policy.currency
     print_rows(CHECK_COLUMNS, [[getattr(check, name) for name in CHECK_COLUMNS] for check in draft.checks])
     columns = ("department", "department_name", "total", "content_hash")
-    print_rows(columns, [[one[name] for name in columns] for one in draft.documents], right=("total",))
+    totals = [[one["department"] or UNATTRIBUTED, *(one[name] for name in columns[1:])] for one in draft.documents]
+    print_rows(columns, totals, right=("total",))
     if with_entries:
         rows = [
             [entry.id[:12], entry.reason, entry.origin_month, line["account"], line["department"], line["amount"],

@@ -9,7 +9,7 @@ import click
 
 from jangbu.errors import NotFoundError
 from jangbu.importing import refusals
-from jangbu.output import print_json, print_rows
+from jangbu.output import print_json, print_rows, safe_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -73,6 +73,7 @@ def statement_list(ctx: Context, month: str, as_json: bool, as_csv: bool) -> Non
     rows = [[one[name] for name in LIST_COLUMNS] for one in document["statements"]]
     if not as_csv:
         whole = (document["total"], document["total_exact"], "", "", document["status"], document["content_hash"])
+        rows = [[row[0] or UNATTRIBUTED, *row[1:]] for row in rows]
         rows.append(["", "total", *whole])
     print_rows(LIST_COLUMNS, rows, as_csv=as_csv, right=LIST_COLUMNS[2:6])
 
@@ -97,7 +98,21 @@ def statement_show(ctx: Context, month: str, department: str, as_json: bool, as_
     if not as_csv:
         rows += _rows_beside(document)
         rows.append(["total", *[""] * 7, document["total_exact"], "", document["total"]])
+        _say_heading(document)
     print_rows(LINE_COLUMNS, rows, as_csv=as_csv, right=("quantity", "unit_price", "amount_exact", "fx_rate", "amount"))
+
+
+def _say_heading(document: Mapping[str, Any]) -> None:
+    """Whose statement it is, and what stands beside its total, on standard error."""
+    whose = ORGANISATION if document.get("scope") == ORGANISATION else document["department"] or UNATTRIBUTED
+    name = f" ({document['department_name']})" if document["department_name"] else ""
+    told = [f"{document['month']} {document['timezone']}", f"{whose}{name}", document["currency"], document["status"]]
+    if document["last_month"] is not None:
+        told.append(f"last month {document['last_month']['total']}")
+    if document["budget"] is not None:
+        budget = document["budget"]
+        told.append(f"budget {budget['amount']} of {budget['period']}, {budget['remaining']} left")
+    click.echo(safe_text(", ".join(told)), err=True)
 
 
 def _rows_beside(document: Mapping[str, Any]) -> list[list[str]]:

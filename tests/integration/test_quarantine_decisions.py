@@ -48,7 +48,7 @@ def states(world: PeriodWorld) -> list[str]:
 def test_what_is_dismissed_is_kept_with_its_reason_and_stops_no_close(shell: CommandShell, world: PeriodWorld) -> None:
     assert check_of(shell) == ("block", "3 records are in quarantine (2 invalid, 1 far_future)")
     assert shell.json("quarantine", "dismiss", "1", "2", "--reason", " the test gateway's ")["dismissed"] == [1, 2]
-    assert check_of(shell) == ("block", "1 records are in quarantine (1 far_future); 2 dismissed")
+    assert check_of(shell) == ("block", "1 record is in quarantine (1 far_future); 2 dismissed")
     assert shell.json("quarantine", "dismiss", "--code", "far_future", "--reason", "clock")["dismissed"] == [3]
     assert check_of(shell) == ("ok", "nothing is in quarantine; 3 dismissed")
     assert shell.json("quarantine", "list")["quarantine"] == []

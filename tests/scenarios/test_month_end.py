@@ -191,7 +191,7 @@ def test_what_was_redriven_from_quarantine_says_so(world: PeriodWorld) -> None:
     world.use(world.one("a", OCTOBER, "D1", 100))
     bad = world.one("q", OCTOBER, "D1", 8)
     world.use(bad, record_time="2026-10-01T00:00:00Z")  # two days before the event: far_future
-    with pytest.raises(MonthBlocked, match="1 records are in quarantine \\(1 far_future\\)"):
+    with pytest.raises(MonthBlocked, match="1 record is in quarantine \\(1 far_future\\)"):
         world.close("2026-10")
     world.close("2026-10", "quarantine")
     world.bench.tell("update quarantine set state = 'redriven'")
