@@ -10,7 +10,7 @@ from billing.money import plain
 if TYPE_CHECKING:
     from decimal import Decimal
 
-    from billing.reconciliation.groups import Break, Figures, Proof, Reconciliation
+    from billing.reconciliation.groups import Break, Figures, Hint, Proof, Reconciliation
     from billing.reconciliation.month import ReconciledMonth
 
 BREAK_COLUMNS = (
@@ -46,10 +46,18 @@ def currency_document(month: ReconciledMonth, found: Reconciliation) -> dict[str
         "currency": found.currency,
         "invoice_total": plain(found.invoice_total),
         "ours_total": plain(found.ours_total),
-        "matched": {"groups": found.matched_groups, "amount": plain(found.matched_amount)},
+        "matched": {
+            "groups": found.matched_groups,
+            "amount": plain(found.matched_amount),
+            "levels": {
+                str(level): {"groups": groups, "amount": plain(amount)}
+                for level, (groups, amount) in sorted(found.levels.items())
+            },
+        },
         "breaks": [break_document(one) for one in found.breaks],
         "proof": proof_document(found.proof),
         "unpriced_not_billed": found.unpriced_not_billed,
+        "hints": [hint_document(hint) for hint in found.hints],
         "uncovered_days": [day.isoformat() for day in month.uncovered_days],
     }
 
@@ -64,6 +72,23 @@ def break_document(found: Break) -> dict[str, Any]:
         "vendor": figures_document(found.vendor),
         "why": found.why,
         "provisional": found.provisional,
+        "tolerated": found.tolerated,
+        "level": found.level,
+        "rows": found.rows,
+        "may_be": [str(cls) for cls in found.may_be],
+        "proposal": found.proposal,
+    }
+
+
+def hint_document(hint: Hint) -> dict[str, Any]:
+    """What all breaks of a class have in common."""
+    return {
+        "class": str(hint.cls),
+        "amount": plain(hint.amount),
+        "accounts": list(hint.accounts),
+        "models": list(hint.models),
+        "days": [day.isoformat() for day in hint.days],
+        "text": hint.text,
     }
 
 

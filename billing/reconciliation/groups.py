@@ -81,6 +81,10 @@ class Policy:
     `covered_days`: those that an import speaks about; None: all of them.
     `rounding_unit`: the vendor's smallest step of an amount where it is known; else the decimals seen decide.
     `rates`: where our prices are in another currency, our rate of each day (units of `currency` for one of it).
+    `today`: to say how long use has not been billed. `provider`: whose price rows a proposal is for, where it is one.
+    `day_starts`: vendor day to the UTC instant at which it begins, as a price file writes it.
+    `cut_calls`: how many calls broke off, by (day, account, model in lower case).
+    `tolerance_amount`, `tolerance_share`: a difference within both (0: not given) is flagged, booked and counted.
     """
 
     currency: str
@@ -91,6 +95,12 @@ class Policy:
     minor_unit: Decimal = MINOR_UNIT
     covered_days: frozenset[date] | None = None
     rates: Mapping[date, Decimal] = field(default_factory=dict)
+    today: date | None = None
+    provider: str | None = None
+    day_starts: Mapping[date, str] = field(default_factory=dict)
+    cut_calls: Mapping[tuple[date, str | None, str], int] = field(default_factory=dict)
+    tolerance_amount: Decimal = Decimal(0)
+    tolerance_share: Decimal = Decimal(0)
 
     def silence(self, day: date) -> str:
         """Why the vendor has nothing on a day: it says so, or nothing of it was imported."""
@@ -155,6 +165,18 @@ class Proof:
 
 
 @dataclass(frozen=True, slots=True)
+class Hint:
+    """What all breaks of a class have in common: the keys or accounts, days and models they stand on."""
+
+    cls: BreakClass
+    amount: Decimal
+    accounts: tuple[str, ...]
+    models: tuple[str, ...]
+    days: tuple[date, ...]
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Reconciliation:
     """A vendor's month in one currency. Matched groups agree but for rounding; their amount is the vendor's.
 
@@ -170,3 +192,6 @@ class Reconciliation:
     breaks: tuple[Break, ...]
     proof: Proof
     unpriced_not_billed: int = 0
+    levels: Mapping[int, tuple[int, Decimal]] = field(default_factory=dict)
+    """Matched groups and their amount by the level on which they were matched (`levels`)."""
+    hints: tuple[Hint, ...] = ()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ from billing.money import exact, plain
 from billing.reconciliation.causes import take_causes
 from billing.reconciliation.cells import Cell, CellKey, DayKey, Folded, Money, fold
 from billing.reconciliation.coarse import DayCase, decide_day
+from billing.reconciliation.evidence import hints_of, with_evidence
 from billing.reconciliation.fine import CellCase, decide_cell, settled
 from billing.reconciliation.groups import (
     Break,
@@ -21,6 +23,8 @@ from billing.reconciliation.groups import (
     Proof,
     Reconciliation,
 )
+from billing.reconciliation.levels import INVOICE
+from billing.reconciliation.tolerance import tolerated
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
@@ -30,6 +34,8 @@ _KIND_CLASSES = {
     LineKind.CREDIT: BreakClass.CREDIT_OR_DISCOUNT,
     LineKind.FEE: BreakClass.FEE,
 }
+BILLED_LATER = re.compile(r"use of \d{4}-\d\d-\d\d, billed later: ")
+"""How importers word use of another period (`billing.invoices.charge_days`)."""
 _UNCOUNTED = {"requests"}
 """Units that are counted and not billable: without a price they are no use that a vendor could bill."""
 
@@ -54,34 +60,40 @@ def reconcile(
         counted = [group for group in ours if group.amount is not None or group.key.unit not in _UNCOUNTED]
         folded = fold(counted, vendor_lines, policy)
         breaks = [*_by_kind(vendor_lines), *take_causes(folded, vendor_lines, policy)]
-        matched_groups, matched_amount, unpriced = 0, Decimal(0), 0
-        for money, cells, found in _decided(folded, policy):
+        levels: dict[int, tuple[int, Decimal]] = {}
+        unpriced = 0
+        for level, money, cells, found in _decided(folded, policy):
             breaks += found
             if not money.rows:
                 unpriced += sum(1 for cell in cells if cell.unpriced)
             if money.rows and all(one.cls is BreakClass.ROUNDING for one in found):
-                matched_groups += 1
-                matched_amount += money.amount
-        breaks = sorted((settled(one, policy) for one in breaks), key=_largest_first)
+                groups, amount = levels.get(level, (0, Decimal(0)))
+                levels[level] = (groups + 1, amount + money.amount)
+        found_breaks = [tolerated(settled(one, policy), policy) for one in with_evidence(breaks, policy)]
+        breaks = sorted(found_breaks, key=_largest_first)
         proof = _proof(ours, vendor_lines, breaks, invoice_total, stated_total)
+        matched_amount = sum((amount for _, amount in levels.values()), Decimal(0))
     return Reconciliation(
         currency=policy.currency,
         invoice_total=proof.invoice,
         ours_total=proof.ours,
-        matched_groups=matched_groups,
+        matched_groups=sum(groups for groups, _ in levels.values()),
         matched_amount=matched_amount,
         breaks=tuple(breaks),
         proof=proof,
         unpriced_not_billed=unpriced,
+        levels=levels,
+        hints=tuple(hints_of(breaks)),
     )
 
 
 def is_open(found: Break) -> bool:
-    """Whether a person has to look: rounding within its bound is booked and counted, and asks nobody."""
-    return found.cls is not BreakClass.ROUNDING
+    """Whether a person has to look: rounding within its bound and what the policy tolerates are booked and counted, and
+    ask nobody."""
+    return found.cls is not BreakClass.ROUNDING and not found.tolerated
 
 
-def _decided(folded: Folded, policy: Policy) -> Iterable[tuple[Money, Collection[Cell], list[Break]]]:
+def _decided(folded: Folded, policy: Policy) -> Iterable[tuple[int, Money, Collection[Cell], list[Break]]]:
     """Each group of the vendor's grain with its cells and breaks, coarse days first."""
     days: dict[DayKey, dict[CellKey, Cell]] = {at: {} for at in folded.day_money}
     for key, cell in folded.cells.items():
@@ -90,10 +102,10 @@ def _decided(folded: Folded, policy: Policy) -> Iterable[tuple[Money, Collection
     for at, cells in days.items():
         money = folded.day_money.get(at, Money())
         case = DayCase(at, money, cells, at.day in folded.usage_days, policy)
-        yield money, cells.values(), decide_day(case)
+        yield INVOICE, money, cells.values(), decide_day(case)
     for key, cell in folded.cells.items():
         if not folded.grain.is_coarse(key.day):
-            yield cell.money, (cell,), decide_cell(CellCase(key, cell, policy))
+            yield cell.level, cell.money, (cell,), decide_cell(CellCase(key, cell, policy))
 
 
 def _by_kind(lines: Iterable[VendorLine]) -> list[Break]:
@@ -101,6 +113,8 @@ def _by_kind(lines: Iterable[VendorLine]) -> list[Break]:
     sums: dict[tuple[BreakClass, BreakKey], tuple[Decimal, int]] = {}
     for line in lines:
         cls = _KIND_CLASSES.get(line.kind)
+        if cls is not None and line.text is not None and BILLED_LATER.match(line.text):
+            cls = BreakClass.PERIOD_EDGE
         if cls is not None and line.amount is not None:
             key = BreakKey(line.day, line.model, line.unit, line.account, line.service_tier, line.text)
             amount, rows = sums.get((cls, key), (Decimal(0), 0))
@@ -112,11 +126,21 @@ def _by_kind(lines: Iterable[VendorLine]) -> list[Break]:
             key,
             None,
             Figures(None, amount),
-            f"{rows} row{'' if rows == 1 else 's'} of the vendor's of this kind by wording or sign "
-            f"({key.item or 'a total'}), {plain(amount)} together: no use of ours stands against it",
+            _kind_why(cls, rows, key, amount),
+            rows=rows,
         )
         for (cls, key), (amount, rows) in sums.items()
     ]
+
+
+def _kind_why(cls: BreakClass, rows: int, key: BreakKey, amount: Decimal) -> str:
+    said = f"{rows} row{'' if rows == 1 else 's'} of the vendor's"
+    if cls is BreakClass.PERIOD_EDGE:
+        return f"{said} bill here what was used outside this billing period ({key.item}), {plain(amount)} together"
+    return (
+        f"{said} of this kind by wording or sign ({key.item or 'a total'}), {plain(amount)} together: no use of ours "
+        "stands against it"
+    )
 
 
 def _proof(
