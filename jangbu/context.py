@@ -86,7 +86,8 @@ class Context:
 @contextmanager
 def engine_for(endpoints: Endpoints, role: Role) -> Iterator[Engine]:
     """An engine for one login of services already joined; refuses a database without a schema."""
-    from jangbu.database import connect, require_schema
+    from jangbu.database import connect, older_schema, require_schema
+    from jangbu.errors import SettingsError
 
     urls = {
         "owner": endpoints.database_url,
@@ -98,6 +99,10 @@ def engine_for(endpoints: Endpoints, role: Role) -> Iterator[Engine]:
     try:
         require_schema(engine)
         yield engine
+    except Exception as error:
+        if (sentence := older_schema(engine, error)) is not None:
+            raise SettingsError(sentence) from error
+        raise
     finally:
         engine.dispose()
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from sqlalchemy import URL, Engine, create_engine, make_url, text
 
 
@@ -27,3 +29,20 @@ def require_schema(engine: Engine) -> None:
         found = connection.execute(text("select to_regclass('public.usage_event')")).scalar()
     if found is None:
         raise SettingsError(f"the database {engine.url.database!r} has no jangbu tables: run `jangbu migrate` first")
+
+
+def older_schema(engine: Engine, error: BaseException) -> str | None:
+    """A sentence for an error that a database of an earlier version of jangbu gives; None for any other."""
+    from psycopg import errors
+    from sqlalchemy.exc import ProgrammingError
+
+    undefined = (errors.UndefinedTable, errors.UndefinedColumn, errors.UndefinedFunction)
+    if not isinstance(error, ProgrammingError) or not isinstance(error.orig, undefined):
+        return None
+    newest = max(file.stem for file in (Path(__file__).parent / "migrations" / "versions").glob("[0-9]*.py"))
+    with engine.connect() as connection:
+        revision = connection.execute(text("select max(version_num) from alembic_version")).scalar()
+    if revision is None or str(revision) >= newest:
+        return None
+    name = engine.url.database
+    return f"the database {name!r} is at schema {revision}, this version needs {newest}: run `jangbu migrate`"
