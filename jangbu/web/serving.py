@@ -103,6 +103,7 @@ def serve_until_stopped(app: Starlette, listener: socket.socket) -> None:
         "log_config": None,
         "log_level": "warning",
         "server_header": False,
+        "headers": [("x-content-type-options", "nosniff"), ("cache-control", "no-store")],
         "proxy_headers": False,
         "limit_concurrency": CONNECTIONS_MAX,
         "timeout_keep_alive": KEEP_ALIVE_S,

@@ -7,6 +7,7 @@ every bad one is named by its place.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote
@@ -26,6 +27,17 @@ BATCH: Final = frozenset({"application/cloudevents-batch+json"})
 LINES: Final = frozenset({"application/x-ndjson", "application/ndjson", "application/jsonl", "application/x-jsonlines"})
 PLAIN: Final = frozenset({"application/json", ""})
 ATTRIBUTE_PREFIX: Final = "ce-"
+SHOWN_FIELDS: Final = frozenset(
+    {"specversion", "type", "source", "id", "time", "subject", "service.name", "traceId, spanId"}
+    | {f"data.{name}" for name in ("model", "provider", "department", "key", "account", "operation", "service_tier",
+                                   "region", "status", "usage_source", "units", "type",
+                                   "reported_cost.currency")}
+)  # fmt: skip
+"""Fields whose text a refusal may repeat: names and words. A text elsewhere has strayed there and may be content."""
+REASON_CHARACTERS_MAX: Final = 300
+FIELD_CHARACTERS_MAX: Final = 80
+ABSENT: Final = "'absent'"
+_WRONG_WORD: Final = re.compile(r"Invalid enum value .*", re.DOTALL)
 _ARRAY: Final = msgspec.json.Decoder(list[msgspec.Raw])
 _WHITESPACE: Final = b" \t\r\n"
 
@@ -136,15 +148,18 @@ def accepted(event: UsageEvent, now_ms: int) -> Accepted:
 
 
 def bad_event(index: int, error: EventRefused) -> BadEvent:
-    """A refusal as an answer may show it. What is no event, and what is no single value, is not repeated: it may hold
-    a prompt."""
+    """A refusal as an answer may show it. What is no event, no single value, or a text where none belongs is not
+    repeated: it may hold a prompt."""
     remedy = str(error).removeprefix(f"{error.field} is {error.value}: ")
     value = error.value
     if error.code == "malformed":
         value, remedy = "unreadable", "it is not the JSON of an event"
     elif value[:1] in ("{", "["):
         value = "an object" if value[0] == "{" else "an array"
-    return BadEvent(index, error.code, error.field, value, remedy)
+    elif value[:1] in ("'", '"') and value != ABSENT and error.field not in SHOWN_FIELDS:
+        value = "a text"
+    remedy = _WRONG_WORD.sub("it is none of the words that may stand here", remedy)[:REASON_CHARACTERS_MAX]
+    return BadEvent(index, error.code, error.field[:FIELD_CHARACTERS_MAX], value, remedy)
 
 
 def _forbidden(index: int, source: str) -> BadEvent:

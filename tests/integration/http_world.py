@@ -50,7 +50,8 @@ def event(number: int, source: str = "gateway-1", **data: Any) -> dict[str, Any]
 class OpenDoor:
     """`jangbu serve` on a free port and a data directory of its own; `with` ends it."""
 
-    def __init__(self, directory: Path, **settings: object) -> None:
+    def __init__(self, directory: Path, *, file_bytes_max: int | None = None, **settings: object) -> None:
+        self._file_bytes_max = file_bytes_max
         self.data_dir = directory / "data"
         self.port = free_port()
         self.log = directory / "serve.log"
@@ -64,6 +65,8 @@ class OpenDoor:
     def __enter__(self) -> Self:
         with self.log.open("ab") as log:
             command = [sys.executable, "-m", "jangbu", "serve", "--port", str(self.port)]
+            if self._file_bytes_max is not None:
+                command = ["prlimit", f"--fsize={self._file_bytes_max}", *command]  # as a full disk: no file grows
             self.process = subprocess.Popen(command, env=self.environment, stdout=log, stderr=log)
         deadline = time.monotonic() + START_S
         while not is_listening(self.port) or b"serves on" not in self.log.read_bytes():
