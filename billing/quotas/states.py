@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from decimal import ROUND_FLOOR, Context, Decimal
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
 from billing.money import exact, plain
 from billing.periods import hour_start, load_zone
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from billing.prices import PriceBook, PriceRow
 
 State = Literal["within", "warned", "spent"]
+STATES: tuple[State, ...] = get_args(State)
+"""From the best to the worst."""
 _DIMENSIONS: dict[str, tuple[str, ...]] = {"organisation": (), "department": ("department",), "user": ("user",)}
 _TENTH = Decimal("0.1")
 

@@ -24,8 +24,9 @@ if TYPE_CHECKING:
 @click.option("--publish/--no-publish", default=True, help="Whether to send the outbox on to Kafka as well.")
 @click.pass_obj
 def serve(ctx: Context, port: int | None, host: str | None, *, publish: bool) -> None:
-    """Take events over HTTP (POST /v1/events) into the outbox and on to Kafka; health and metrics."""
+    """Take events over HTTP (POST /v1/events) into the outbox and on to Kafka; quotas, health and metrics."""
     from jangbu.web.application import application
+    from jangbu.web.quotas import QuotaReader, quota_routes
     from jangbu.web.serving import listen, serve_until_stopped
 
     settings = ctx.settings
@@ -37,7 +38,9 @@ def serve(ctx: Context, port: int | None, host: str | None, *, publish: bool) ->
         if publish:
             stack.enter_context(_publishing(ctx))
         click.echo(f"jangbu serves on {_address(host, port)}. Token: {_token_place(settings)}.", err=True)
-        serve_until_stopped(application(door), listener)
+        quotas = QuotaReader(lambda: ctx.engine("reader"), settings.timezone)
+        stack.callback(quotas.close)
+        serve_until_stopped(application(door, quota_routes(quotas)), listener)
 
 
 def address_of(settings: Settings) -> str:

@@ -1,0 +1,72 @@
+"""Quotas as they stood at a moment, ready to be asked from memory: what is left for one user, department and model."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+from billing.money import exact
+from billing.quotas.quota import EACH, SCOPES, Quota, in_force
+from billing.quotas.states import STATES, QuotaState
+from billing.quotas.windows import window_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from datetime import datetime
+
+
+class Board:
+    """Values in, values out.
+
+    Args:
+        rows: all quota rows; those in force at the moment of asking count.
+        states: what counted against them when they were last read.
+        zone: the organisation's, whose calendar cuts windows.
+        as_of: when the states were read.
+    """
+
+    def __init__(self, rows: Iterable[Quota], states: Iterable[QuotaState], zone: str, as_of: datetime) -> None:
+        self.as_of = as_of
+        self._rows = tuple(rows)
+        self._zone = zone
+        self._states = {(one.quota.id, one.subject): one for one in states}
+
+    def about(
+        self, moment: datetime, user: str | None, department: str | None, model: str | None
+    ) -> list[QuotaState]:
+        """The quotas that a request would count against at a moment, the most telling first.
+
+        Without a model: those for all models. A window that has ended since the states were read is whole again.
+        """
+        asked = {"organisation": "", "department": department, "user": user}
+        held = in_force(self._rows, moment)
+        keys = {quota.key for quota in held}
+        found = []
+        for quota in held:
+            subject = asked[quota.key.scope]
+            if subject is None or not _is_for(quota, subject):
+                continue
+            is_overruled = quota.key.subject == EACH and quota.key._replace(subject=subject) in keys
+            if not is_overruled and (quota.counts_model(model) if model is not None else not quota.key.model):
+                found.append(self._now(quota, subject, moment))
+        return sorted(found, key=_most_telling)
+
+    def _now(self, quota: Quota, subject: str, moment: datetime) -> QuotaState:
+        window = window_of(quota.key.window, moment, self._zone)
+        known = self._states.get((quota.id, subject))
+        if known is not None and known.window == window:
+            return known
+        return QuotaState(quota, subject, window, Decimal(0))
+
+
+def _is_for(quota: Quota, subject: str) -> bool:
+    return quota.key.subject in (subject, EACH) or quota.key.scope == "organisation"
+
+
+def _most_telling(state: QuotaState) -> tuple[int, int, Fraction, int]:
+    """The worst state first; of equals the narrowest scope, then the smallest share that is left."""
+    with exact():
+        left = max(Decimal(0), state.limit - state.used)
+    share = Fraction(left) / Fraction(state.limit)
+    return -STATES.index(state.state), -SCOPES.index(state.quota.key.scope), share, state.quota.id
