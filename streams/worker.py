@@ -9,6 +9,7 @@ nothing of the chunk is stored.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import logging
 import os
@@ -65,6 +66,7 @@ class WorkerSettings:
     bounds: TimeBounds = field(default_factory=TimeBounds)
     session_seconds: float = 10.0
     identity_check_seconds: float = 15.0
+    roll_up_seconds: float = 60.0
     name: str = field(default_factory=lambda: f"{socket.gethostname()}:{os.getpid()}")
     observe: Callable[[str], None] = no_observer
     sink_type: type[Sink] = Sink
@@ -106,6 +108,11 @@ class Pipeline:
     async def stored(self, prepared: Prepared) -> Outcome:
         """Store a prepared chunk, in the store thread; tries again while the database is away."""
         return await self._until_up(self._store_thread, lambda: self._sink.store(prepared))
+
+    def roll_up(self) -> None:
+        """Roll the sums up, on a connection of its own; another time where the database is away."""
+        with contextlib.suppress(*DATABASE_AWAY), self.connect() as connection:
+            connection.execute("select roll_up_usage()")
 
     def forget_facts(self) -> None:
         """Roster or thresholds changed: read them again before the next chunk."""
@@ -181,6 +188,7 @@ class UsageWorker:
         topic = app.topic(settings.log.topic, value_serializer="raw", key_serializer="raw", acks=False)
         app.agent(topic, concurrency=1, supervisor_strategy=mode.CrashingSupervisor)(self._agent)
         app.timer(settings.identity_check_seconds)(self._check_log)
+        app.timer(settings.roll_up_seconds)(self.roll_up_if_idle)
         return app
 
     async def _agent(self, stream: faust.StreamT[Chunk]) -> None:
@@ -250,6 +258,12 @@ class UsageWorker:
                     f"cluster {found.cluster_id}): start the worker again, it reads the new log from its beginning"
                 )
             )
+
+    async def roll_up_if_idle(self) -> None:
+        """Where no chunk is being stored: who reads a month then adds up days instead of hours. A backlog goes first,
+        and is not slowed down."""
+        if self._storing is None or self._storing.done():
+            await asyncio.get_running_loop().run_in_executor(None, self.pipeline.roll_up)
 
     async def _read_again(self, chunk: Chunk, next_offset: int) -> None:
         """Records below the chunk were fetched and dropped on the way (a rebalance does that): go back for them."""

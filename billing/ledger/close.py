@@ -183,7 +183,8 @@ def prepare(
     if from_events or until is not None:
         rebuild_sums(connection, month_in(month, policy.zone).end_hour, until)
     computed = compute_month(connection, month, policy)
-    checks = make_checklist(connection, computed, now, outside(connection, computed))
+    is_rebuilt = from_events or until is not None
+    checks = make_checklist(connection, computed, now, outside(connection, computed), is_rebuilt=is_rebuilt)
     documents = tuple(statement_document(one, computed, "closed") for one in computed.statements)
     return Draft(
         computed,
@@ -192,7 +193,7 @@ def prepare(
         make_entries(computed, accrued_providers(connection, computed)),
         checks,
         tuple(until) if until is not None else read_cut_offs(connection),
-        "events" if from_events or until is not None else "sums",
+        "events" if is_rebuilt else "sums",
     )
 
 
@@ -282,9 +283,4 @@ def _snapshot_without_copies(
 
 
 def _has_copies(connection: Connection) -> bool:
-    return bool(
-        connection.execute(
-            text("""select exists (select from usage_event group by right(event_key::text, 28)
-                                   having count(*) > 1)""")
-        ).scalar_one()
-    )
+    return bool(connection.execute(text("select exists (select from copied_events())")).scalar_one())

@@ -192,3 +192,113 @@ end $$;
 revoke execute on function roll_up_usage(text) from public;
 grant execute on function roll_up_usage(text) to jangbu_worker, jangbu_billing;
 grant select on usage_roll_mark, usage_roll_day, usage_roll to jangbu_worker, jangbu_billing, jangbu_reader;
+
+-- Copies, looked for where something came. Two copies of one event lie in different hours; once every pair is looked at,
+-- only hours that got parts since can hold a new one. `copies_mark` says, as usage_roll_mark does, which transactions'
+-- parts were seen when all copies had last been taken out. Law 2 looks at every event, whatever stands here.
+create table copies_mark (
+  only_row boolean primary key default true check (only_row),
+  cluster bigint not null,
+  lowest bigint not null,
+  next_number bigint not null,
+  running bigint[] not null
+);
+
+-- The last 8 bytes of an event's key: of its digest, so that copies have the same whatever their hour.
+create function event_tail(event_key uuid) returns bigint
+  language sql immutable parallel safe
+  return substr(uuid_send(event_key), 9)::bigint;
+
+-- The least key of a UTC hour: 4 bytes of hour, then zeros.
+create function first_key(hour integer) returns uuid
+  language sql immutable parallel safe
+  return (lpad(to_hex(hour), 8, '0') || repeat('0', 24))::uuid;
+
+-- The events that share their digest with one in another hour, of those that may be new. Nothing is missed: a pair was
+-- looked at together by the run after which both had been stored, and the later one of them lies in an hour that has
+-- parts since the run before.
+create function copied_events() returns setof uuid
+  language plpgsql stable security definer set search_path = public, pg_temp set jit = off set work_mem = '256MB' as $$
+declare
+  mark copies_mark;
+  hours integer[];
+  tails bigint[];
+begin
+  select * into mark from copies_mark where cluster = (select system_identifier from pg_control_system());
+  if mark is null then
+    tails := array(select event_tail(event_key) from usage_event group by 1 having count(*) > 1);
+  else
+    hours := array(select distinct hour from usage_part
+                   where written >= mark.lowest and not is_seen(written, mark.next_number, mark.running));
+    if cardinality(hours) = 0 then
+      return;
+    end if;
+    tails := array(
+      select event_tail(event_key) from usage_event
+      where event_tail(event_key) in (
+        select event_tail(fresh.event_key)
+        from unnest(hours) hour
+        cross join lateral (select event_key from usage_event
+                            where event_key >= first_key(hour) and event_key < first_key(hour + 1)) fresh)
+      group by 1 having count(*) > 1);
+  end if;
+  if cardinality(tails) > 0 then
+    return query select event_key from (
+      select event_key, count(*) over (partition by right(event_key::text, 28)) as times
+      from usage_event where event_tail(event_key) = any (tails)) found
+    where times > 1;
+  end if;
+end $$;
+
+create or replace function take_out_copies() returns bigint
+  language plpgsql as $$
+declare
+  taken bigint;
+  seen pg_snapshot;
+begin
+  -- One after the other with add_prompt_threshold and reattribute: each moves the sums of events that it has read.
+  perform from reference_version for update;
+  lock table usage_event in share row exclusive mode;
+  seen := pg_current_snapshot();
+  create temporary table copy_out on commit drop as
+    select event_key from (
+      select e.event_key, row_number() over (partition by right(e.event_key::text, 28)
+                                             order by e.log_id, e.kafka_offset, e.partition, e.event_key) as place
+      from usage_event e join copied_events() c on c = e.event_key
+    ) ranked where place > 1;
+  insert into usage_part (hour, band, route_id, payer_id, partition, log_id, reason, events,
+                          input_tokens, cache_read_tokens, cache_write_5m_tokens, cache_write_1h_tokens,
+                          cache_write_tokens, output_tokens, reasoning_tokens, audio_input_tokens, audio_output_tokens,
+                          image_input_tokens, image_output_tokens, video_input_tokens, web_searches, requests,
+                          other_units)
+  select hour_of(e.time), prompt_band(e.prompt_tokens), e.route_id, e.payer_id, e.partition, e.log_id, 'copy', -1,
+         -input_tokens, -cache_read_tokens, -cache_write_5m_tokens, -cache_write_1h_tokens, -cache_write_tokens,
+         -output_tokens, -reasoning_tokens, -audio_input_tokens, -audio_output_tokens, -image_input_tokens,
+         -image_output_tokens, -video_input_tokens, -web_searches, -requests, negated_units(other_units)
+  from usage_event e join copy_out using (event_key);
+  insert into quarantine (log_id, partition, kafka_offset, record_time, code, field, value, reason, event_key)
+  select e.log_id, e.partition, e.kafka_offset, e.time, 'duplicate_other_time', 'id', e.event_id,
+         'the same source and id is in the ledger with another time; this copy was taken out of the sums',
+         e.event_key
+  from usage_event e join copy_out using (event_key);
+  delete from usage_event e using copy_out c where c.event_key = e.event_key;
+  get diagnostics taken = row_count;
+  drop table copy_out;
+  perform mark_copies_out(seen);
+  return taken;
+end $$;
+
+-- Copies that a snapshot saw are out.
+create function mark_copies_out(seen pg_snapshot) returns void
+  language sql security definer set search_path = public, pg_temp as $$
+  insert into copies_mark as m (cluster, lowest, next_number, running)
+  select c.system_identifier,
+         coalesce((select min(one::text::bigint) from pg_snapshot_xip(seen) one), pg_snapshot_xmax(seen)::text::bigint),
+         pg_snapshot_xmax(seen)::text::bigint, array(select one::text::bigint from pg_snapshot_xip(seen) one)
+  from pg_control_system() c
+  on conflict (only_row) do update set cluster = excluded.cluster, lowest = excluded.lowest,
+    next_number = excluded.next_number, running = excluded.running
+$$;
+revoke execute on function mark_copies_out(pg_snapshot) from public;
+grant execute on function mark_copies_out(pg_snapshot) to jangbu_billing;
+grant select on copies_mark to jangbu_billing, jangbu_reader;

@@ -7,6 +7,7 @@ laws hold. So rows are as many, as wide and in the same order as if each had com
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -115,12 +116,20 @@ def fill_month(urls: DatabaseUrls, house: House, events: int, say: Callable[[str
     return Filled(row[0], row[1])
 
 
+def roll_up(worker_url: str) -> float:
+    """What a worker does once it has nothing to read; how long it took, in seconds."""
+    began_s = time.perf_counter()
+    with connect(worker_url) as connection:
+        connection.execute("select roll_up_usage()")
+    return time.perf_counter() - began_s
+
+
 def add_months(owner_url: str, names: list[str]) -> None:
     """Kept sums of later months: the sums of MONTH moved by whole days, cut off where the month is shorter. No events:
     nothing reads them there."""
     source = month_in(MONTH, ZONE)
     with connect(owner_url) as connection:
-        others = ", ".join(_columns(connection, "usage_part", {"hour"}))
+        others = ", ".join(_columns(connection, "usage_part", {"hour", "written"}))
         for name in names:
             target = month_in(name, ZONE)
             shift = target.first_hour - source.first_hour
@@ -164,7 +173,7 @@ class DayCopy:
 
     def _statements(self, connection: psycopg.Connection[Any]) -> Iterator[str]:
         events = _columns(connection, "usage_event", {"event_key", "time", "kafka_offset", "event_id"})
-        parts = ", ".join(_columns(connection, "usage_part", {"hour"}))
+        parts = ", ".join(_columns(connection, "usage_part", {"hour", "written"}))
         moved = """unnest(%(partitions)s::integer[], %(moves)s::bigint[], %(begins)s::bigint[], %(ends)s::bigint[],
                           %(afters)s::bigint[]) m (partition, move, begins, ends, after)"""
         yield f"""

@@ -64,7 +64,7 @@ def run_rating(settings: dict[str, Any]) -> int:
     from billing.periods import month_in
     from billing.policy import MoneyPolicy
     from billing.rating import rate_month
-    from billing.statements import add_up, make_statements, read_conversion
+    from billing.statements import make_statements, rate_and_add_up, read_conversion
     from billing.store import read_book, snapshot
     from billing.sums import read_sums
     from jangbu.database import connect
@@ -85,7 +85,7 @@ def run_rating(settings: dict[str, Any]) -> int:
         quantities = sum(1 for _ in rate_month(sums, books.pop()))
         found_s.append(time.perf_counter() - began_s)
         began_s, began_cpu_s = time.perf_counter(), time.process_time()
-        statements = make_statements(add_up(rate_month(sums, books.pop()), conversion), month, policy, {})
+        statements = make_statements(rate_and_add_up(sums, books.pop(), conversion), month, policy, {})
         amounts_s.append(time.perf_counter() - began_s)
         amounts_cpu_s.append(time.process_time() - began_cpu_s)
         total = str(statements.exact_total)

@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING, Any
 
 from jangbu.demo.departments import DEPARTMENTS
 from jangbu.demo.models import MODELS
-from tests.bench.month_filling import MONTH, YEAR, add_months, fill_month, import_prices_and_rates, month_names
+from tests.bench.month_filling import MONTH, YEAR, add_months, fill_month, import_prices_and_rates, month_names, roll_up
 from tests.bench.report import Figure, Findings, thousand
 from tests.bench.stage import connect
 from tests.bench.truth import WrongSums
 
 if TYPE_CHECKING:
+    from tests.bench.month_filling import Filled
     from tests.bench.stage import Stage
 
 CLOSE_S, CLOSE_BYTES = 60.0, 1_000_000_000
@@ -39,11 +40,13 @@ def measure(stage: Stage, events: int, say: Callable[[str], None]) -> Findings:
     with stage.database() as urls:
         import_prices_and_rates(urls)
         filled = fill_month(urls, stage.house, events, say)
-        say(f"monthend: {MONTH} holds {filled.events:,} events in {filled.parts:,} sums; closing it")
+        rolled_s = roll_up(urls.worker)
+        say(f"monthend: {MONTH} holds {filled.events:,} events in {filled.parts:,} sums, rolled up in {rolled_s:.1f} s")
         close = _told(stage, "close", database_url=urls.billing, month=MONTH)
         say(f"monthend: closed in {close['seconds']:.1f} s with {close['peak_bytes'] / 1e6:.0f} MB: {_spent(close)}")
         rating = _told(stage, "rating", database_url=urls.reader, month=MONTH)
         add_months(urls.owner, names[1:])
+        roll_up(urls.worker)
         page = _told(stage, "page", database_url=urls.reader, closed=MONTH, open=names[1], departments=departments)
         say(f"monthend: a page in {median(page['closed_s']) * 1000:.0f} ms; the same in DuckDB")
         duck = _told(stage, "duck", database_url=urls.owner, month=MONTH, departments=departments)
@@ -51,7 +54,7 @@ def measure(stage: Stage, events: int, say: Callable[[str], None]) -> Findings:
     check_total(close, rating)
     if rating["sums"] != duck["sums"]:
         raise WrongSums(f"rating had {rating['sums']} sums, DuckDB makes {duck['sums']} of the same rows")
-    return Findings(compare(close, rating, page, duck), notes(filled.events, filled.parts, close, rating))
+    return Findings(compare(close, rating, page, duck), notes(filled, rolled_s, close, rating))
 
 
 def measure_year(stage: Stage, events: int, say: Callable[[str], None]) -> Findings:
@@ -62,14 +65,14 @@ def measure_year(stage: Stage, events: int, say: Callable[[str], None]) -> Findi
         filled = fill_month(urls, stage.house, events, say)
         say(f"year: {MONTH} holds {filled.events:,} events in {filled.parts:,} sums; making the other months' sums")
         add_months(urls.owner, names[1:])
-        parts = _parts(urls.owner)
+        parts, rolled_s = _parts(urls.owner), roll_up(urls.worker)
         whatif = _told(stage, "whatif", database_url=urls.reader, months=names, swap=SWAP)
         say(f"year: what-if in {median(whatif['seconds']):.1f} s over {parts:,} sums; the same in DuckDB")
         duck = _told(stage, "duck", database_url=urls.owner, month=MONTH, months=names, swap=SWAP)
     check_figures("a year by now and then", whatif["figures"], duck["figures"])
     note = (
         f"Year: {parts:,} hourly sums of {filled.events * YEAR:,} events; the what-if took "
-        f"{whatif['peak_bytes'] / 1e6:.0f} MB."
+        f"{whatif['peak_bytes'] / 1e6:.0f} MB. Rolling them up by day, all at once, took {rolled_s:.0f} s before it."
     )
     return Findings(
         [
@@ -102,14 +105,16 @@ def compare(close: Document, rating: Document, page: Document, duck: Document) -
     ]  # fmt: skip
 
 
-def notes(events: int, parts: int, close: Document, rating: Document) -> list[str]:
+def notes(filled: Filled, rolled_s: float, close: Document, rating: Document) -> list[str]:
     """What was measured, and where the close spends its time."""
     rated = (
         f"Rated were {rating['sums']:,} sums of a day, which took {rating['read_s']:.1f} s to read; rating them to "
         f"amounts took {median(rating['amounts_cpu_s']):.1f} s of processor time."
     )
+    held = f"{filled.events:,} events in {filled.parts:,} hourly sums"
     return [
-        f"Month end: {events:,} events in {parts:,} hourly sums; {close['entries']} entries; {_spent(close)}.",
+        f"Month end: {held}; {close['entries']} entries; {_spent(close)}.",
+        f"Workers roll sums up by day when they have nothing to read; all at once, before the close: {rolled_s:.1f} s.",
         f"The closing process took {close['cpu_s']:.1f} s of processor time; PostgreSQL's is not in it.",
         rated,
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
@@ -14,11 +15,13 @@ from billing.parts import first_and_last_hour, read_source, roll_up
 from billing.store import snapshot
 from billing.sums import read_sums
 from jangbu.database import connect
+from streams.worker import UsageWorker, WorkerSettings
 from tests.faults.events import chunk, event
-from tests.faults.workbench import Workbench
+from tests.faults.workbench import LOG, Workbench
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from pathlib import Path
 
     from sqlalchemy import Connection, Engine
 
@@ -131,6 +134,33 @@ def test_reading_rolled_sums_gives_what_the_parts_hold(
         assert connection.exec_driver_sql("select count(*) from usage_part").scalar_one() == (
             connection.exec_driver_sql("select coalesce(sum(parts), 0) from usage_roll_day").scalar_one()
         )
+
+
+def test_a_worker_rolls_up_when_it_stores_nothing(
+    bench: Workbench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A backlog goes first; and a database that is away is no reason to end."""
+    worker = UsageWorker(WorkerSettings("localhost:1", bench.urls.worker, LOG, str(tmp_path)))
+
+    def refused() -> psycopg.Connection:
+        raise psycopg.OperationalError("the database is away")
+
+    async def tick(*, is_storing: bool) -> list[tuple[Any, ...]]:
+        storing = asyncio.create_task(asyncio.sleep(60 if is_storing else 0))
+        await asyncio.sleep(0.01)
+        worker._storing = storing
+        await worker.roll_up_if_idle()
+        storing.cancel()
+        return rolled(bench)
+
+    try:
+        assert asyncio.run(tick(is_storing=True)) == [(None, None)]
+        assert asyncio.run(tick(is_storing=False)) == [(3, 27)]
+        with monkeypatch.context() as patch:
+            patch.setattr(worker.pipeline, "connect", refused)
+            asyncio.run(worker.roll_up_if_idle())
+    finally:
+        worker.pipeline.close()
 
 
 def violations(bench: Workbench) -> list[str]:

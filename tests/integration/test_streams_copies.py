@@ -233,3 +233,43 @@ def test_taking_copies_out_does_not_meet_another_change_half_way(bench: Workbenc
         first.commit()
         changing.join(60)
     assert bench.laws() == []
+
+
+def test_copies_are_looked_for_where_something_came(bench: Workbench) -> None:
+    """Whichever of the two is the new one; and a mark that claims to have seen more is found by law 2."""
+    bench.store(chunk([event("a", time=HALF_PAST), event("b", time=HALF_PAST - timedelta(hours=40))]))
+    assert as_billing(bench, "select take_out_copies()") == [(0,)]
+    bench.store(chunk([event("b", time=HALF_PAST), event("c", time=HALF_PAST)], first_offset=2))
+    bench.store(chunk([event("a", time=HALF_PAST - timedelta(hours=70))], first_offset=4))
+    assert len(as_billing(bench, "select copied_events()")) == 4
+    assert as_billing(bench, "select take_out_copies()") == [(2,)]
+    assert as_billing(bench, "select count(*) from copied_events()") == [(0,)]
+    assert bench.laws() == []
+    bench.tell("update copies_mark set next_number = 1::bigint << 60")
+    bench.store(chunk([event("c", time=HALF_PAST - timedelta(hours=3))], first_offset=5))
+    assert as_billing(bench, "select take_out_copies()") == [(0,)]
+    assert any("2 copies of one source" in sentence for sentence in bench.laws())
+    bench.tell("update copies_mark set cluster = 1, next_number = 1::bigint << 60")
+    assert as_billing(bench, "select take_out_copies()") == [(1,)]
+    assert bench.laws() == []
+
+
+def test_a_worker_that_commits_later_is_looked_at_later(bench: Workbench) -> None:
+    """Its part counts as new although its transaction began before copies were looked for."""
+    bench.store(chunk([event("a", time=HALF_PAST)]))
+    with psycopg.connect(bench.urls.worker) as late:
+        late.execute("select pg_current_xact_id()")
+        assert as_billing(bench, "select take_out_copies()") == [(0,)]
+        late.execute(
+            """insert into usage_event (event_key, time, kafka_offset, route_id, payer_id, partition, log_id, event_id)
+               select (lpad(to_hex(hour_of_key(event_key) - 3), 8, '0')
+                       || substr(replace(event_key::text, '-', ''), 9))::uuid, time - interval '3 hours', 9, route_id,
+                      payer_id, partition, log_id, event_id
+               from usage_event"""
+        )
+        late.execute(
+            """insert into usage_part (hour, route_id, payer_id, partition, log_id, events)
+               select hour_of(time), route_id, payer_id, partition, log_id, 1 from usage_event where kafka_offset = 9"""
+        )
+        late.commit()
+    assert as_billing(bench, "select take_out_copies()") == [(1,)]
