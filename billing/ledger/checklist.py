@@ -18,6 +18,7 @@ from billing.invoices.vendor_store import read_register
 from billing.invoices.vendors import BUILT_IN, Vendor
 from billing.ledger.closes import month_after, read_closes
 from billing.ledger.corrections import find_corrections
+from billing.ledger.reconciled import stale_reconciliations
 from billing.periods import hour_start, load_zone, month_in, month_of_hour
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from billing.statements import MonthStatements
 
 State = Literal["ok", "warn", "block"]
-ACCEPTABLE = ("quarantine", "unpriced", "unconverted", "unattributed", "breaks")
+ACCEPTABLE = ("quarantine", "unpriced", "unconverted", "unattributed", "reconciled", "breaks")
 """What a close goes past when it is named by --accept."""
 NAMED_MAX = 3
 QUARANTINE_BACK = timedelta(days=1)
@@ -50,9 +51,13 @@ class Check(NamedTuple):
 
 
 def make_checklist(
-    connection: Connection, computed: MonthStatements, now: datetime, outside: Iterable[Check] = ()
-) -> tuple[Check, ...]:
-    """Every item for an open month; the connection is a snapshot. `outside`: items about what billing cannot see."""
+    connection: Connection, computed: MonthStatements, now: datetime, outside: Iterable[Check] = (), *,
+    is_rebuilt: bool = False,
+) -> tuple[Check, ...]:  # fmt: skip
+    """Every item for an open month; the connection is a snapshot. `outside`: items about what billing cannot see.
+
+    `is_rebuilt`: sums are those of events up to the month's end, in the organisation's zone (`from_events`).
+    """
     closes = read_closes(connection)
     last = closes[-1] if closes else None
     return (
@@ -65,6 +70,7 @@ def make_checklist(
         unconverted(computed),
         unattributed(computed),
         _invoices(connection, computed, now),
+        _reconciled(connection, computed.month.name, now, is_rebuilt=is_rebuilt),
         _breaks(connection, computed.month.name),
     )
 
@@ -245,6 +251,21 @@ def _invoice_gaps(connection: Connection, computed: MonthStatements, now: dateti
 def _vendor_of(provider: str, register: Sequence[Vendor], computed: MonthStatements) -> Vendor | None:
     first = computed.month.days[0]
     return next((row for row in register if provider in row.providers and row.holds(first)), None)
+
+
+def _reconciled(connection: Connection, month: str, now: datetime, *, is_rebuilt: bool) -> Check:
+    """Differences that rules share must be those of what is in the books: others would be charged twice, or not.
+
+    Rebuilt sums end with our month and hold no whole month of a vendor's: there this was asked by the close before.
+    """
+    if is_rebuilt:
+        return Check("reconciled", "ok", "whether shared differences are up to date is not asked of rebuilt sums")
+    stale = stale_reconciliations(connection, month, now)
+    if not stale:
+        return Check("reconciled", "ok", "no shared difference is out of date")
+    more = f"; and {len(stale) - NAMED_MAX} more" if len(stale) > NAMED_MAX else ""
+    remedy = f"`jangbu reconcile --vendor {stale[0].partition(' ')[0]} --month {month}`"
+    return Check("reconciled", "block", f"what is shared is out of date: {'; '.join(stale[:NAMED_MAX])}{more}", remedy)
 
 
 def _breaks(connection: Connection, month: str) -> Check:

@@ -275,5 +275,41 @@ def test_a_month_end_of_twelve_vendors(story: Story) -> None:
     story.agrees("2026-11")
 
 
+def test_use_that_arrives_after_the_reconciliation_is_not_charged_twice(story: Story) -> None:
+    """OpenAI bills tokens that we have not seen yet; they arrive between the reconciliation and the close."""
+    world = story.world
+    story.fetch("openai", openai_answer, DAY_2)
+    story.reconcile("openai", DAY_10)
+    late = world.one("late", f"{DAYS[1]}T05:00:00+00:00", "D001", 0, model=BYPASSED[0],
+                     units={"input_tokens": BYPASSED[2]})  # fmt: skip
+    world.use(late)
+    with pytest.raises(MonthBlocked) as blocked:
+        world.close(OCTOBER, "breaks")
+    (check,) = blocked.value.checks
+    assert check.name == "reconciled"
+    assert "openai was reconciled at invoice" in check.sentence
+    assert check.remedy == "`jangbu reconcile --vendor openai --month 2026-10`"
+    assert story.classes("openai", DAY_10) == {}
+    world.close(OCTOBER)
+    assert story.charged_exactly()["openai"] == billed_won(correction=0)["openai"]
+    story.agrees(OCTOBER)
+
+
+def test_a_close_from_events_does_not_ask_sums_that_end_with_our_month(story: Story) -> None:
+    """OpenAI's October goes on for nine hours after ours: sums rebuilt up to our end do not hold them."""
+    story.fetch("openai", openai_answer, DAY_2)
+    story.reconcile("openai", DAY_10)
+    story.world.close(OCTOBER, "breaks", from_events=True)
+    assert story.charged_exactly()["openai"] == billed_won(correction=0)["openai"]
+
+
+def test_an_invoice_that_is_revised_after_the_reconciliation_is_looked_at_again(story: Story) -> None:
+    story.bring("azure", SourceFile("azure-1.csv", azure_details(revised=False)))
+    story.reconcile("azure", DAY_2)
+    story.bring("azure", SourceFile("azure-2.csv", azure_details(revised=True)))
+    with pytest.raises(MonthBlocked, match="azure was reconciled at invoice"):
+        story.world.close(OCTOBER, "breaks")
+
+
 def _cost(vendor: str, *days: Any) -> int:
     return sum(item.cost for item in used_by(vendor) if item.day in days)

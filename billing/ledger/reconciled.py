@@ -1,0 +1,67 @@
+"""Whether the differences that are shared out are still those of what is in the books.
+
+A rule for `invoice_difference:VENDOR` shares what the vendor's last recorded reconciliation found. Use that arrived
+since is then charged twice, once as use and once as a difference; a revised invoice is not charged at all. So before a
+month closes the vendor's two totals are asked for again. Vendors whose difference no rule shares are left alone.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import TYPE_CHECKING, Literal
+
+from sqlalchemy import Connection, text
+
+from billing.allocation.rules import in_force
+from billing.allocation.store import read_rules
+from billing.errors import BillingError
+from billing.money import plain
+from billing.reconciliation.month import reconcile_month
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+Totals = dict[str, tuple[Decimal, Decimal]]
+"""(invoice, ours) by currency."""
+SHARED: Literal["invoice_difference"] = "invoice_difference"
+
+
+def stale_reconciliations(connection: Connection, month: str, now: datetime) -> list[str]:
+    """A sentence for each vendor whose shared difference is out of date in a month; the connection is a snapshot."""
+    shared = sorted({rule.pool_of for rule in in_force(read_rules(connection), month) if rule.pool == SHARED
+                     and rule.pool_of is not None})  # fmt: skip
+    found = []
+    for vendor in shared:
+        recorded = _recorded(connection, vendor, month)
+        if not recorded:
+            continue  # the pool itself says that nothing is known
+        try:
+            present = _present(connection, vendor, month, now)
+        except BillingError as error:
+            found.append(f"{vendor} cannot be reconciled any more: {error}")
+            continue
+        for currency in sorted(recorded.keys() | present.keys()):
+            then, today = recorded.get(currency, _NOTHING), present.get(currency, _NOTHING)
+            if then != today:
+                found.append(
+                    f"{vendor} was reconciled at invoice {plain(then[0])} and ours {plain(then[1])} {currency}, now "
+                    f"they are {plain(today[0])} and {plain(today[1])}"
+                )
+    return found
+
+
+_NOTHING = (Decimal(0), Decimal(0))
+
+
+def _recorded(connection: Connection, vendor: str, month: str) -> Totals:
+    rows = connection.execute(
+        text("""select distinct on (currency) currency, invoice_total, ours_total from reconciliation
+                where vendor = :vendor and month = :month order by currency, id desc"""),
+        {"vendor": vendor, "month": month},
+    )
+    return {row.currency: (row.invoice_total, row.ours_total) for row in rows}
+
+
+def _present(connection: Connection, vendor: str, month: str, now: datetime) -> Totals:
+    found = reconcile_month(connection, vendor, month, now)
+    return {one.currency: (one.invoice_total, one.ours_total) for one in found.documents}
