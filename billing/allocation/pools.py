@@ -6,8 +6,9 @@
 * `invoice_tax`, `invoice_fee`, `invoice_credit`: lines of that kind on the vendor's invoice of its own month of the
   same name, as imported and not superseded; each day's by that day's rate or by the vendor's policy. Credits are
   negative.
-* `invoice_difference`: the breaks of the vendor's last recorded reconciliation of that month, without those of the
-  three kinds above.
+* `invoice_difference`: the vendor's breaks of that month that were accepted or written off, without those that the
+  three kinds above share, and its rounding (`billing.breaks.shared`). Decided breaks that no rule takes are shared by
+  cost: they are paid, so they must stand on some statement.
 * `unattributed`: the unattributed account's own cost and computed tax. Corrections are not part of it: a correction of
   a closed month corrects that month's shares.
 
@@ -16,16 +17,26 @@ An amount without a rate is unknown, never 0: the pool is not shared, and the un
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sqlalchemy import Connection, text
 
 from billing.allocation.sharing import UNATTRIBUTED_POOL, SharedPool
+from billing.breaks.shared import (
+    OWN_POOLS,
+    decided_amounts,
+    decided_documents,
+    decided_vendors,
+    rounding_amounts,
+)
 from billing.errors import BillingError
 from billing.invoices.vendor_store import read_register
+from billing.ledger.positions import DIFFERENCE_POOL
 from billing.money import exact_text, plain
 from billing.periods import month_in
+from billing.tax import is_computed
 from billing.terms.pools import read_pools
 
 if TYPE_CHECKING:
@@ -39,8 +50,6 @@ if TYPE_CHECKING:
     from billing.invoices.vendors import Vendor
 
 LINE_KINDS = {"invoice_tax": "tax", "invoice_fee": "fee", "invoice_credit": "credit"}
-OWN_POOLS = ("TAX", "CREDIT_OR_DISCOUNT", "FEE")
-"""Classes of breaks that pools of their own share."""
 
 
 def read_month_pools(
@@ -55,11 +64,40 @@ def read_month_pools(
             pools.append(_fixed(rule, conversion))
         elif rule.pool == UNATTRIBUTED_POOL:
             pools.append(SharedPool(rule.pool_name, rule, unattributed))
-        elif rule.pool != "term":
+        elif rule.pool in LINE_KINDS:
             register = read_register(connection) if register is None else register
+            assert rule.pool_of is not None
             lines = _invoice_amounts(connection, rule, conversion)
-            pools.append(_in_our_currency(rule, lines, conversion, register))
-    return pools + list(_term_pools(connection, rules, conversion))
+            about = _Billed(rule.pool_name, rule.pool_of, rule)
+            pools.append(_in_our_currency(about, lines, conversion, register))
+    return [*pools, *_term_pools(connection, rules, conversion), *_differences(connection, rules, conversion)]
+
+
+def _differences(connection: Connection, rules: Iterable[Rule], conversion: Conversion) -> Iterator[SharedPool]:
+    """The decided breaks of each vendor: by its rule, and without one by cost."""
+    rules = list(rules)
+    month = conversion.month.name
+    takers = {rule.pool_of: rule for rule in rules if rule.pool == DIFFERENCE_POOL and rule.pool_of}
+    vendors = sorted({*takers, *decided_vendors(connection, month)})
+    if not vendors:
+        return
+    register = read_register(connection)
+    days = month_in(month, "UTC").days
+    for vendor in vendors:
+        shared_elsewhere = {cls for cls, pool in OWN_POOLS.items()
+                            if any((rule.pool, rule.pool_of) == (pool, vendor) for rule in rules)}  # fmt: skip
+        if any(row.vendor == vendor and is_computed(row) and row.holds_within(days[0], days[-1]) for row in register):
+            shared_elsewhere.add("TAX")
+        amounts: list[tuple[date, str, Decimal]] = [*decided_amounts(connection, vendor, month, shared_elsewhere)]
+        rule = takers.get(vendor)
+        if rule is not None:
+            amounts += rounding_amounts(connection, vendor, month, days[-1])
+        elif not amounts:
+            continue
+        about = _Billed(f"{DIFFERENCE_POOL}:{vendor}", vendor, rule)
+        pool = _in_our_currency(about, amounts, conversion, register)
+        told = decided_documents(connection, vendor, month, shared_elsewhere)
+        yield replace(pool, document={**pool.document, **told})
 
 
 def _fixed(rule: Rule, conversion: Conversion) -> SharedPool:
@@ -90,33 +128,30 @@ def _term_pools(connection: Connection, rules: Iterable[Rule], conversion: Conve
 def _invoice_amounts(
     connection: Connection, rule: Rule, conversion: Conversion
 ) -> list[tuple[date, str, Decimal]]:
-    """(vendor's day, currency, amount) of a vendor's month, from its invoice or its reconciliation."""
+    """(vendor's day, currency, amount) of lines of one kind on a vendor's invoice of its month."""
     days = month_in(conversion.month.name, "UTC").days
-    if rule.pool in LINE_KINDS:
-        rows = connection.execute(
-            text("""select day, currency, sum(amount) from invoice_line_current
-                    where vendor = :vendor and kind = :kind and amount is not null and day between :first and :last
-                    group by day, currency order by day, currency"""),
-            {"vendor": rule.pool_of, "kind": LINE_KINDS[rule.pool], "first": days[0], "last": days[-1]},
-        )
-    else:
-        rows = connection.execute(
-            text("""select coalesce(cast(b.key ->> 'day' as date), :last) as day, r.currency, sum(b.amount)
-                    from reconciliation r join reconciliation_break b on b.reconciliation_id = r.id
-                    where r.id in (select max(id) from reconciliation where vendor = :vendor and month = :month
-                                   group by currency)
-                      and b.class <> all(:own_pools)
-                    group by 1, 2 order by 1, 2"""),
-            {"vendor": rule.pool_of, "month": conversion.month.name, "last": days[-1], "own_pools": list(OWN_POOLS)},
-        )
+    rows = connection.execute(
+        text("""select day, currency, sum(amount) from invoice_line_current
+                where vendor = :vendor and kind = :kind and amount is not null and day between :first and :last
+                group by day, currency order by day, currency"""),
+        {"vendor": rule.pool_of, "kind": LINE_KINDS[rule.pool], "first": days[0], "last": days[-1]},
+    )
     return [(day, currency, amount) for day, currency, amount in rows]
 
 
+class _Billed(NamedTuple):
+    """What a pool of a vendor's amounts is called, whose they are, and the rule that shares them."""
+
+    name: str
+    vendor: str
+    rule: Rule | None
+
+
 def _in_our_currency(
-    rule: Rule, amounts: list[tuple[date, str, Decimal]], conversion: Conversion, register: Iterable[Vendor]
+    about: _Billed, amounts: list[tuple[date, str, Decimal]], conversion: Conversion, register: Iterable[Vendor]
 ) -> SharedPool:
     """A pool of a vendor's amounts by day, each converted by the rate that holds for it."""
-    rows = [vendor for vendor in register if vendor.vendor == rule.pool_of]
+    rows = [vendor for vendor in register if vendor.vendor == about.vendor]
     total = Fraction(0)
     stated: dict[str, Fraction] = {}
     rates = []
@@ -126,15 +161,14 @@ def _in_our_currency(
         if currency != conversion.policy.currency:
             row = conversion.for_invoice(currency, day, next((one for one in rows if one.holds(day)), None))
             if row is None:
-                return SharedPool(
-                    rule.pool_name, rule, None, {"vendor": rule.pool_of}, _no_rate(currency, conversion)
-                )
+                unknown = _no_rate(currency, conversion)
+                return SharedPool(about.name, about.rule, None, {"vendor": about.vendor}, unknown)
             rates.append(_rate_document(row, amount))
             rate = Fraction(row.rate)
         total += Fraction(amount) * rate
-    document: dict[str, Any] = {"vendor": rule.pool_of, "amounts": _amounts(stated), "fx_rows": rates}
-    why = None if amounts else f"no such amount of {rule.pool_of} is known for {conversion.month.name}"
-    return SharedPool(rule.pool_name, rule, total, document, why)
+    document: dict[str, Any] = {"vendor": about.vendor, "amounts": _amounts(stated), "fx_rows": rates}
+    why = None if amounts else f"no such amount of {about.vendor} is known for {conversion.month.name}"
+    return SharedPool(about.name, about.rule, total, document, why)
 
 
 def _amounts(stated: dict[str, Fraction]) -> dict[str, str]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from sqlalchemy import Connection, text
 
+from billing.breaks.worklist import count_breaks
 from billing.invoices.reading import covered_days
 from billing.invoices.vendor_store import read_register
 from billing.invoices.vendors import BUILT_IN, Vendor
@@ -269,25 +270,20 @@ def _reconciled(connection: Connection, month: str, now: datetime, *, is_rebuilt
 
 
 def _breaks(connection: Connection, month: str) -> Check:
-    """Breaks of the newest reconciliation of each vendor and currency. Provisional ones do not count, and neither does
-    rounding. Decisions about breaks come with invoices' own work; then decided ones are left out here."""
-    rows = connection.execute(
-        text("""
-        with newest as (select distinct on (vendor, currency) id, vendor, currency from reconciliation
-                        where month = :month order by vendor, currency, id desc)
-        select n.vendor, n.currency, count(b.place) as breaks
-        from newest n left join reconciliation_break b
-          on b.reconciliation_id = n.id and b.class <> 'ROUNDING' and not b.provisional
-        group by n.vendor, n.currency order by 1, 2"""),
-        {"month": month},
-    ).all()
-    open_breaks = [row for row in rows if row.breaks]
+    """Breaks that nobody has decided about, or about another amount than they have now (`billing.breaks`). Provisional
+    ones do not count, and neither does rounding; what is disputed is decided, and said."""
+    counts = count_breaks(connection, month)
+    disputed = sum(count.disputed for count in counts)
+    beside = f"; {disputed} disputed" if disputed else ""
+    open_breaks = [count for count in counts if count.open]
     if open_breaks:
-        named = ", ".join(f"{row.breaks} with {row.vendor} in {row.currency}" for row in open_breaks)
-        remedy = f"look at `jangbu reconcile --vendor {open_breaks[0].vendor} --month {month}`"
-        return Check("breaks", "block", f"breaks are open: {named}", remedy)
-    if rows:
-        return Check("breaks", "ok", "no break is open")
+        named = ", ".join(f"{count.open} with {count.vendor} in {count.currency}" for count in open_breaks)
+        remedy = f"`jangbu break list --month {month} --state open`, then accept, dispute or write off"
+        return Check("breaks", "block", f"breaks are open: {named}{beside}", remedy)
+    if counts or connection.execute(
+        text("select exists (select from reconciliation where month = :month)"), {"month": month}
+    ).scalar_one():
+        return Check("breaks", "warn" if disputed else "ok", f"no break is open{beside}")
     remedy = "`jangbu reconcile --vendor V --month M`"
     return Check("breaks", "warn", "nothing has been reconciled for the month", remedy)
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 COST = "cost"
 ROUNDING = "rounding"
+INVOICE_DIFFERENCE = "INVOICE_DIFFERENCE"
 SECTION_REASONS = {"allocated": "ALLOCATION", "adjustments": "ADJUSTMENT", "tax": "TAX"}
 
 
@@ -108,7 +109,7 @@ def entry_id(content: str) -> str:
 def make_entries(month: MonthStatements, accrued: frozenset[str] = frozenset()) -> tuple[Entry, ...]:
     """Every entry of a month. `accrued`: providers whose invoices are missing or may still change."""
     entries = [entry for statement in month.statements for entry in _of_department(statement, month)]
-    entries += _payables(entries, month, accrued)
+    entries += [*_payables(entries, month, accrued), *_differences(entries, month)]
     with exact():
         for entry in entries:
             assert not sum((line.amount for line in entry.lines), Decimal(0)), f"{entry.description} does not balance"
@@ -132,6 +133,9 @@ def _of_department(statement: Statement, month: MonthStatements) -> Iterable[Ent
         groups.setdefault((line.section or "", reason, origin), []).append(line)
     for (_, reason, origin), charges in sorted(groups.items()):
         about = f"correction of {origin}" if origin != name else f"{reason.lower()} of {name}"
+        if reason == INVOICE_DIFFERENCE:
+            billed = sorted({line.position.billed_by or "" for line in charges if line.position is not None})
+            about = f"differences of the invoices of {', '.join(billed)} for {origin}, as decided"
         yield _entry(month, reason, origin, f"{who}: {about}", charges)
 
 
@@ -144,6 +148,7 @@ def _charge_line(booked: BookedCharge, department: Department, month: str) -> tu
         origin = str(charge.document["origin_period"])
     else:
         position, reason, origin = Position(charge.section, charge.key), SECTION_REASONS[charge.section], month
+        reason = INVOICE_DIFFERENCE if position.billed_by else reason
         quantity = None
     line = EntryLine(COST, department, booked.amount, charge.section, position,
                      None if quantity is None else int(quantity), charge.exact)  # fmt: skip
@@ -187,4 +192,34 @@ def _payables(entries: Sequence[Entry], month: MonthStatements, accrued: frozens
         late = provider in accrued
         text = f"{provider}: owed for {name}" + (", accrued until its invoice is final" if late else "")
         made.append(Entry(name, "ACCRUAL" if late else "PAYABLE", name, text, currency, tuple(lines)))
+    return made
+
+
+def _differences(entries: Sequence[Entry], month: MonthStatements) -> list[Entry]:
+    """For each vendor and month: what departments took of decided breaks becomes what the vendor is owed beyond use."""
+    taken: dict[tuple[str, str], dict[str, Decimal]] = {}
+    owed: dict[tuple[str, str], Fraction] = {}
+    with exact():
+        for entry in entries:
+            for line in entry.lines:
+                vendor = None if line.position is None else line.position.billed_by
+                if line.position is None or vendor is None or line.exact_amount is None:
+                    continue
+                at = (vendor, entry.origin_month)
+                accounts = taken.setdefault(at, {})
+                account = line.position.credit_account
+                accounts[account] = accounts.get(account, Decimal(0)) + line.amount
+                owed[at] = owed.get(at, Fraction(0)) + line.exact_amount
+    made = []
+    currency = month.policy.currency
+    for (vendor, origin), accounts in sorted(taken.items()):
+        payable = round_total(owed[vendor, origin], -minor_digits(currency))
+        lines = [EntryLine(account, None, amount) for account, amount in sorted(accounts.items()) if amount]
+        lines += [EntryLine(f"payable:{vendor}", None, payable.copy_negate())] if payable else []
+        with exact():
+            rest = payable - sum(accounts.values(), Decimal(0))
+        lines += [EntryLine(ROUNDING, None, rest)] if rest else []
+        if lines:
+            text = f"{vendor}: differences of its invoice for {origin}, as decided"
+            made.append(Entry(month.month.name, INVOICE_DIFFERENCE, origin, text, currency, tuple(lines)))
     return made

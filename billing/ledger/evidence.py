@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from sqlalchemy import Connection, text
 
+from billing.breaks.shared import decisions_since
 from billing.ledger.from_events import has_limit
 
 if TYPE_CHECKING:
@@ -37,6 +38,8 @@ class Evidence:
     late: Mapping[Model, Sequence[LateEvents]] = field(default_factory=dict)
     copied: frozenset[Model] = frozenset()
     copies: int = 0
+    decided: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """What was decided about the month's breaks, by vendor."""
 
 
 def read_evidence(connection: Connection, month: Month, last: Close) -> Evidence:
@@ -45,6 +48,7 @@ def read_evidence(connection: Connection, month: Month, last: Close) -> Evidence
         _late_events(connection, month, last.cut_offs),
         _copied_models(connection, month),
         _copies(connection, month, last.inputs.get("quarantine", 0)),
+        decisions_since(connection, month.name, last.inputs.get("break_decision", 0)),
     )
 
 

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 DATED = ("usage_part", "price", "fx_rate")
 """Counted by month in `seen`."""
-COUNTED = ("price_rule", "vendor", "invoice_import", "contract_term", "allocation_rule", "department")
+COUNTED = ("price_rule", "vendor", "invoice_import", "contract_term", "allocation_rule", "department",
+           "break_decision")  # fmt: skip
 """Counted as a whole in `inputs`."""
 NO_INPUT = (
     "book_import", "contract_import", "contract_tier", "register_import", "budget", "invoice_content", "invoice_day",

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 CORRECTION = "correction"
 """First word of the key of a charge that corrects a closed month."""
+DIFFERENCE_POOL = "invoice_difference"
+"""The pool of decided breaks, as its charges are keyed: (rule, `invoice_difference:VENDOR`)."""
 _PRICE_DIGITS = 19
 
 
@@ -41,6 +43,12 @@ class Position(NamedTuple):
         assert self.kind == "lines", self
         provider, model, unit, price_id = self.key
         return provider, model, unit, int(price_id)
+
+    @property
+    def billed_by(self) -> str | None:
+        """The vendor whose decided breaks it is a share of; None for everything else."""
+        pool, _, vendor = (self.key[1] if self.kind == "allocated" and len(self.key) > 1 else "").partition(":")
+        return vendor if pool == DIFFERENCE_POOL else None
 
     @property
     def credit_account(self) -> str:

@@ -6,6 +6,7 @@ In this order, for a unit of a model in one department:
 * less, and copies were taken out of the model: COPY_REMOVED;
 * events came after what had been read: REDRIVEN where each of them was in quarantine, else LATE_USAGE;
 * the organisation's quantity stands, or this is less: ATTRIBUTION_CORRECTION; else LATE_USAGE.
+A share of a vendor's breaks, about which something was decided since the close: INVOICE_DIFFERENCE.
 Items of other sections: ALLOCATION_CORRECTION, TAX_CORRECTION, or CHARGE_CORRECTION.
 """
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 SECTIONS = {"allocated": "ALLOCATION_CORRECTION", "tax": "TAX_CORRECTION"}
 PARTITIONS_NAMED_MAX = 4
+DECISIONS_NAMED_MAX = 4
 
 
 class Reason(NamedTuple):
@@ -36,6 +38,8 @@ class Reason(NamedTuple):
 
 def reason_of(department: Department, position: Position, before: Books, now: Books, evidence: Evidence) -> Reason:
     """Why a position of a department differs between two states of a month."""
+    if position.billed_by is not None and evidence.decided.get(position.billed_by):
+        return Reason("INVOICE_DIFFERENCE", _decided(evidence.decided[position.billed_by], position.billed_by))
     if position.kind != "lines":
         why = SECTIONS.get(position.kind, "CHARGE_CORRECTION")
         return Reason(why, f"{position.kind} {' '.join(position.key)}, computed again")
@@ -52,6 +56,12 @@ def reason_of(department: Department, position: Position, before: Books, now: Bo
     if not here:
         return _rates(department, unit, before, now)
     return _usage(department, unit, grew, before, now, evidence)
+
+
+def _decided(said: Sequence[str], vendor: str) -> str:
+    """`breaks of openai: PRICE 2026-10-1f2e3d4c5b accepted`, for the first few."""
+    more = f" and {len(said) - DECISIONS_NAMED_MAX} more" if len(said) > DECISIONS_NAMED_MAX else ""
+    return f"breaks of {vendor}: {', '.join(said[:DECISIONS_NAMED_MAX])}{more}"
 
 
 def _price(code: PriceCode, was: Mapping[PriceCode, int], became: Mapping[PriceCode, int]) -> Reason:

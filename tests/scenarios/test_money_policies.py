@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, get_args
 import pytest
 from sqlalchemy import text
 
+from billing.breaks.deciding import Asked, decide
+from billing.breaks.worklist import Wanted
 from billing.fx_policy import FxPolicy
 from billing.laws import rounding_of
 from billing.policy import MoneyPolicy
@@ -337,7 +339,7 @@ def test_what_a_contract_leaves_to_be_paid(house: House) -> None:
 
 
 def test_differences_of_an_invoice(house: House) -> None:
-    """The last recorded reconciliation counts, without the kinds that have pools of their own."""
+    """What was decided counts, and rounding; without the kinds that rules for pools of their own share."""
     house.prices(WON)
     house.fx("2026-10-01,USD,KRW,1000,bank", "2026-10-20,USD,KRW,1200,bank")
     house.use("2026-10-03T10:00:00+09:00", "D001", "gpt-x", {"input_tokens": 100})
@@ -361,8 +363,16 @@ def test_differences_of_an_invoice(house: House) -> None:
                                     jsonb_build_object('day', cast(:day as text)), 'why', false)"""),
                     {"id": number, "place": place, "class": kind, "amount": amount, "day": day},
                 )
-    import_rules(house, "differences,invoice_difference:openai,,,cost,,,2026-10,,")
-    # 2 x 1000 - 0.5 x 1200 + 0.1 x 1200
+    import_rules(
+        house, "differences,invoice_difference:openai,,,cost,,,2026-10,,", "fees,invoice_fee:openai,,,cost,,,2026-10,,"
+    )
+    # Rounding, about which nobody is asked: 0.1 x 1200. The others wait for a decision.
+    assert shares(house, "2026-10", "D001") == [("differences", "invoice_difference:openai", "120", "120", "120")]
+    with house.as_role("billing") as connection:
+        for cls in ("BYPASS", "PRICE", "FEE"):
+            wanted = Wanted(month="2026-10", vendor="openai", cls=cls)
+            decide(connection, Asked("accept", "the vendor is right", "os:test", wanted=wanted))
+    # 2 x 1000 - 0.5 x 1200 + 0.1 x 1200; the fee has a rule of its own
     assert shares(house, "2026-10", "D001") == [("differences", "invoice_difference:openai", "1520", "1520", "1520")]
 
 

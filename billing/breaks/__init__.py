@@ -1,0 +1,1 @@
+"""What persons decide about breaks, and what of it is charged."""

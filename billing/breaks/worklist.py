@@ -1,0 +1,320 @@
+"""The work list: what the newest reconciliations found, with what was decided about it. Reads only.
+
+A break of the list is all days of one fingerprint in a vendor's month. One that a decision knows and the newest run
+does not find any more is there with amount 0: what was charged for it is then to be decided about again.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from sqlalchemy import Connection, text
+
+from billing.breaks.identity import BreakName, about, fingerprint, name_of
+from billing.breaks.states import NO_WORK, State, is_open
+from billing.errors import BillingError
+from billing.money import exact
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from datetime import datetime
+
+BreakAt = tuple[str, str, str, str]
+"""(vendor, month, currency, fingerprint)."""
+Sides = tuple[Mapping[str, Any], Mapping[str, Any]]
+"""Our and the vendor's figures of a stored break, as they stand there."""
+
+
+class Part(NamedTuple):
+    """What a break comes to on one vendor day."""
+
+    day: date
+    amount: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """One row of a break's history. `amount`: what the state stands for; `proposed`: what waits for a second person."""
+
+    id: int
+    place: int
+    action: str
+    state: State
+    amount: Decimal | None
+    parts: tuple[Part, ...]
+    proposed: Decimal | None
+    owner: str | None
+    reason: str
+    actor: str
+    decided_at: datetime
+
+
+class Earlier(NamedTuple):
+    """What was decided about the same break in another month."""
+
+    month: str
+    state: State
+    amount: Decimal | None
+    reason: str
+    actor: str
+
+
+@dataclass(frozen=True, slots=True)
+class WorkItem:
+    """One break of the list. Quantities and amounts of both sides are sums over days, None where a day tells none."""
+
+    vendor: str
+    month: str
+    currency: str
+    fingerprint: str
+    cls: str
+    key: Mapping[str, str]
+    parts: tuple[Part, ...]
+    provisional: bool
+    ours: tuple[Decimal | None, Decimal | None]
+    theirs: tuple[Decimal | None, Decimal | None]
+    whys: tuple[tuple[date, str], ...]
+    history: tuple[Decision, ...] = ()
+    earlier: tuple[Earlier, ...] = field(default=())
+
+    @property
+    def at(self) -> BreakAt:
+        return self.vendor, self.month, self.currency, self.fingerprint
+
+    @property
+    def name(self) -> str:
+        return name_of(self.month, self.fingerprint)
+
+    @property
+    def amount(self) -> Decimal:
+        """Vendor minus ours, as the newest run finds it."""
+        with exact():
+            return sum((part.amount for part in self.parts), Decimal(0))
+
+    @property
+    def standing(self) -> Decision | None:
+        return self.history[-1] if self.history else None
+
+    @property
+    def decided(self) -> Decision | None:
+        """The row that brought the state: the last that is more than a word about it."""
+        rows = (row for row in reversed(self.history) if row.action not in ("assign", "comment"))
+        return next(rows, None)
+
+    @property
+    def state(self) -> State:
+        return "open" if self.standing is None else self.standing.state
+
+    @property
+    def place(self) -> int:
+        """How many rows its history has; a decision is about one such state."""
+        return 0 if self.standing is None else self.standing.place
+
+    @property
+    def proposed(self) -> Decimal | None:
+        return None if self.standing is None else self.standing.proposed
+
+    @property
+    def owner(self) -> str | None:
+        return None if self.standing is None else self.standing.owner
+
+    @property
+    def difference(self) -> Decimal:
+        """What no decision stands for: all of it while it is open."""
+        stands = None if self.standing is None else self.standing.amount
+        with exact():
+            return self.amount - (stands or Decimal(0))
+
+    @property
+    def is_open(self) -> bool:
+        return is_open(self.cls, self.difference)
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which breaks; None: any. `state` `open` also takes decided breaks whose amount is another one now."""
+
+    month: str | None = None
+    vendor: str | None = None
+    cls: str | None = None
+    state: State | None = None
+    owner: str | None = None
+
+    @property
+    def is_everything(self) -> bool:
+        return self == Wanted()
+
+    def takes(self, item: WorkItem) -> bool:
+        """Whether a break is meant. What nobody works on is left out unless its class is named."""
+        if self.cls is None and item.cls in NO_WORK and not item.history:
+            return False
+        if self.cls is not None and item.cls != self.cls:
+            return False
+        if self.owner is not None and item.owner != self.owner:
+            return False
+        return self.state is None or (item.is_open if self.state == "open" else item.state == self.state)
+
+
+def read_items(connection: Connection, wanted: Wanted, names: Iterable[BreakName] = ()) -> list[WorkItem]:
+    """The breaks that are wanted, largest first within vendor and month; or those named.
+
+    Raises NoSuchBreak for a name that nothing has, BillingError for one that several have.
+    """
+    asked = list(names)
+    months = {name.month for name in asked} if asked else None if wanted.month is None else {wanted.month}
+    items = _items(connection, None if months is None else sorted(months), wanted.vendor)
+    if asked:
+        return [_the_one(items, name) for name in dict.fromkeys(asked)]
+    return sorted(
+        (item for item in items if wanted.takes(item) and (item.parts or item.is_open or item.state != "open")),
+        key=lambda item: (item.month, item.vendor, item.currency, -abs(item.amount), item.fingerprint),
+    )
+
+
+class BreakCount(NamedTuple):
+    """How many breaks of a vendor's month are undecided, how many disputed, how many were decided in any way."""
+
+    vendor: str
+    currency: str
+    open: int
+    disputed: int
+    decided: int
+
+
+def count_breaks(connection: Connection, month: str) -> list[BreakCount]:
+    """The breaks of a month by vendor and currency; what is provisional or nobody works on is not open."""
+    counts: dict[tuple[str, str], list[int]] = {}
+    for item in read_items(connection, Wanted(month=month)):
+        count = counts.setdefault((item.vendor, item.currency), [0, 0, 0])
+        count[0] += item.is_open and not item.provisional
+        count[1] += item.state == "disputed" and not item.is_open
+        count[2] += item.state != "open" and not item.is_open
+    return [BreakCount(*at, *count) for at, count in sorted(counts.items())]
+
+
+class NoSuchBreak(BillingError):
+    """No break has this name."""
+
+
+def _the_one(items: Iterable[WorkItem], name: BreakName) -> WorkItem:
+    found = [item for item in items if item.month == name.month and item.fingerprint.startswith(name.digits)]
+    if not found:
+        raise NoSuchBreak(f"there is no break {str(name)!r}: `jangbu break list --month {name.month}` names those")
+    if len(found) > 1:
+        raise BillingError(f"break {str(name)!r} could be {len(found)} of them: give more of its digits")
+    return found[0]
+
+
+@dataclass(slots=True)
+class _Draft:
+    cls: str
+    key: Mapping[str, str]
+    amounts: defaultdict[date, Decimal] = field(default_factory=lambda: defaultdict(Decimal))
+    sides: list[Sides] = field(default_factory=list)
+    settled: bool = False
+    whys: list[tuple[date, str]] = field(default_factory=list)
+
+
+def _items(connection: Connection, months: list[str] | None, vendor: str | None) -> list[WorkItem]:
+    drafts = _found(connection, months, vendor)
+    histories = _histories(connection, months, vendor)
+    for at, (cls, key, _) in histories.items():
+        drafts.setdefault(at, _Draft(cls, key))
+    earlier = _earlier(connection, sorted({at[3] for at in drafts}))
+    items = []
+    for at, draft in drafts.items():
+        _, _, history = histories.get(at, ("", {}, ()))
+        others = tuple(one for one in earlier.get(at[3], ()) if one.month != at[1])
+        items.append(WorkItem(
+            *at, draft.cls, draft.key, tuple(Part(*one) for one in sorted(draft.amounts.items())),
+            bool(draft.sides) and not draft.settled, _side(draft.sides, 0), _side(draft.sides, 1),
+            tuple(draft.whys), tuple(history), others,
+        ))  # fmt: skip
+    return items
+
+
+def _found(connection: Connection, months: list[str] | None, vendor: str | None) -> dict[BreakAt, _Draft]:
+    """What the newest run of each vendor, month and currency found, by break."""
+    rows = connection.execute(
+        text("""
+        with newest as (select distinct on (vendor, month, currency) id, vendor, month, currency, end_day
+                        from reconciliation
+                        where (cast(:months as text[]) is null or month = any(cast(:months as text[])))
+                          and (cast(:vendor as text) is null or vendor = :vendor)
+                        order by vendor, month, currency, id desc)
+        select n.vendor, n.month, n.currency, b.class, b.amount, b.key, b.ours, b.vendor as theirs, b.why,
+               b.provisional, coalesce(cast(b.key ->> 'day' as date), n.end_day - 1) as day
+        from newest n join reconciliation_break b on b.reconciliation_id = n.id
+        order by n.vendor, n.month, n.currency, b.place"""),
+        {"months": months, "vendor": vendor},
+    )
+    drafts: dict[BreakAt, _Draft] = {}
+    with exact():
+        for row in rows:
+            at = (row.vendor, row.month, row.currency, fingerprint(row.vendor, row.currency, row[3], row.key))
+            draft = drafts.get(at)
+            if draft is None:
+                draft = drafts[at] = _Draft(row[3], about(row.key))
+            draft.amounts[row.day] += row.amount
+            draft.sides.append((row.ours or {}, row.theirs or {}))
+            draft.settled |= not row.provisional
+            draft.whys.append((row.day, row.why))
+    return drafts
+
+
+def _side(sides: list[Sides], place: int) -> tuple[Decimal | None, Decimal | None]:
+    """(quantity, amount) of one side over all days."""
+    return _sum(sides, place, "quantity"), _sum(sides, place, "amount")
+
+
+def _sum(sides: list[Sides], place: int, name: str) -> Decimal | None:
+    told = [side[place].get(name) for side in sides]
+    values = [Decimal(value) for value in told if value is not None]
+    if not told or len(values) < len(told):
+        return None
+    with exact():
+        return sum(values, Decimal(0))
+
+
+def _histories(
+    connection: Connection, months: list[str] | None, vendor: str | None
+) -> dict[BreakAt, tuple[str, Mapping[str, str], list[Decision]]]:
+    rows = connection.execute(
+        text("""select vendor, month, currency, fingerprint, class, key, id, place, action, state, amount, parts,
+                       proposed, owner, reason, actor, decided_at
+                from break_decision
+                where (cast(:months as text[]) is null or month = any(cast(:months as text[])))
+                  and (cast(:vendor as text) is null or vendor = :vendor)
+                order by vendor, month, currency, fingerprint, place"""),
+        {"months": months, "vendor": vendor},
+    )
+    found: dict[BreakAt, tuple[str, Mapping[str, str], list[Decision]]] = {}
+    for row in rows:
+        at = (row.vendor, row.month, row.currency, row.fingerprint)
+        parts = tuple(Part(date.fromisoformat(one["day"]), Decimal(one["amount"])) for one in row.parts or ())
+        found.setdefault(at, (row[4], row.key, []))[2].append(
+            Decision(row.id, row.place, row.action, row.state, row.amount, parts, row.proposed, row.owner, row.reason,
+                     row.actor, row.decided_at)
+        )  # fmt: skip
+    return found
+
+
+def _earlier(connection: Connection, fingerprints: list[str]) -> dict[str, list[Earlier]]:
+    """What stands for the same fingerprints in any month, newest month first; only what was decided."""
+    rows = connection.execute(
+        text("""select fingerprint, month, state, amount, reason, actor from (
+                  select distinct on (vendor, month, currency, fingerprint) *
+                  from break_decision where fingerprint = any(:fingerprints) and action not in ('assign', 'comment')
+                  order by vendor, month, currency, fingerprint, place desc) decided
+                where state <> 'open' order by fingerprint, month desc"""),
+        {"fingerprints": fingerprints},
+    )
+    found: dict[str, list[Earlier]] = {}
+    for row in rows:
+        found.setdefault(row.fingerprint, []).append(Earlier(row.month, row.state, row.amount, row.reason, row.actor))
+    return found
