@@ -13,8 +13,8 @@ from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
+from billing.invoices.days_between import days_between
 from billing.invoices.errors import InvoiceRefused
-from billing.invoices.lines import CoveredDay
 from billing.invoices.vendor_times import instant
 from billing.periods import load_zone
 
@@ -23,10 +23,10 @@ if TYPE_CHECKING:
     from datetime import date
     from zoneinfo import ZoneInfo
 
+    from billing.invoices.lines import CoveredDay
     from billing.invoices.source import SourceFile
 
 _INSTANT_STEP = timedelta(microseconds=1)
-_DAYS_MAX = 400
 
 
 class Period(NamedTuple):
@@ -81,14 +81,7 @@ class ChargeDays:
         """Every day from the first to the last that the file has: a day between without a row is an answer too."""
         if self.first is None or self.last is None:
             return
-        days = (self.last - self.first).days + 1
-        if days > _DAYS_MAX:
-            raise InvoiceRefused(
-                f"{self.source.name} speaks of {days} days, from {self.first} to {self.last}: export a billing period "
-                "a file; nothing of this import was stored"
-            )
-        for number in range(days):
-            yield CoveredDay(self.first + timedelta(days=number), place)
+        yield from days_between(self.source, self.first, self.last, place)
 
     def _span(self, place: str, period: Period) -> tuple[date, date]:
         """First and last day of a period whose end is exclusive."""

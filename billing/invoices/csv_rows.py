@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 CELL_CHARACTERS_MAX = 100_000
 
 
-def header_of(source: SourceFile) -> list[str]:
+def header_of(source: SourceFile, delimiter: str = ",") -> list[str]:
     """The names in the first line, spaces around them taken off; [] where it is no CSV line."""
     if looks_like_json(source):
         return []
@@ -25,7 +25,7 @@ def header_of(source: SourceFile) -> list[str]:
     if len(first) > CELL_CHARACTERS_MAX:
         return []
     try:
-        return [name.strip() for name in next(csv.reader([first.rstrip("\r")], strict=True), [])]
+        return [name.strip() for name in next(csv.reader([first.rstrip("\r")], delimiter=delimiter, strict=True), [])]
     except csv.Error:
         return []
 
@@ -40,13 +40,14 @@ def rows_of(
     *,
     wanted: Collection[str] | None = None,
     own_prefix: str | None = None,
+    delimiter: str = ",",
 ) -> Iterator[Row]:
     """Each row with its place ("line 3"), cells stripped. Raises InvoiceRefused naming line, column and value.
 
     `wanted`: the columns to give, of wide files; None gives all. `own_prefix` begins names that a format leaves to
     whoever writes it. Rows are read as they are asked for.
     """
-    header = header_of(source)
+    header = header_of(source, delimiter)
     twice = {name for name, count in Counter(header).items() if count > 1}
     for place, name in enumerate(header, 1):
         if name not in known and not (own_prefix and name.startswith(own_prefix)):
@@ -63,7 +64,7 @@ def rows_of(
         )
     csv.field_size_limit(CELL_CHARACTERS_MAX)
     columns = [(name, place) for place, name in enumerate(header) if wanted is None or name in wanted]
-    reader = csv.reader(source.lines(), strict=True)
+    reader = csv.reader(source.lines(), delimiter=delimiter, strict=True)
     line = 1
     try:
         for cells in reader:

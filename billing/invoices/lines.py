@@ -70,6 +70,17 @@ class CoveredDay:
     place: str
 
 
+@dataclass(frozen=True, slots=True)
+class StatedTotal:
+    """What the vendor says that its lines from `first_day` to `day` come to; compared with them, never added."""
+
+    place: str
+    first_day: date
+    day: date
+    amount: Decimal
+    currency: str
+
+
 class Importer(Protocol):
     """One vendor surface. Modules with one such object each are listed in `billing.invoices.recognise`."""
 
@@ -92,5 +103,5 @@ class Importer(Protocol):
     def recognise(self, source: SourceFile) -> str | None:
         """Why the content is this surface's, in words; None where it is not. Looks at the beginning only."""
 
-    def read(self, source: SourceFile) -> Iterator[VendorLine | CoveredDay]:
+    def read(self, source: SourceFile) -> Iterator[VendorLine | CoveredDay | StatedTotal]:
         """The lines in the file's order. Raises InvoiceRefused at the first thing that is not known."""

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from billing.invoices.errors import InvoiceRefused
 from billing.invoices.json_pages import Json, pages_of
 from billing.invoices.json_shapes import object_at, objects_at, only_known
-from billing.invoices.lines import CoveredDay, FileKind, LineKind, VendorLine
+from billing.invoices.lines import CoveredDay, FileKind, LineKind, StatedTotal, VendorLine
 from billing.invoices.openai_days import count_of, decimal_of
 from billing.invoices.texts import text_of
 from billing.invoices.vendor_times import month_days
@@ -66,7 +66,7 @@ class ProductDemand:
             else None
         )
 
-    def read(self, source: SourceFile) -> Iterator[VendorLine | CoveredDay]:
+    def read(self, source: SourceFile) -> Iterator[VendorLine | CoveredDay | StatedTotal]:
         """Use, credits and penalty of each product. A file that holds fewer rows than the vendor has is refused."""
         rows, told = 0, 0
         for at, page in pages_of(source):
@@ -89,7 +89,7 @@ class ProductDemand:
             )
 
 
-def _row(source: SourceFile, place: str, row: Json) -> Iterator[VendorLine | CoveredDay]:
+def _row(source: SourceFile, place: str, row: Json) -> Iterator[VendorLine | CoveredDay | StatedTotal]:
     only_known(source, place, row, _ROW_KEYS)
     month = _MONTH.fullmatch(str(row.get("demandMonth") or ""))
     if month is None:
@@ -103,6 +103,7 @@ def _row(source: SourceFile, place: str, row: Json) -> Iterator[VendorLine | Cov
         raise InvoiceRefused.at(source.name, place, "productDemandType.codeName", None, "a row names its product")
     kind = LineKind.TOTAL if _MODEL_PRODUCT in name.lower() else LineKind.FEE
     amounts = _amounts(source, place, row)
+    yield StatedTotal(f"{place}.demandAmount", days[0], days[-1], amounts["demandAmount"], _CURRENCY)
     yield from (CoveredDay(day, place) for day in days)
     used = VendorLine(
         place=place,
@@ -128,7 +129,7 @@ def _amounts(source: SourceFile, place: str, row: Json) -> dict[str, Decimal]:
         for field in (*_DISCOUNTS, "defaultAmount")
     }
     figures["useAmount"] = decimal_of(source.name, place, "useAmount", row.get("useAmount"))
-    demand = decimal_of(source.name, place, "demandAmount", row.get("demandAmount"))
+    demand = figures["demandAmount"] = decimal_of(source.name, place, "demandAmount", row.get("demandAmount"))
     with exact():
         added = figures["useAmount"] - sum(figures[field] for field in _DISCOUNTS) + figures["defaultAmount"]
     if added != demand:

@@ -7,7 +7,7 @@ must agree; the proof of a reconciliation uses that figure and never the matched
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +15,7 @@ import zstandard
 from sqlalchemy import Connection, text
 
 from billing.invoices.errors import StoredInvoiceDamaged
-from billing.invoices.lines import LineKind, VendorLine
+from billing.invoices.lines import LineKind, StatedTotal, VendorLine
 from billing.invoices.recognise import importer_of
 from billing.invoices.source import FILE_BYTES_MAX, SourceFile
 from billing.money import exact, plain
@@ -23,6 +23,44 @@ from billing.money import exact, plain
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import date
+
+
+@dataclass(frozen=True, slots=True)
+class InvoiceTotals:
+    """What the vendor bills, by currency: added up from the bytes, and as the files state it.
+
+    `stated` has a currency only where every line in it lies in a period whose total a file states.
+    """
+
+    added: Mapping[str, Decimal]
+    stated: Mapping[str, Decimal]
+
+
+@dataclass(slots=True)
+class _Sums:
+    """One file's amounts on the days that count."""
+
+    added: dict[str, Decimal] = field(default_factory=dict)
+    stated: dict[str, Decimal] = field(default_factory=dict)
+    line_days: dict[str, set[date]] = field(default_factory=dict)
+    stated_days: dict[str, set[date]] = field(default_factory=dict)
+
+    def take(self, item: object, days: set[date]) -> None:
+        """Count a line, or a total that is stated for days that all count."""
+        if isinstance(item, VendorLine):
+            if item.amount is not None and item.currency and item.day in days:
+                self.added[item.currency] = self.added.get(item.currency, Decimal(0)) + item.amount
+                self.line_days.setdefault(item.currency, set()).add(item.day)
+        elif isinstance(item, StatedTotal):
+            length = (item.day - item.first_day).days + 1
+            period = {day for day in days if item.first_day <= day <= item.day}
+            if len(period) == length:
+                self.stated[item.currency] = self.stated.get(item.currency, Decimal(0)) + item.amount
+                self.stated_days.setdefault(item.currency, set()).update(period)
+
+    def unstated(self) -> set[str]:
+        """Currencies with lines on days that no stated total is about."""
+        return {name for name, days in self.line_days.items() if days - self.stated_days.get(name, set())}
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +126,7 @@ def last_import(connection: Connection) -> int:
     return int(connection.execute(text("select coalesce(max(id), 0) from invoice_import")).scalar_one())
 
 
-def invoice_totals(connection: Connection, vendor: str, first_day: date, end_day: date) -> dict[str, Decimal]:
+def invoice_totals(connection: Connection, vendor: str, first_day: date, end_day: date) -> InvoiceTotals:
     """What the vendor bills for [first_day, end_day), by currency: summed from the bytes, checked against the lines.
 
     Raises StoredInvoiceDamaged where bytes and lines do not say the same.
@@ -102,7 +140,8 @@ def invoice_totals(connection: Connection, vendor: str, first_day: date, end_day
             {"vendor": vendor, "first_day": first_day, "end_day": end_day},
         )
     }
-    from_bytes = _totals_of_bytes(connection, vendor, first_day, end_day)
+    totals = _totals_of_bytes(connection, vendor, first_day, end_day)
+    from_bytes = totals.added
     for currency in from_lines.keys() | from_bytes.keys():
         lines, raw = from_lines.get(currency), from_bytes.get(currency)
         if lines != raw:
@@ -110,7 +149,7 @@ def invoice_totals(connection: Connection, vendor: str, first_day: date, end_day
                 f"the stored files of {vendor} add up to {_shown(raw)} {currency} and their lines to {_shown(lines)}: "
                 "one of them was changed behind our back; restore the database from a backup"
             )
-    return from_bytes
+    return totals
 
 
 def list_imports(connection: Connection, vendor: str | None, month_days: tuple[date, ...] | None) -> list[ImportRow]:
@@ -137,31 +176,47 @@ def list_imports(connection: Connection, vendor: str | None, month_days: tuple[d
     return found
 
 
-def _totals_of_bytes(connection: Connection, vendor: str, first_day: date, end_day: date) -> dict[str, Decimal]:
+def _totals_of_bytes(connection: Connection, vendor: str, first_day: date, end_day: date) -> InvoiceTotals:
     rows = connection.execute(
-        text("""select i.id, i.format, i.file_name, i.sha256, i.zone, c.zstd, array_agg(d.day) as days
+        text("""select i.id, i.format, i.file_name, i.sha256, i.zone, i.mapping_sha256, array_agg(d.day) as days
                 from invoice_import i
                 join invoice_day d on d.import_id = i.id and d.superseded_by is null
                   and d.day >= :first_day and d.day < :end_day
-                join invoice_content c on c.sha256 = i.sha256
                 where i.vendor = :vendor and i.kind = 'cost'
-                group by i.id, c.sha256 order by i.id"""),
+                group by i.id order by i.id"""),
         {"vendor": vendor, "first_day": first_day, "end_day": end_day},
-    )
-    totals: dict[str, Decimal] = {}
+    ).all()
+    added: dict[str, Decimal] = {}
+    stated: dict[str, Decimal] = {}
+    unstated: set[str] = set()
     for row in rows:
-        content = zstandard.decompress(row.zstd, max_output_size=FILE_BYTES_MAX)
-        if hashlib.sha256(content).hexdigest() != row.sha256:
-            raise StoredInvoiceDamaged(
-                f"the stored bytes of import {row.id} ({row.file_name}) no longer have the hash {row.sha256[:12]}…: "
-                "restore the database from a backup"
-            )
-        days = set(row.days)
+        content = _kept(connection, row.id, row.file_name, row.sha256)
+        mapping = None
+        if row.mapping_sha256 is not None:
+            mapping = _kept(connection, row.id, f"mapping of {row.file_name}", row.mapping_sha256)
+        sums, days = _Sums(), set(row.days)
         with exact():
-            for line in importer_of(row.format).read(SourceFile(row.file_name, content, row.zone)):
-                if isinstance(line, VendorLine) and line.amount is not None and line.currency and line.day in days:
-                    totals[line.currency] = totals.get(line.currency, Decimal(0)) + line.amount
-    return totals
+            for item in importer_of(row.format, mapping).read(SourceFile(row.file_name, content, row.zone)):
+                sums.take(item, days)
+            for ours, found in ((added, sums.added), (stated, sums.stated)):
+                for currency, amount in found.items():
+                    ours[currency] = ours.get(currency, Decimal(0)) + amount
+        unstated |= sums.unstated()
+    return InvoiceTotals(added, {name: amount for name, amount in stated.items() if name not in unstated})
+
+
+def _kept(connection: Connection, import_id: int, name: str, sha256: str) -> bytes:
+    """The stored bytes of a hash. Raises StoredInvoiceDamaged where they no longer have it."""
+    packed = connection.execute(
+        text("select zstd from invoice_content where sha256 = :sha256"), {"sha256": sha256}
+    ).scalar_one()
+    content = zstandard.decompress(packed, max_output_size=FILE_BYTES_MAX)
+    if hashlib.sha256(content).hexdigest() != sha256:
+        raise StoredInvoiceDamaged(
+            f"the stored bytes of import {import_id} ({name}) no longer have the hash {sha256[:12]}…: "
+            "restore the database from a backup"
+        )
+    return content
 
 
 def _shown(amount: Decimal | None) -> str:

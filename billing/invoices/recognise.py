@@ -13,6 +13,8 @@ from billing.invoices.azure_costs import CostDetails
 from billing.invoices.errors import InvoiceRefused
 from billing.invoices.focus import FocusCsv
 from billing.invoices.google_export import BillingExport
+from billing.invoices.mapped_table import BY_MONTH, FORMATS, MappedTable
+from billing.invoices.mapping import MappingFile
 from billing.invoices.naver import ProductDemand
 from billing.invoices.openai_costs import CostCsv, CostsApi
 from billing.invoices.openai_usage import UsageCsv
@@ -43,7 +45,7 @@ IMPORTERS: tuple[Importer, ...] = (
 )
 PARTS_ADD_UP = frozenset({"focus.csv", "aws.cur2_csv", "azure.cost_details_csv", "google.billing_export"})
 """Surfaces whose export of a month is cut into several files: those of one delivery may share days."""
-MONTHLY = frozenset({"x-ai.invoice", "naver.product_demand"})
+MONTHLY = frozenset({"x-ai.invoice", "naver.product_demand", BY_MONTH})
 """Surfaces that tell months and no days: their lines stand on the month's last day, and ours must be put there too."""
 
 
@@ -78,6 +80,21 @@ def recognise(source: SourceFile, importers: tuple[Importer, ...] = IMPORTERS) -
     )
 
 
-def importer_of(format_name: str) -> Importer:
-    """The importer that once read a stored file."""
+def mapped(source: SourceFile, file: MappingFile) -> Recognised:
+    """The importer that a mapping makes: who names one does not want anything recognised.
+
+    Raises InvoiceRefused where the mapping is wrong.
+    """
+    importer = MappedTable.by(file)
+    why = importer.recognise(source)
+    assert why is not None
+    return Recognised(importer, why)
+
+
+def importer_of(format_name: str, mapping: bytes | None = None) -> Importer:
+    """The importer that once read a stored file. `mapping`: the one that was named then."""
+    if format_name in FORMATS:
+        if mapping is None:
+            return MappedTable(None, format=format_name)
+        return MappedTable.by(MappingFile("the kept mapping", mapping))
     return next(importer for importer in IMPORTERS if importer.format == format_name)

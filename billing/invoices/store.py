@@ -10,25 +10,28 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import zstandard
 from sqlalchemy import Connection, text
 
 from billing.invoices.errors import AlreadyImported, CoversAlready, InvoiceRefused
-from billing.invoices.lines import ANYBODY, CoveredDay, FileKind, LineKind, VendorLine
-from billing.invoices.recognise import PARTS_ADD_UP, Recognised, recognise
+from billing.invoices.lines import ANYBODY, CoveredDay, FileKind, LineKind, StatedTotal, VendorLine
+from billing.invoices.recognise import PARTS_ADD_UP, Recognised, mapped, recognise
 from billing.money import exact
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from datetime import date
 
+    from billing.invoices.mapping import MappingFile
     from billing.invoices.source import SourceFile
     from billing.invoices.vendors import Vendor
     from billing.periods import Month
 
 IMPORT_LOCK = 0x6A620003
+ZSTD_LEVEL = 3
+"""Bills pack to a tenth at any level; higher ones take longer than reading the file does."""
 _COLUMNS = (
     "import_id",
     "number",
@@ -47,15 +50,35 @@ _COLUMNS = (
 )
 
 
+class At(NamedTuple):
+    """Where an amount counts, as far as a revised file is compared with the one before."""
+
+    day: date
+    model: str | None
+    currency: str
+
+
+class Change(NamedTuple):
+    """What a revised file says of a day and model; 0 where it says nothing."""
+
+    at: At
+    before: Decimal
+    after: Decimal
+
+
 @dataclass(frozen=True, slots=True)
 class Superseded:
-    """Days of an earlier import that an import replaces, and what they come to before and after, by currency."""
+    """Days of an earlier import that an import replaces, and what they come to before and after, by currency.
+
+    `changes` are the days and models whose amount is another one now, the largest first.
+    """
 
     import_id: int
     file_name: str
     days: tuple[date, ...]
     before: dict[str, Decimal]
     after: dict[str, Decimal]
+    changes: tuple[Change, ...] = ()
 
 
 @dataclass(slots=True)
@@ -72,19 +95,24 @@ class Imported:
     days: set[date] = field(default_factory=set)
     accounts: set[str | None] = field(default_factory=set)
     amounts: dict[str, Decimal] = field(default_factory=dict)
-    by_day: dict[tuple[date, str], Decimal] = field(default_factory=dict)
+    stated: dict[str, Decimal] = field(default_factory=dict)
+    by_day: dict[At, Decimal] = field(default_factory=dict)
     has_detail: bool = False
     supersedes: list[Superseded] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """What a person wants imported. `month`: refuse lines outside it; None: take every day of the files."""
+    """What a person wants imported. `month`: refuse lines outside it; None: take every day of the files.
+
+    `mapping`: how to read files of no known shape; with it nothing is recognised.
+    """
 
     vendor: Vendor
     month: Month | None
     actor: str
     replace: bool = False
+    mapping: MappingFile | None = None
 
 
 def import_files(connection: Connection, files: Sequence[SourceFile], delivery: Delivery) -> list[Imported]:
@@ -98,7 +126,7 @@ def import_files(connection: Connection, files: Sequence[SourceFile], delivery: 
     for number, brought in enumerate(files):
         source = brought.in_zone(delivery.vendor.zone)
         _refuse_known(connection, source, delivery, done)
-        found = recognise(source)
+        found = recognise(source) if delivery.mapping is None else mapped(source, delivery.mapping)
         _refuse_stranger(source, found, delivery)
         imported = Imported(
             first_id + number, source.name, source.sha256, found.importer.format, found.importer.kind, found.why
@@ -118,15 +146,17 @@ def _refuse_known(connection: Connection, source: SourceFile, delivery: Delivery
             f"{source.name} holds the same bytes as {twin.file_name}: name it once; nothing was imported"
         )
     row = connection.execute(
-        text("""select i.id, i.file_name, i.imported_at, bool_and(d.superseded_by is null) as whole
+        text("""select i.id, i.file_name, i.imported_at, i.mapping_sha256, bool_and(d.superseded_by is null) as whole
                 from invoice_import i left join invoice_day d on d.import_id = i.id
                 where i.sha256 = :sha256 and i.vendor = :vendor
                 group by i.id order by i.id desc limit 1"""),
         {"sha256": source.sha256, "vendor": delivery.vendor.vendor},
     ).one_or_none()
-    if row is None or (delivery.replace and not row.whole):
+    is_read_anew = row is not None and row.mapping_sha256 != (delivery.mapping and delivery.mapping.sha256)
+    if row is None or (delivery.replace and (is_read_anew or not row.whole)):
         return
     rest = "" if row.whole else " and days of it are superseded since; use --replace to let it count again"
+    rest = " by another mapping; use --replace to read it by this one" if is_read_anew else rest
     raise AlreadyImported(
         f"{source.name} is already imported as import {row.id} ({row.file_name}, {row.imported_at:%Y-%m-%d %H:%M} UTC)"
         f"{rest}; nothing was imported"
@@ -155,7 +185,7 @@ def _copy_lines(
             imported.accounts.add(line.account)
             imported.has_detail = imported.has_detail or line.kind is LineKind.USAGE
             if line.amount is not None and line.currency is not None:
-                at = (line.day, line.currency)
+                at = At(line.day, line.model, line.currency)
                 imported.by_day[at] = imported.by_day.get(at, Decimal(0)) + line.amount
                 imported.amounts[line.currency] = imported.amounts.get(line.currency, Decimal(0)) + line.amount
             copy.write_row((
@@ -169,10 +199,13 @@ def _copy_lines(
 
 
 def _within(
-    source: SourceFile, items: Iterator[VendorLine | CoveredDay], month: Month | None, imported: Imported
+    source: SourceFile, items: Iterator[VendorLine | CoveredDay | StatedTotal], month: Month | None, imported: Imported
 ) -> Iterator[VendorLine]:
     """The lines, their days noted. A line outside the month named is refused; an empty day outside it is left out."""
     for item in items:
+        if isinstance(item, StatedTotal):
+            imported.stated[item.currency] = imported.stated.get(item.currency, Decimal(0)) + item.amount
+            continue
         inside = month is None or item.day in month.days
         if inside:
             imported.days.add(item.day)
@@ -191,15 +224,15 @@ def _within(
 def _store_import(
     connection: Connection, source: SourceFile, found: Recognised, imported: Imported, delivery: Delivery, first_id: int
 ) -> None:
-    connection.execute(
-        text("""insert into invoice_content (sha256, bytes, zstd) values (:sha256, :bytes, :zstd)
-                on conflict (sha256) do nothing"""),
-        {"sha256": source.sha256, "bytes": len(source.content), "zstd": zstandard.compress(source.content, 9)},
-    )
+    _store_content(connection, source.sha256, source.content)
+    mapping = delivery.mapping
+    if mapping is not None:
+        _store_content(connection, mapping.sha256, mapping.content)
     connection.execute(
         text("""insert into invoice_import (id, delivery, vendor, format, kind, sha256, file_name, recognised_by, zone,
-                                            lines, actor)
-                values (:id, :delivery, :vendor, :format, :kind, :sha256, :file_name, :why, :zone, :lines, :actor)"""),
+                                            stated_total, mapping_sha256, lines, actor)
+                values (:id, :delivery, :vendor, :format, :kind, :sha256, :file_name, :why, :zone, :stated,
+                        :mapping_sha256, :lines, :actor)"""),
         {
             "id": imported.import_id,
             "delivery": first_id,
@@ -210,6 +243,8 @@ def _store_import(
             "file_name": source.name,
             "why": found.why,
             "zone": delivery.vendor.zone,
+            "stated": next(iter(imported.stated.values())) if len(imported.stated) == 1 else None,
+            "mapping_sha256": mapping and mapping.sha256,
             "lines": imported.lines,
             "actor": delivery.actor,
         },
@@ -220,10 +255,19 @@ def _store_import(
     )
 
 
+def _store_content(connection: Connection, sha256: str, content: bytes) -> None:
+    """Bytes once, addressed by what they are."""
+    connection.execute(
+        text("""insert into invoice_content (sha256, bytes, zstd) values (:sha256, :bytes, :zstd)
+                on conflict (sha256) do nothing"""),
+        {"sha256": sha256, "bytes": len(content), "zstd": zstandard.compress(content, ZSTD_LEVEL)},
+    )
+
+
 def _supersede(connection: Connection, imported: Imported, delivery: Delivery, done: Sequence[Imported]) -> None:
     """Mark the days of earlier imports of this kind that this one speaks about again."""
     rows = connection.execute(
-        text("""select i.id, i.file_name, array_agg(d.day order by d.day) as days,
+        text("""select i.id, i.file_name, i.sha256, array_agg(d.day order by d.day) as days,
                        (select array_agg(distinct l.account) from invoice_line l where l.import_id = i.id) as accounts
                 from invoice_import i join invoice_day d on d.import_id = i.id
                 where i.vendor = :vendor and i.kind = :kind and i.id < :id and d.superseded_by is null
@@ -238,7 +282,8 @@ def _supersede(connection: Connection, imported: Imported, delivery: Delivery, d
     ).all()
     for row in rows:
         theirs = set(row.accounts or ())
-        if theirs and imported.accounts and None not in theirs | imported.accounts and not theirs & imported.accounts:
+        is_apart = None not in theirs | imported.accounts and not theirs & imported.accounts
+        if theirs and imported.accounts and is_apart and row.sha256 != imported.sha256:
             continue
         twin = next((one for one in done if one.import_id == row.id), None)
         if twin is not None and twin.format == imported.format and imported.format in PARTS_ADD_UP:
@@ -249,14 +294,17 @@ def _supersede(connection: Connection, imported: Imported, delivery: Delivery, d
                 "if the later replaces the earlier; nothing was imported"
             )
         _refuse_coarser(connection, imported, row.id, row.days, delivery)
-        before = _day_sums(connection, row.id, row.days)
+        was = _day_sums(connection, row.id, row.days)
         connection.execute(
             text("""update invoice_day set superseded_by = :new
                     where import_id = :old and superseded_by is null and day = any(cast(:days as date[]))"""),
             {"new": imported.import_id, "old": row.id, "days": row.days},
         )
-        after = _sums({at: amount for at, amount in imported.by_day.items() if at[0] in set(row.days)})
-        imported.supersedes.append(Superseded(row.id, row.file_name, tuple(row.days), before, after))
+        days = set(row.days)
+        now = {at: amount for at, amount in imported.by_day.items() if at.day in days}
+        imported.supersedes.append(
+            Superseded(row.id, row.file_name, tuple(row.days), _sums(was), _sums(now), _changes(was, now))
+        )
 
 
 def _refuse_coarser(
@@ -277,22 +325,33 @@ def _refuse_coarser(
         )
 
 
-def _day_sums(connection: Connection, import_id: int, days: Sequence[date]) -> dict[str, Decimal]:
+def _day_sums(connection: Connection, import_id: int, days: Sequence[date]) -> dict[At, Decimal]:
     rows = connection.execute(
-        text("""select currency, sum(amount) from invoice_line
+        text("""select day, model, currency, sum(amount) from invoice_line
                 where import_id = :id and day = any(cast(:days as date[])) and amount is not null
-                group by currency order by currency"""),
+                group by day, model, currency order by day, model, currency"""),
         {"id": import_id, "days": list(days)},
     )
-    return {row[0]: row[1] for row in rows}
+    return {At(row[0], row[1], row[2]): row[3] for row in rows}
 
 
-def _sums(by_day: dict[tuple[date, str], Decimal]) -> dict[str, Decimal]:
+def _sums(amounts: dict[At, Decimal]) -> dict[str, Decimal]:
     found: dict[str, Decimal] = {}
     with exact():
-        for (_, currency), amount in by_day.items():
-            found[currency] = found.get(currency, Decimal(0)) + amount
+        for at, amount in sorted(amounts.items(), key=lambda item: item[0].currency):
+            found[at.currency] = found.get(at.currency, Decimal(0)) + amount
     return found
+
+
+def _changes(was: dict[At, Decimal], now: dict[At, Decimal]) -> tuple[Change, ...]:
+    """What is not as it was, the largest difference first."""
+    none = Decimal(0)
+    changes = [Change(at, was.get(at, none), now.get(at, none)) for at in was.keys() | now.keys()]
+    with exact():
+        return tuple(sorted(
+            (one for one in changes if one.before != one.after),
+            key=lambda one: (-abs(one.after - one.before), one.at.day, one.at.model or "", one.at.currency),
+        ))  # fmt: skip
 
 
 def _of(delivery: Delivery) -> str:

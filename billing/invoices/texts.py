@@ -14,6 +14,8 @@ def text_of(file: str, place: str, field: str, value: object) -> str | None:
     if not isinstance(value, str):
         raise InvoiceRefused.at(file, place, field, value, "this is a text")
     text = value.strip()
+    if text.startswith("="):
+        raise InvoiceRefused.at(file, place, field, value, "it is a formula of a spreadsheet; write the text itself")
     if not text.isprintable():
         raise InvoiceRefused.at(file, place, field, value, "it holds characters that cannot be printed")
     if len(text) > CHARACTERS_MAX:

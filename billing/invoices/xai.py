@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from billing.invoices.errors import InvoiceRefused
 from billing.invoices.json_pages import Json, pages_of
 from billing.invoices.json_shapes import object_at, objects_at, only_known
-from billing.invoices.lines import CoveredDay, FileKind, LineKind, VendorLine
+from billing.invoices.lines import CoveredDay, FileKind, LineKind, StatedTotal, VendorLine
 from billing.invoices.openai_days import count_of, decimal_of
 from billing.invoices.texts import text_of
 from billing.invoices.vendor_times import month_days
@@ -80,7 +80,7 @@ class Invoice:
             return None
         return "a document with coreInvoice, as xAI's management API answers"
 
-    def read(self, source: SourceFile) -> Iterator[VendorLine | CoveredDay]:
+    def read(self, source: SourceFile) -> Iterator[VendorLine | CoveredDay | StatedTotal]:
         """The lines of each invoice, and its tax."""
         for at, page in pages_of(source):
             if "invoices" not in page:
@@ -91,7 +91,7 @@ class Invoice:
                 yield from _invoice(source, f"{place}.", invoice)
 
 
-def _invoice(source: SourceFile, at: str, invoice: Json) -> Iterator[VendorLine | CoveredDay]:
+def _invoice(source: SourceFile, at: str, invoice: Json) -> Iterator[VendorLine | CoveredDay | StatedTotal]:
     place = at.rstrip(".: ") or "the document"
     only_known(source, place, invoice, _INVOICE_KEYS)
     cycle = object_at(source, place, invoice, "billingCycle")
@@ -104,10 +104,12 @@ def _invoice(source: SourceFile, at: str, invoice: Json) -> Iterator[VendorLine 
         _line(source, where, days, line) for where, line in objects_at(source, here, core, "lines", f"{here}.")
     ]
     tax = _dollars(source, here, "vatCost", "0" if core.get("vatCost") is None else core["vatCost"])
-    _check_total(source, here, core, lines, tax)
+    stated = _stated(source, here, core, lines, tax)
     yield from lines
     if tax:
         yield VendorLine(here, days[-1], LineKind.TAX, "vatCost", amount=tax, currency=_CURRENCY)
+    if stated is not None:
+        yield StatedTotal(f"{here}.totalWithCorr", days[0], days[-1], stated, _CURRENCY)
 
 
 def _line(source: SourceFile, place: str, days: Sequence[date], line: Json) -> VendorLine:
@@ -140,15 +142,20 @@ def _line(source: SourceFile, place: str, days: Sequence[date], line: Json) -> V
     )
 
 
-def _check_total(source: SourceFile, place: str, core: Json, lines: Sequence[VendorLine], tax: Decimal) -> None:
-    """Whether the stated total holds the tax is not documented: it must be the lines, without tax or with it."""
+def _stated(
+    source: SourceFile, place: str, core: Json, lines: Sequence[VendorLine], tax: Decimal
+) -> Decimal | None:
+    """The stated total with the stated tax; None where none is stated.
+
+    Whether it holds the tax is not documented: it must be the lines, without tax or with it.
+    """
     for name in ("autoCreditsIssued", "defaultCreditsIssued"):
         if core.get(name) is not None and _dollars(source, place, name, core[name]):
             raise InvoiceRefused.at(
                 source.name, place, name, core[name], "how an issued credit is signed is not known; it counts"
             )
     if core.get("totalWithCorr") is None:
-        return
+        return None
     total = object_at(source, place, core, "totalWithCorr")
     only_known(source, f"{place}.totalWithCorr", total, {"val"})
     stated = _dollars(source, place, "totalWithCorr.val", total.get("val"))
@@ -159,6 +166,8 @@ def _check_total(source: SourceFile, place: str, core: Json, lines: Sequence[Ven
         raise InvoiceRefused.at(
             source.name, place, "totalWithCorr.val", total.get("val"), f"the lines add up to {plain(added)} dollars"
         )
+    with exact():
+        return stated if stated == with_tax else stated + tax
 
 
 def _dollars(source: SourceFile, place: str, field: str, cents: object) -> Decimal:

@@ -10,15 +10,35 @@ from typing import TYPE_CHECKING
 from billing.errors import BillingError
 from billing.invoices.errors import NothingImported
 from billing.invoices.lines import LineKind, VendorLine
-from billing.invoices.reading import covered_days, formats_of, invoice_totals, last_import, read_lines
+from billing.invoices.reading import (
+    InvoiceTotals,
+    covered_days,
+    formats_of,
+    invoice_totals,
+    last_import,
+    read_lines,
+)
 from billing.invoices.recognise import MONTHLY, importer_of
 from billing.invoices.vendor_store import read_register
 from billing.invoices.vendors import Vendor, vendor_for
 from billing.money import minor_digits
-from billing.periods import load_zone
-from billing.reconciliation.groups import OurGroup, Policy, PriceLookup, PriceUse, Reconciliation
+from billing.periods import hour_start, load_zone
+from billing.reconciliation.conversion import convert
+from billing.reconciliation.cut_calls import read_cut_calls
+from billing.reconciliation.groups import (
+    Break,
+    BreakClass,
+    OurGroup,
+    Policy,
+    PriceLookup,
+    PriceUse,
+    Reconciliation,
+)
+from billing.reconciliation.month_edges import read_edge_uses
+from billing.reconciliation.name_rules import read_rules, renamed
 from billing.reconciliation.ours import price_lookup, read_ours, vendor_book
 from billing.reconciliation.reconcile import is_open, reconcile
+from billing.store import read_fx
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -60,33 +80,70 @@ def reconcile_month(connection: Connection, vendor_name: str, month_name: str, n
         )
     book = vendor_book(connection, vendor)
     ours = read_ours(connection, vendor, month, book)
-    lines = read_lines(connection, vendor_name, first_day, end_day)
+    lines = renamed(read_lines(connection, vendor_name, first_day, end_day), read_rules(connection, vendor_name))
     totals = invoice_totals(connection, vendor_name, first_day, end_day)
     formats = formats_of(connection, vendor_name, first_day, end_day)
     folds = {unit: to for name in formats for unit, to in importer_of(name).folds.items()}
     if formats & MONTHLY:
         ours, lines = _on_last_day(ours, lines, month.days[-1])
-    settled_before = now.astimezone(load_zone(vendor.zone)).date() - timedelta(days=vendor.settle_days)
-    documents = []
-    for currency in _currencies(vendor, ours, lines):
-        policy = Policy(
-            currency,
-            _in_currency(price_lookup(book, vendor, month), currency),
-            folds,
-            settled_before,
-            minor_unit=_minor_unit(currency),
-            covered_days=frozenset(covered),
+    converted = convert(ours, lines, month.days, vendor, read_fx(connection))
+    look = converted.lookup(price_lookup(book, vendor, month))
+    basis = Policy(vendor.currency, look, folds, covered_days=frozenset(covered), rates=converted.rates)
+    basis = _with_terms(basis, vendor, month, now)
+    documents = _documents(converted.ours, lines, totals, vendor, basis)
+    if any(_wants_more(found, month) for document in documents for found in document.breaks):
+        more = replace(
+            basis,
+            cut_calls=read_cut_calls(connection, vendor, month),
+            edge_uses=() if formats & MONTHLY else read_edge_uses(connection, vendor, month),
         )
-        documents.append(
-            reconcile(
-                [group for group in ours if (group.currency or vendor.currency) == currency],
-                [line for line in lines if (line.currency or vendor.currency) == currency],
-                policy,
-                totals.get(currency, Decimal(0)),
-            )
-        )
+        documents = _documents(converted.ours, lines, totals, vendor, more)
     uncovered = tuple(day for day in month.days if day not in covered)
-    return ReconciledMonth(vendor, month, tuple(documents), last_import(connection), uncovered)
+    return ReconciledMonth(vendor, month, documents, last_import(connection), uncovered)
+
+
+def _with_terms(basis: Policy, vendor: Vendor, month: Month, now: datetime) -> Policy:
+    """The policy with what the register says, and today in the vendor's zone."""
+    today = now.astimezone(load_zone(vendor.zone)).date()
+    starts = zip(month.days, month.day_hours, strict=True)
+    return replace(
+        basis,
+        today=today,
+        settled_before=today - timedelta(days=vendor.settle_days),
+        provider=vendor.providers[0] if len(vendor.providers) == 1 else None,
+        day_starts={day: f"{hour_start(hour):%Y-%m-%dT%H:%M:%SZ}" for day, hour in starts},
+        tolerance_amount=vendor.tolerance_amount,
+        tolerance_share=vendor.tolerance_share,
+    )
+
+
+def _documents(
+    ours: Sequence[OurGroup], lines: Sequence[VendorLine], totals: InvoiceTotals, vendor: Vendor, basis: Policy
+) -> tuple[Reconciliation, ...]:
+    """One reconciliation a currency."""
+    return tuple(
+        reconcile(
+            [group for group in ours if (group.currency or vendor.currency) == currency],
+            [line for line in lines if (line.currency or vendor.currency) == currency],
+            replace(
+                basis,
+                currency=currency,
+                price=_in_currency(basis.price, currency),
+                minor_unit=_minor_unit(currency),
+            ),
+            totals.added.get(currency, Decimal(0)),
+            totals.stated.get(currency),
+        )
+        for currency in _currencies(vendor, ours, lines)
+    )
+
+
+def _wants_more(found: Break, month: Month) -> bool:
+    """Whether our hours at the month's edges, or streams that broke off, could say more about a break."""
+    if found.cls is BreakClass.QUANTITY:
+        return True
+    at_edge = found.key.day in {month.days[0], month.days[-1]}
+    return at_edge and found.cls in {BreakClass.BYPASS, BreakClass.NOT_BILLED}
 
 
 def _on_last_day(

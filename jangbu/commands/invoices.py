@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from billing.invoices.reading import ImportRow
-    from billing.invoices.store import Imported
+    from billing.invoices.store import Change, Imported
     from billing.invoices.vendors import Vendor
     from billing.reconciliation.bridge import Step
     from billing.reconciliation.groups import Reconciliation
@@ -61,6 +61,7 @@ IMPORT_COLUMNS = (
 STEP_COLUMNS = ("step", "breaks", "amount", "sum")
 LISTED_COLUMNS = ("class", "amount", "day", "model", "unit", "account", "provisional", "why")
 BREAKS_SHOWN = 20
+CHANGES_SHOWN = 10
 BAR_WIDTH = 24
 FILE = ExistingFile()
 Result = TypeVar("Result")
@@ -134,6 +135,7 @@ def invoice() -> None:
 @click.argument("files", type=FILE, nargs=-1, required=True)
 @click.option("--vendor", "vendor_name", required=True, help="Who bills, as the register names it.")
 @click.option("--month", "month_name", metavar="YYYY-MM", help="The vendor's month; lines outside it refuse the file.")
+@click.option("--mapping", "mapping_file", type=FILE, help="How to read a table of no known shape: a TOML file.")
 @click.option(
     "--replace", is_flag=True, help="Let day totals take the place of line items, or a superseded file return."
 )
@@ -146,12 +148,14 @@ def invoice_import(
     files: tuple[Path, ...],
     vendor_name: str,
     month_name: str | None,
+    mapping_file: Path | None,
     replace: bool,
     dry_run: bool,
     yes: bool,
     as_json: bool,
 ) -> None:
-    """Import a vendor's files, recognised by their content; all of them or none."""
+    """Import a vendor's files, recognised by their content or read by --mapping; all of them or none."""
+    from billing.invoices.mapping import MappingFile
     from billing.invoices.source import SourceFile
     from billing.invoices.store import Delivery, import_files
     from billing.invoices.vendor_store import read_register
@@ -159,11 +163,12 @@ def invoice_import(
 
     with refusals():
         sources = [SourceFile(file.name, file.read_bytes()) for file in files]
+        mapping = None if mapping_file is None else MappingFile(mapping_file.name, mapping_file.read_bytes())
 
     def work(connection: Connection) -> list[Imported]:
         terms = vendor_for(read_register(connection), vendor_name, month_name)
         month = None if month_name is None else terms.month(month_name)
-        return import_files(connection, sources, Delivery(terms, month, ctx.actor, replace))
+        return import_files(connection, sources, Delivery(terms, month, ctx.actor, replace, mapping))
 
     imported = write(ctx, work, import_sentences, dry_run=dry_run, yes=yes)
     if as_json:
@@ -307,11 +312,33 @@ def import_sentences(imported: Sequence[Imported]) -> list[str]:
             f"{one.file_name}: import {one.import_id}, {one.why}; {one.lines} lines, {len(days)} days from {days[0]} "
             f"to {days[-1]}, {_amounts_text(one.amounts)}"
         )
-        lines += [
-            f"  replaces {len(old.days)} days of import {old.import_id} ({old.file_name}): {_amounts_text(old.before)} "
-            f"before, {_amounts_text(old.after)} now" for old in one.supersedes
-        ]  # fmt: skip
+        for old in one.supersedes:
+            lines.append(
+                f"  replaces {len(old.days)} days of import {old.import_id} ({old.file_name}): "
+                f"{_amounts_text(old.before)} before, {_amounts_text(old.after)} now"
+            )
+            lines += _change_sentences(old.changes)
     return lines
+
+
+def _change_sentences(changes: Sequence[Change]) -> list[str]:
+    """The days and models whose amount is another one now, the largest first."""
+    from billing.money import plain
+
+    lines = [
+        f"    {one.at.day} {one.at.model or 'no model'}: {plain(one.before)} before, {plain(one.after)} now "
+        f"{one.at.currency}"
+        for one in changes[:CHANGES_SHOWN]
+    ]
+    rest = len(changes) - CHANGES_SHOWN
+    return lines if rest <= 0 else [*lines, f"    and {rest} more days and models; --json has them all"]
+
+
+def _change_document(one: Change) -> dict[str, Any]:
+    from billing.money import plain
+
+    return {"day": one.at.day, "model": one.at.model, "currency": one.at.currency, "before": plain(one.before),
+            "after": plain(one.after)}  # fmt: skip
 
 
 def imported_document(one: Imported) -> dict[str, Any]:
@@ -320,9 +347,10 @@ def imported_document(one: Imported) -> dict[str, Any]:
     return {
         "import_id": one.import_id, "file": one.file_name, "format": one.format, "kind": str(one.kind),
         "recognised_by": one.why, "sha256": one.sha256, "first_day": days[0], "last_day": days[-1], "days": len(days),
-        "lines": one.lines, "amounts": _amounts(one.amounts),
+        "lines": one.lines, "amounts": _amounts(one.amounts), "stated_totals": _amounts(one.stated),
         "supersedes": [{"import_id": old.import_id, "file": old.file_name, "days": list(old.days),
-                        "before": _amounts(old.before), "after": _amounts(old.after)} for old in one.supersedes],
+                        "before": _amounts(old.before), "after": _amounts(old.after),
+                        "changes": [_change_document(change) for change in old.changes]} for old in one.supersedes],
     }  # fmt: skip
 
 

@@ -314,10 +314,13 @@ def test_xai_bills_a_month(world: World) -> None:
     world.bring("xai", json.dumps(document), "preview.json")
     found = world.proved("xai", 0)
     assert (found["breaks"], found["matched"]["groups"], found["uncovered_days"]) == ([], 3, [])
+    assert found["proof"]["stated_total"] == found["proof"]["invoice"]
     document["coreInvoice"]["vatCost"] = "700"  # type: ignore[index]
     world.bring("xai", json.dumps(document), "invoice.json")
-    (one,) = world.proved("xai", 6)["breaks"]
+    found = world.proved("xai", 6)
+    (one,) = found["breaks"]
     assert (one["class"], one["amount"]) == ("TAX", "7")
+    assert found["proof"]["stated_total"] == found["proof"]["invoice"]
 
 
 def test_perplexity_answers(world: World) -> None:
@@ -363,5 +366,7 @@ def test_naver_bills_a_month_of_korean_days_in_won(world: World) -> None:
     document = world.proved("naver", 0)
     assert (document["currency"], document["invoice_total"], document["breaks"]) == ("KRW", "100", [])
     world.bring("naver", bill(105, 30), "bill2.json")
-    found = {one["class"]: one["amount"] for one in world.proved("naver", 6)["breaks"]}
+    document = world.proved("naver", 6)
+    assert document["proof"]["stated_total"] == document["proof"]["invoice"] == "75"
+    found = {one["class"]: one["amount"] for one in document["breaks"]}
     assert found == {"CREDIT_OR_DISCOUNT": "-30", "UNEXPLAINED": "5"}
