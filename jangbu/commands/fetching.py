@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -13,6 +15,8 @@ from jangbu.errors import NotFoundError, SettingsError, UsageError
 from jangbu.output import print_json
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from sqlalchemy import Connection
 
     from billing.invoices.fetching.apis import VendorApi
@@ -110,6 +114,8 @@ def _ask(ctx: Context, api: VendorApi, terms: Vendor, month: str) -> Asked:
     from jangbu.settings_vendors import access_of
 
     waiting = Waiting()
+    if sys.stderr.isatty():
+        waiting.sleep_s = partial(_say_wait, waiting.sleep_s)
     with refusals():
         try:
             readable = {importer.format for importer in IMPORTERS}
@@ -124,13 +130,19 @@ def _ask(ctx: Context, api: VendorApi, terms: Vendor, month: str) -> Asked:
             raise NotFoundError(str(error)) from None
 
 
+def _say_wait(sleep_s: Callable[[int], None], seconds: int) -> None:
+    click.echo(f"the vendor is busy or away: asking again in {seconds} s", err=True)
+    sleep_s(seconds)
+
+
 def _bring(connection: Connection, asked: Asked, delivery: Any) -> Outcome:
     """Import what is new, in the caller's transaction."""
-    from billing.invoices.fetching.known import known_as
+    from billing.invoices.fetching.known import known_as, wait_for_other_imports
     from billing.invoices.lines import FileKind
     from billing.invoices.recognise import importer_of
     from billing.invoices.store import import_files
 
+    wait_for_other_imports(connection)
     vendor = delivery.vendor.vendor
     empty = [
         file for file in asked.files if not file.has_rows and importer_of(file.format).kind is FileKind.USAGE

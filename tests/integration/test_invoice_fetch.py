@@ -11,7 +11,7 @@ import pytest
 import zstandard
 from sqlalchemy import text
 
-from billing.invoices.fetching import transport
+from billing.invoices.fetching import month, transport
 from tests.integration.command_world import CommandShell, house_on
 from tests.integration.vendor_apis import (
     JSON,
@@ -237,6 +237,18 @@ def test_xai_is_asked_for_its_invoice(world: World) -> None:
 def test_an_invoice_that_is_not_written_yet_is_no_empty_month(world: World) -> None:
     world.server.answer = lambda _, __: Reply.of({"invoices": []})
     assert "x-ai has no invoice for 2026-10 yet" in world.refused(vendor="x-ai", code=4)
+
+
+def test_a_team_that_pays_in_advance_has_no_preview(world: World) -> None:
+    world.server.answer = lambda _, __: Reply(status=404)
+    assert "only postpaid teams have a preview" in world.refused(vendor="x-ai", month="2026-11", code=4)
+    assert "it answers with status 404" in world.refused(vendor="x-ai")
+
+
+def test_pages_that_are_too_much_together_are_refused(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(month, "FILE_BYTES_MAX", 5000)
+    assert "more than the 5000 bytes that an invoice may have" in world.refused()
+    assert len(world.server.seen) < 4
 
 
 def test_another_months_invoice_is_refused(world: World) -> None:

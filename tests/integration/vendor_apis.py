@@ -60,6 +60,13 @@ class Reply:
         return cls(json.dumps(document).encode(), **more)
 
 
+class _QuietServer(ThreadingHTTPServer):
+    """A client that goes away in mid-answer is no news."""
+
+    def handle_error(self, *_: object) -> None:
+        """Nothing."""
+
+
 class VendorServer:
     """Answers by a function from (request, its number from 0) to a reply, and keeps what it saw."""
 
@@ -78,7 +85,7 @@ class VendorServer:
             def log_message(self, *args: object) -> None:
                 """Nothing: tests are quiet."""
 
-        self._httpd = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._httpd = _QuietServer(("127.0.0.1", 0), Handler)
         self._httpd.daemon_threads = True
         self._thread = threading.Thread(target=self._httpd.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
         self._thread.start()

@@ -16,6 +16,10 @@ class KeyRefused(FetchRefused):
     """The vendor does not take the key (401, 403)."""
 
 
+class NotThere(FetchRefused):
+    """The vendor has nothing at the address (404)."""
+
+
 class VendorAway(FetchRefused):
     """No answer after every try: cannot be reached, cut off, too busy, or failing."""
 

@@ -9,12 +9,18 @@ from sqlalchemy import Connection, text
 
 from billing.invoices.fetching.paging import decoded
 from billing.invoices.source import FILE_BYTES_MAX
+from billing.invoices.store import IMPORT_LOCK
 
 if TYPE_CHECKING:
     from billing.invoices.fetching.month import FetchedFile
     from billing.periods import Month
 
 _CURSORS = frozenset({"has_more", "next_page", "first_page"})
+
+
+def wait_for_other_imports(connection: Connection) -> None:
+    """Of two fetches at once the second looks when the first is done, until the end of the transaction."""
+    connection.execute(text("select pg_advisory_xact_lock(:key)"), {"key": IMPORT_LOCK})
 
 
 def known_as(connection: Connection, vendor: str, file: FetchedFile, month: Month) -> int | None:

@@ -9,7 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from billing.invoices.fetching.errors import NOTHING, FetchRefused, NothingToFetch
+from billing.invoices.fetching.apis import Grain
+from billing.invoices.fetching.errors import NOTHING, FetchRefused, NothingToFetch, NotThere
 from billing.invoices.fetching.paging import PAGES_MAX, Chain, decoded
 from billing.invoices.source import FILE_BYTES_MAX, SourceFile
 
@@ -47,12 +48,9 @@ def fetch_month(api: VendorApi, plan: Plan, client: VendorClient) -> list[Fetche
     for ask in plan.asks:
         chain = Chain(ask, api.names[0])
         pages = bodies.setdefault(ask.surface.name, [])
-        pages += _pages(ask, chain, client)
-        if sum(map(len, pages)) > FILE_BYTES_MAX:
-            raise FetchRefused(
-                f"{api.names[0]} {ask.surface.name}: its pages have more than the {FILE_BYTES_MAX} bytes that an "
-                f"invoice may have: bring the vendor's export in parts; {NOTHING}"
-            )
+        for body in _pages(ask, chain, client):
+            pages.append(body)
+            _refuse_too_much(pages, chain)
         if chain.results or not ask.surface.has_pages:
             with_rows.add(ask.surface.name)
         if ask.surface.has_pages:
@@ -85,12 +83,29 @@ def _pages(ask: Ask, chain: Chain, client: VendorClient) -> Iterator[bytes]:
     cursor: str | None = None
     for _ in range(PAGES_MAX):
         more = () if cursor is None else ((CURSOR_PARAMETER, cursor),)
-        body = client.get(ask.path, (*ask.parameters, *more))
+        try:
+            body = client.get(ask.path, (*ask.parameters, *more))
+        except NotThere as error:
+            if ask.surface.grain is not Grain.PREVIEW:
+                raise
+            raise NothingToFetch(
+                f"{chain.vendor} has no bill that is paid afterwards for this team (status 404 for {ask.path}): only "
+                f"postpaid teams have a preview; {NOTHING}"
+            ) from error
         cursor = chain.next_cursor(body)
         _refuse_no_invoice(ask, chain.vendor, body)
         yield body
         if cursor is None:
             return
+
+
+def _refuse_too_much(pages: list[bytes], chain: Chain) -> None:
+    """As soon as it is too much, and not when there is no memory left."""
+    if sum(map(len, pages)) > FILE_BYTES_MAX:
+        raise FetchRefused(
+            f"{chain.vendor} {chain.ask.surface.name}: its pages have more than the {FILE_BYTES_MAX} bytes that an "
+            f"invoice may have: bring the vendor's export in parts; {NOTHING}"
+        )
 
 
 def _refuse_no_invoice(ask: Ask, vendor: str, body: bytes) -> None:

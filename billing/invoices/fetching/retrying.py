@@ -17,7 +17,7 @@ BACKOFF_S = (1, 2, 4, 8, 16)
 RETRY_AFTER_S_MAX = 120
 WAIT_S_MAX = 600
 """All waits of one command together."""
-OK, TOO_MANY = 200, 429
+OK, NOT_FOUND, TOO_MANY = 200, 404, 429
 _AGAIN = frozenset({408, TOO_MANY})
 KEY_STATUSES = frozenset({401, 403})
 REDIRECTS = frozenset({301, 302, 303, 307, 308})

@@ -1,9 +1,10 @@
 """Asking a vendor over HTTP: one answer's bytes at a time, whole or not at all.
 
 What is bounded: the time to connect and between two pieces of an answer (httpx2's time-outs), the time of a whole
-answer, its size, the tries and the waits (`retrying`). What is refused: a redirect to another host (the key would go
-along), a packed answer, an answer that is not JSON. The key stands in one header and nowhere else: no sentence shows
-headers or what the vendor wrote, which may repeat the key. Certificates are checked as httpx2 does by itself.
+answer, its size, the tries and the waits (`retrying`), and the time of everything that one client asks. What is
+refused: a redirect to another host (the key would go along), a packed answer, an answer that is not JSON. The key
+stands in one header and nowhere else: no sentence shows headers or what the vendor wrote, which may repeat the key.
+Certificates are checked as httpx2 does by itself.
 """
 
 from __future__ import annotations
@@ -16,9 +17,9 @@ from typing import TYPE_CHECKING, Self
 
 import httpx2
 
-from billing.invoices.fetching.errors import NOTHING, FetchRefused, KeyRefused, VendorAway, shown
+from billing.invoices.fetching.errors import NOTHING, FetchRefused, KeyRefused, NotThere, VendorAway, shown
 from billing.invoices.fetching.paging import decoded
-from billing.invoices.fetching.retrying import Turn, Verdict, verdict, wait_or_give_up
+from billing.invoices.fetching.retrying import NOT_FOUND, Turn, Verdict, verdict, wait_or_give_up
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from billing.invoices.fetching.apis import VendorApi
 
 CONNECT_S_MAX, SILENCE_S_MAX, ANSWER_S_MAX = 10, 60, 300
+ALL_S_MAX = 3600
 ANSWER_BYTES_MAX = 64 * 1024 * 1024
 """A day of a large organisation's finest rows is a hundredth of it."""
 REDIRECTS_MAX = 3
@@ -67,7 +69,7 @@ class VendorClient:
 
     def __init__(self, api: VendorApi, access: Access, waiting: Waiting | None = None) -> None:
         self._api, self._access, self._waiting = api, access, waiting or Waiting()
-        self._waited_s = 0
+        self._waited_s, self._began_ns = 0, self._waiting.clock_ns()
         self.requests, self.retries = 0, 0
         self._client = httpx2.Client(
             timeout=httpx2.Timeout(SILENCE_S_MAX, connect=CONNECT_S_MAX),
@@ -94,6 +96,7 @@ class VendorClient:
         first = httpx2.URL(self._access.base_url + path, params=list(parameters))
         url, tries, redirects = first, 0, 0
         while True:
+            self._refuse_endless(path)
             self.requests += 1
             tries += 1
             try:
@@ -109,14 +112,15 @@ class VendorClient:
                 url, tries = found, tries - 1
                 continue
             if found.turn is Turn.GIVE_UP:
-                raise VendorAway(
-                    f"{self._api.names[0]} does not serve {path} at {self._access.base_url}: {found.why}; fetch again "
-                    f"later, or check {self._access.url_from}; {NOTHING}"
-                )
+                raise self._away(path, found.why)
             self.retries += 1
             self._waited_s += found.wait_s
             self._waiting.sleep_s(found.wait_s)
             url = first
+
+    def _refuse_endless(self, path: str) -> None:
+        if self._waiting.clock_ns() - self._began_ns > ALL_S_MAX * NS_IN_S:
+            raise self._away(path, f"it has taken more than {ALL_S_MAX} s in all")
 
     def _once(self, url: httpx2.URL, path: str, tries: int) -> bytes | httpx2.URL | Verdict:
         """One request: the answer, where else to ask, or how long to wait. Raises _CutOff for a broken connection."""
@@ -192,7 +196,8 @@ class VendorClient:
     def _refused_status(self, response: httpx2.Response, path: str) -> FetchRefused:
         code = self._error_code(response, path)
         told = f" ({code})" if code else ""
-        return self._refused(path, f"it answers with status {response.status_code}{told}")
+        found = self._refused(path, f"it answers with status {response.status_code}{told}")
+        return NotThere(*found.args) if response.status_code == NOT_FOUND else found
 
     def _error_code(self, response: httpx2.Response, path: str) -> str:
         """The vendor's word for an error, as in not_found_error; nothing else of what it wrote, and never the key."""
@@ -205,6 +210,12 @@ class VendorClient:
         if not isinstance(code, str) or len(code) > CODE_CHARACTERS_MAX or not code.isascii():
             return ""
         return code if code.replace("_", "").isalpha() and self._access.key not in code else ""
+
+    def _away(self, path: str, why: str) -> VendorAway:
+        return VendorAway(
+            f"{self._api.names[0]} does not serve {path} at {self._access.base_url}: {why}; fetch again later, or "
+            f"check {self._access.url_from}; {NOTHING}"
+        )
 
     def _refused(self, path: str, what: str) -> FetchRefused:
         return FetchRefused(

@@ -131,13 +131,27 @@ def test_silence_is_given_up(patience: Patience, monkeypatch: pytest.MonkeyPatch
 
 def test_an_answer_that_drips_is_cut(patience: Patience) -> None:
     waiting = patience.waiting()
-    ticks = iter(range(0, 10_000 * transport.NS_IN_S, 200 * transport.NS_IN_S))
+    ticks = iter(range(0, 10_000 * transport.NS_IN_S, 60 * transport.NS_IN_S))
     waiting.clock_ns = lambda: next(ticks)
     big = Reply(b'{"data": "' + b"x" * 2_000_000 + b'"}')
     with serving(in_turn(big)) as server:
         access = Access(server.url, PLANTED, "JANGBU_OPENAI_KEY", "JANGBU_OPENAI_URL")
         with VendorClient(OPENAI, access, waiting) as client, pytest.raises(VendorAway, match="longer than 300 s"):
             client.get("/p", [])
+
+
+def test_everything_together_ends_within_an_hour(patience: Patience) -> None:
+    waiting = patience.waiting()
+    passed_s = 0
+    waiting.clock_ns = lambda: passed_s * transport.NS_IN_S
+    with serving(in_turn(GOOD)) as server:
+        access = Access(server.url, PLANTED, "JANGBU_OPENAI_KEY", "JANGBU_OPENAI_URL")
+        with VendorClient(OPENAI, access, waiting) as client:
+            passed_s = 3600
+            assert client.get("/p", []) == PAGE
+            passed_s = 3601
+            with pytest.raises(VendorAway, match="3600 s in all"):
+                client.get("/p", [])
 
 
 @pytest.mark.parametrize(
