@@ -1,7 +1,8 @@
 """Laws of the books that SQL cannot say (design.md, section 3): each counts what it checked and names violations.
 
 Law 3: for each booked group |exact - booked| is below one unit, and the parts add up exactly. It is checked on the
-statements as they are shown, not by the rounding that made them.
+statements as they are shown, not by the rounding that made them. `sql/checks/3-rounding.sql` looks at what is booked in
+the ledger; here are open months, and the sums of exact values.
 """
 
 from __future__ import annotations

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from billing.statements import MonthStatements
     from jangbu.settings import Settings
 
-LAWS = ("1-accepted", "4-balanced", "5-statements", "6-invoice", "7-hashes")
-"""The laws that a close asks again; law 3 it checks on the month's own figures. Law 2 reads every event and is left to
+LAWS = ("1-accepted", "3-rounding", "4-balanced", "5-statements", "6-invoice", "7-hashes")
+"""The laws that a close asks again; law 3 also on the month's own figures. Law 2 reads every event and is left to
 `jangbu audit`: `period close --from-events` proves the same for the month."""
 
 

@@ -27,7 +27,7 @@ LATER = datetime(2027, 6, 1, tzinfo=UTC)
 """A day on which every month of these tests has ended."""
 OCTOBER = "2026-10-03T10:00:00+09:00"
 PRICE = "openai,gpt-x,input_tokens,,,,KRW,{},{},2026-01-01T00:00:00Z,,letter"
-MONEY_LAWS = ("2-sums", "4-balanced", "5-statements", "7-hashes")
+MONEY_LAWS = ("2-sums", "3-rounding", "4-balanced", "5-statements", "7-hashes")
 
 
 class PeriodWorld:

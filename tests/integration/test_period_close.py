@@ -148,6 +148,13 @@ def test_states_are_passed_through_once(world: PeriodWorld) -> None:
 @pytest.mark.parametrize(
     ("planted", "law", "said"),
     [
+        ("update ledger_line set amount = amount - 1 where account = 'cost' and department = 'D1'", "3-rounding",
+         "booked 150 for exactly 151[.]5, which is not within 1 of it"),
+        ("update ledger_line set amount = amount + 0.1 where account = 'cost' and department = 'D1'", "3-rounding",
+         "booked 151.1 for exactly"),
+        ("update ledger_line set amount_exact = '455/3', amount = 150 where account = 'cost' and department = 'D1'",
+         "3-rounding", "booked 150 for exactly 455/3"),
+        ("update statement set total = total - 1 where kind = 'organisation'", "3-rounding", "booked 165"),
         ("update ledger_line set amount = amount + 1 where account = 'payable:openai'", "4-balanced", "debits"),
         ("delete from ledger_line where account = 'payable:openai'", "4-balanced", "does not|debits"),
         ("update ledger_line set amount = amount + 1 where account = 'cost' and department = 'D1'", "5-statements",
