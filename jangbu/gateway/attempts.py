@@ -25,6 +25,9 @@ FORGOTTEN_AFTER_S: Final = 2 * 3600.0
 REQUESTS_MAX: Final = 100_000
 """Requests that are remembered at once; the oldest is settled before its time."""
 
+TOLD_MAX: Final = 10_000
+"""Answers that are remembered to know a second telling; one that is forgotten is a copy, which is counted once."""
+
 
 class Call(NamedTuple):
     """One call to a vendor, as told before it was made. `fields` are of a payload, without anything private."""
@@ -58,8 +61,19 @@ class Attempts:
     def __init__(self, requests_max: int = REQUESTS_MAX) -> None:
         self._requests: OrderedDict[str, _Request] = OrderedDict()
         self._ended: dict[str, None] = {}
+        self._told: OrderedDict[object, None] = OrderedDict()
         self._requests_max = requests_max
         self._lock = threading.Lock()
+
+    def is_told_again(self, what: object) -> bool:
+        """Whether this was asked about before, among the latest: LiteLLM logs images and sound once for each of its
+        two kinds of functions."""
+        with self._lock:
+            known = what in self._told
+            self._told[what] = None
+            if len(self._told) > TOLD_MAX:
+                self._told.popitem(last=False)
+            return known
 
     def called(self, request_id: str, call: Call, now_s: float) -> None:
         """A vendor is about to be called."""

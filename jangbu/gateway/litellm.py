@@ -30,6 +30,7 @@ NO_CALL_MARK: Final = "litellm_no_upstream_llm_call"
 """LiteLLM's mark on requests that its own gate refused (authentication, limits): no vendor was called."""
 NO_CHARGE_TYPES: Final = frozenset({"IGNORE_THIS", "acreate_batch", "create_batch", "acancel_batch", "alist_batches"})
 """Call types that no vendor charges; files and vector stores are told by having no provider and no model."""
+BATCH_TYPES: Final = frozenset({"aretrieve_batch", "retrieve_batch"})
 _PLAIN: Final = ("id", "litellm_call_id", "call_type", "stream", "status", "custom_llm_provider", "model",
                  "model_group", "api_base", "cache_hit", "startTime", "endTime", "prompt_tokens", "completion_tokens",
                  "response_cost", "request_tags")  # fmt: skip
@@ -157,15 +158,19 @@ class JangbuCallback(CustomLogger):
         if _is_no_charge(payload, kwargs):
             meter.counts.no_charge += 1
             return
+        batch = payload.get("call_type") in BATCH_TYPES
         attempt = None
-        if payload.get("status") == "failure":
+        if payload.get("status") != "failure":
+            if self._attempts.is_told_again((payload.get("id"), None if batch else payload.get("startTime"))):
+                return
+            if payload.get("cache_hit") is not True:
+                self._attempts.answered(request_id, now_s)
+        else:
             attempt = self._attempts.number_of_failure(request_id, payload.get("startTime"), now_s)
             if attempt is None:
                 return
             if attempt == 1:
                 attempt = None  # as the payload says it, like a backfill of LiteLLM's log
-        elif payload.get("cache_hit") is not True:
-            self._attempts.answered(request_id, now_s)
         meter.hand_over(_picked(payload, self._department), attempt)
 
     def _owed(self) -> Iterator[tuple[Mapping[str, Any], int]]:
@@ -214,6 +219,7 @@ def _fields_of_call(kwargs: Mapping[str, Any], department: str) -> dict[str, Any
         "call_type": kwargs.get("call_type"),
         "api_base": parameters.get("api_base"),
         "startTime": time.time(),
+        "request_tags": list(metadata.get("tags") or []),
         "metadata": {name: metadata.get(name) for name in (*_OF_METADATA[:-1], department)},
     }
 

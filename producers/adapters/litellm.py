@@ -12,6 +12,7 @@ Decisions:
   top-level `prompt_tokens` and `completion_tokens` are LiteLLM's own count: `usage_source` estimated; zeros: missing.
 - a failed stream that has used tokens, or whose connection broke off, is `cut`; LiteLLM counts what came by itself,
   so that its counts are `estimated`.
+- the output of an image operation is `image_output_tokens`: LiteLLM drops the modality that the vendor told.
 - a batch is counted when it is complete, once, at its completion; its models must be one.
 - `response_cost` 0 may mean unknown: only an amount above 0 is reported.
 """
@@ -60,6 +61,7 @@ _CACHED: tuple[Usage, UsageSource] = (Usage({"requests": 1}, "missing"), "provid
 _COST_MIN_USD = Decimal("1e-20")
 """Below it a cost is the dust of binary fractions."""
 _ATTEMPTS_HEADER = "x-litellm-attempted-retries"
+IMAGE_OPERATIONS: Final = frozenset({"image_generation", "image_edit"})
 _FALLBACKS_HEADER = "x-litellm-attempted-fallbacks"
 _PROJECT_HEADER = "llm_provider-openai-project"
 
@@ -170,7 +172,7 @@ def event_of(payload: Payload, options: Options, attempt: int | None = None) -> 
         data=UsageData(
             model=_model(payload, called),
             provider=provider or "",
-            units=_with_requests(payload, usage.units),
+            units=_as_operation(payload, usage.units),
             department=_text_at(metadata, options.department_from),
             key=_text(metadata, "user_api_key_alias") or _text(metadata, "user_api_key_hash"),
             account=_text(_headers(payload), _PROJECT_HEADER),
@@ -233,8 +235,12 @@ def _batch_model(payload: Payload) -> str:
     return next(iter(models), "")
 
 
-def _with_requests(payload: Payload, units: Mapping[str, int]) -> dict[str, int]:
-    """A batch is as many requests as it has answers."""
+def _as_operation(payload: Payload, units: Mapping[str, int]) -> dict[str, int]:
+    """A batch is as many requests as it has answers; an image operation's output without a modality is an image."""
+    if names.operation_of(payload.call_type) in IMAGE_OPERATIONS and not units.get("image_output_tokens"):
+        output = units.get("output_tokens", 0)
+        units = {unit: count for unit, count in units.items() if unit != "output_tokens"}
+        units = {**units, "image_output_tokens": output} if output else units
     counts = payload.response.request_counts if isinstance(payload.response, Answer) else None
     done = counts.get("completed") if isinstance(counts, dict) else None
     if not _batch_model(payload) or isinstance(done, bool) or not isinstance(done, int) or done < 0:
