@@ -108,6 +108,8 @@ def _text(raw: bytes, name: str) -> str:
 def _header_problems(header: Sequence[str] | None, name: str, columns: Columns) -> list[CellProblem]:
     if not header:
         return [CellProblem(name, 1, "", "", f"begin with the header {','.join(columns.known)}")]
+    if len(header) == 1 and (sign := next((one for one in ";\t|" if one in header[0]), None)) is not None:
+        return [CellProblem(name, 1, "", header[0], f"put commas between the columns, not {sign!r}")]
     problems = [
         CellProblem(name, 1, column, column, f"no such column here: use {','.join(columns.known)}")
         for column in header

@@ -9,6 +9,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
+SHOWN_CHARACTERS_MAX = 200
+"""Of a name or a value in an error."""
+
+
 class BillingError(ValueError):
     """Something that billing cannot do as asked; the message is a full sentence for the person who asked."""
 
@@ -28,8 +32,17 @@ class CellProblem:
     remedy: str
 
     def __str__(self) -> str:
-        place = f"{self.file}, line {self.line}" + (f", column {self.column}" if self.column else "")
-        return f"{place}: {self.value!r}: {self.remedy}"
+        place = f"{_named(self.file)}, line {self.line}" + (f", column {_named(self.column)}" if self.column else "")
+        return f"{place}: {_cut(self.value)!r}: {self.remedy}"
+
+
+def _named(name: str) -> str:
+    """A name out of a stranger's file as it is, or escaped where it could steer a terminal; never a long one."""
+    return _cut(name) if name.isprintable() else repr(_cut(name))
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= SHOWN_CHARACTERS_MAX else f"{text[:SHOWN_CHARACTERS_MAX]}…"
 
 
 class FileRefused(BillingError):
