@@ -21,7 +21,7 @@ def read_register(connection: Connection) -> list[Vendor]:
         text("""
         select distinct on (vendor, valid_from)
                vendor, creditor, providers, accounts, zone, currency, tax_mode, tax_rate, fx_policy, settle_days,
-               valid_from, valid_to, tax_in_price, fx_day
+               valid_from, valid_to, tax_in_price, fx_day, tolerance_amount, tolerance_share
         from vendor order by vendor, valid_from nulls first, id desc""")
     )
     return [
@@ -43,9 +43,11 @@ def add_vendors(connection: Connection, new: Sequence[Vendor], actor: str) -> li
     if changed:
         connection.execute(
             text("""insert into vendor (vendor, creditor, providers, accounts, zone, currency, tax_mode, tax_rate,
-                                        fx_policy, settle_days, valid_from, valid_to, tax_in_price, fx_day, actor)
+                                        fx_policy, settle_days, valid_from, valid_to, tax_in_price, fx_day,
+                                        tolerance_amount, tolerance_share, actor)
                     values (:vendor, :creditor, :providers, :accounts, :zone, :currency, :tax_mode, :tax_rate,
-                            :fx_policy, :settle_days, :valid_from, :valid_to, :tax_in_price, :fx_day, :actor)"""),
+                            :fx_policy, :settle_days, :valid_from, :valid_to, :tax_in_price, :fx_day,
+                            :tolerance_amount, :tolerance_share, :actor)"""),
             [
                 {**asdict(row), "providers": list(row.providers), "accounts": list(row.accounts), "actor": actor}
                 for row in changed

@@ -1,10 +1,12 @@
 """The vendor register: who bills, for whose models, in which zone and currency; dated by the vendor's day.
 
 CSV `vendor,creditor,providers,accounts,zone,currency,tax_mode,tax_rate,fx_policy,settle_days,valid_from,valid_to`, and
-optionally `tax_in_price,fx_day`. `providers` and `accounts` are lists whose parts are separated by `;` or by spaces; no
-accounts means all of them. No `fx_policy` means the organisation's. `tax_in_price` says whether a tax is `added` to the
-prices (default) or `included` in them. `fx_day` is the day of the following month that the vendor's invoice carries (or
-on which it is paid); without it the last day of the vendor's month counts.
+optionally `tax_in_price,fx_day,tolerance_amount,tolerance_share`. `providers` and `accounts` are lists whose parts are
+separated by `;` or by spaces; no accounts means all of them. No `fx_policy` means the organisation's. `tax_in_price`
+says whether a tax is `added` to the prices (default) or `included` in them. `fx_day` is the day of the following month
+that the vendor's invoice carries (or on which it is paid); without it the last day of the vendor's month counts. A
+difference within `tolerance_amount` and `tolerance_share` of the smaller side (empty: not given) asks nobody; it is
+booked and counted all the same.
 A row replaces an earlier one of the same vendor and valid_from; nothing is overwritten. A vendor without a row is known
 where BUILT_IN has it.
 """
@@ -30,7 +32,7 @@ if TYPE_CHECKING:
 COLUMNS = Columns(
     ("vendor", "providers"),
     ("creditor", "accounts", "zone", "currency", "tax_mode", "tax_rate", "fx_policy", "settle_days", "valid_from",
-     "valid_to", "tax_in_price", "fx_day"),
+     "valid_to", "tax_in_price", "fx_day", "tolerance_amount", "tolerance_share"),
 )  # fmt: skip
 TAX_MODES = ("none", "vendor_charged", "reverse_charge", "domestic_invoice")
 TAX_IN_PRICE = ("added", "included")
@@ -63,6 +65,8 @@ class Vendor:
     valid_to: date | None = None
     tax_in_price: str = "added"
     fx_day: int | None = None
+    tolerance_amount: Decimal = Decimal(0)
+    tolerance_share: Decimal = Decimal(0)
 
     def month(self, name: str) -> Month:
         """The vendor's month in the vendor's zone."""
@@ -177,6 +181,8 @@ def _row(cells: Mapping[str, str]) -> Vendor:
         valid_to=end,
         tax_in_price=_tax_in_price(cell("tax_in_price", "added"), tax_mode),
         fx_day=_fx_day(cell("fx_day"), fx_policy),
+        tolerance_amount=_tolerance("tolerance_amount", cell("tolerance_amount", "0")),
+        tolerance_share=_share(cell("tolerance_share", "0")),
     )
 
 
@@ -215,6 +221,20 @@ def _tax_rate(value: str) -> Decimal:
     if rate >= 1:
         raise CellError("tax_rate", value, "write 10 % as 0.1")
     return rate
+
+
+def _tolerance(column: str, value: str) -> Decimal:
+    try:
+        return parse_amount(value)
+    except ValueError as error:
+        raise CellError(column, value, str(error)) from None
+
+
+def _share(value: str) -> Decimal:
+    share = _tolerance("tolerance_share", value)
+    if share >= 1:
+        raise CellError("tolerance_share", value, "write 0.01 % as 0.0001")
+    return share
 
 
 def _fx_policy(value: str) -> str:

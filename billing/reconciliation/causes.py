@@ -12,6 +12,7 @@ from billing.reconciliation.duplicates import take_duplicates
 from billing.reconciliation.edges import take_period_edges
 from billing.reconciliation.exchange import take_exchange
 from billing.reconciliation.levels import join_accounts_and_tiers, join_months
+from billing.reconciliation.month_edges import take_month_edges
 from billing.reconciliation.scales import take_scales
 from billing.reconciliation.splits import take_splits
 
@@ -30,6 +31,7 @@ def take_causes(folded: Folded, lines: Sequence[VendorLine], policy: Policy) -> 
     breaks += take_scales(folded)
     join_accounts_and_tiers(folded)
     breaks += take_period_edges(folded, policy)
+    breaks += take_month_edges(folded, policy)
     breaks += take_splits(folded, policy)
     join_months(folded)
     return breaks

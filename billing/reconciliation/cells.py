@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from datetime import date
 
-    from billing.reconciliation.groups import OurGroup, Policy, PriceUse
+    from billing.reconciliation.groups import OurGroup, Policy, PriceUse, UsageKey
 
 UNIT_FINEST = Decimal("1e-10")
 """No vendor's unit is taken to be finer: below the price of any single token (1e-8 and more), and above the noise that
@@ -133,11 +133,17 @@ class Folded:
     day_money: dict[DayKey, Money] = field(default_factory=dict)
     usage_days: set[date] = field(default_factory=set)
     vendor_names: dict[str, str] = field(default_factory=dict)
+    our_names: dict[str, str] = field(default_factory=dict)
 
     def day_of(self, line: VendorLine) -> DayKey:
         """The total of a line on a coarse day."""
         model = self.vendor_names[line.model] if self.grain.total_models and line.model is not None else None
         return DayKey(line.day, line.account if self.grain.account else None, model)
+
+    def key_of_ours(self, key: UsageKey, policy: Policy) -> CellKey:
+        """The cell of use of ours, also of use outside the month."""
+        name = self.our_names.get(key.model, key.model.lower())
+        return _key(self.grain, key.day, key.account, name, key.service_tier, policy.folds.get(key.unit, key.unit))
 
     def key_of(self, line: VendorLine) -> CellKey:
         """The cell of a line with a unit."""
@@ -177,7 +183,7 @@ def fold(ours: Sequence[OurGroup], lines: Sequence[VendorLine], policy: Policy) 
     our_names, vendor_names = joined_names(
         (group.key.model for group in ours), (line.model for line in used if line.model is not None)
     )
-    folded.vendor_names = vendor_names
+    folded.our_names, folded.vendor_names = our_names, vendor_names
     for group in ours:
         _add_ours(folded, group, our_names[group.key.model], policy)
     steps = _finest_steps(used)

@@ -46,13 +46,10 @@ def currency_document(month: ReconciledMonth, found: Reconciliation) -> dict[str
         "currency": found.currency,
         "invoice_total": plain(found.invoice_total),
         "ours_total": plain(found.ours_total),
-        "matched": {
-            "groups": found.matched_groups,
-            "amount": plain(found.matched_amount),
-            "levels": {
-                str(level): {"groups": groups, "amount": plain(amount)}
-                for level, (groups, amount) in sorted(found.levels.items())
-            },
+        "matched": {"groups": found.matched_groups, "amount": plain(found.matched_amount)},
+        "matched_levels": {
+            str(level): {"groups": groups, "amount": plain(amount)}
+            for level, (groups, amount) in sorted(found.levels.items())
         },
         "breaks": [break_document(one) for one in found.breaks],
         "proof": proof_document(found.proof),

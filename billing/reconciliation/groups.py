@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
@@ -63,6 +63,16 @@ class OurGroup:
     prices: tuple[PriceUse, ...] = ()
 
 
+class EdgeUse(NamedTuple):
+    """Our use of one hour next to a month's edge. `hour` counts hours from the edge, 0 is the next to it; `key.day` is
+    the first or last day of the month, whichever edge it is, also for use outside the month."""
+
+    key: UsageKey
+    inside: bool
+    hour: int
+    quantity: int
+
+
 PriceLookup = Callable[[date, str, str, str], PriceUse | None]
 """(vendor day, model, service tier, unit) to the price that would have counted; None where the book has none."""
 
@@ -84,6 +94,7 @@ class Policy:
     `today`: to say how long use has not been billed. `provider`: whose price rows a proposal is for, where it is one.
     `day_starts`: vendor day to the UTC instant at which it begins, as a price file writes it.
     `cut_calls`: how many calls broke off, by (day, account, model in lower case).
+    `edge_uses`: our use of the hours around the month's two edges.
     `tolerance_amount`, `tolerance_share`: a difference within both (0: not given) is flagged, booked and counted.
     """
 
@@ -99,6 +110,7 @@ class Policy:
     provider: str | None = None
     day_starts: Mapping[date, str] = field(default_factory=dict)
     cut_calls: Mapping[tuple[date, str | None, str], int] = field(default_factory=dict)
+    edge_uses: Sequence[EdgeUse] = ()
     tolerance_amount: Decimal = Decimal(0)
     tolerance_share: Decimal = Decimal(0)
 

@@ -52,9 +52,9 @@ def _record_one(connection: Connection, month: ReconciledMonth, found: Reconcili
     if found.breaks:
         connection.execute(
             text("""insert into reconciliation_break (reconciliation_id, place, class, amount, key, ours, vendor, why,
-                                                      provisional)
+                                                      provisional, tolerated, match_level, may_be, proposal)
                     values (:run, :place, :class, :amount, cast(:key as jsonb), cast(:ours as jsonb),
-                            cast(:vendor as jsonb), :why, :provisional)"""),
+                            cast(:vendor as jsonb), :why, :provisional, :tolerated, :level, :may_be, :proposal)"""),
             [
                 {
                     "run": run_id,
@@ -66,6 +66,10 @@ def _record_one(connection: Connection, month: ReconciledMonth, found: Reconcili
                     "ours": json.dumps(figures_document(one.ours)),
                     "vendor": json.dumps(figures_document(one.vendor)),
                     "provisional": one.provisional,
+                    "tolerated": one.tolerated,
+                    "level": one.level,
+                    "may_be": [str(cls) for cls in one.may_be],
+                    "proposal": one.proposal,
                 }
                 for place, one in enumerate(found.breaks, 1)
             ],

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from jangbu.commands.reconciled_year import show_year
+from jangbu.commands.vendor_names import name_map
 from jangbu.errors import LawViolatedError, NotFoundError, RefusedByStateError, UsageError, WorkLeftError
 from jangbu.importing import ExistingFile
 from jangbu.output import print_json, print_rows
@@ -42,6 +44,8 @@ VENDOR_COLUMNS = (
     "valid_to",
     "tax_in_price",
     "fx_day",
+    "tolerance_amount",
+    "tolerance_share",
 )
 IMPORT_COLUMNS = (
     "import_id",
@@ -70,6 +74,9 @@ Result = TypeVar("Result")
 @click.group()
 def vendor() -> None:
     """The vendor register: who bills, for whose models, in which zone."""
+
+
+vendor.add_command(name_map)
 
 
 @vendor.command("import")
@@ -209,14 +216,22 @@ def invoice_list(ctx: Context, vendor_name: str | None, month_name: str | None, 
 
 @click.command()
 @click.option("--vendor", "vendor_name", required=True, help="Who bills, as the register names it.")
-@click.option("--month", "month_name", required=True, metavar="YYYY-MM", help="The vendor's month, in its zone.")
+@click.option("--month", "month_name", metavar="YYYY-MM", help="The vendor's month, in its zone.")
+@click.option("--year", type=click.IntRange(2015, 2099), help="Instead: a year by class, as its months were recorded.")
 @click.option("--limit", default=BREAKS_SHOWN, show_default=True, help="Breaks listed as text; 0 lists all.")
 @click.option("--dry-run", is_flag=True, help="Do not record the run.")
 @click.option("--json", "as_json", is_flag=True)
 @click.option("--csv", "as_csv", is_flag=True)
 @click.pass_obj
 def reconcile(
-    ctx: Context, vendor_name: str, month_name: str, limit: int, dry_run: bool, as_json: bool, as_csv: bool
+    ctx: Context,
+    vendor_name: str,
+    month_name: str | None,
+    year: int | None,
+    limit: int,
+    dry_run: bool,
+    as_json: bool,
+    as_csv: bool,
 ) -> None:
     """Prove a vendor's month: every difference classed, the sum exact. Exit 6 where breaks beyond rounding are open."""
     from billing.reconciliation.document import BREAK_COLUMNS, break_rows, month_document
@@ -224,6 +239,12 @@ def reconcile(
     from billing.reconciliation.record import record
     from billing.store import snapshot
 
+    if (month_name is None) == (year is None):
+        raise UsageError("name the month to prove (--month 2026-10), or a year to look at (--year 2026)")
+    if year is not None:
+        show_year(ctx, vendor_name, year, as_json=as_json, as_csv=as_csv)
+        return
+    assert month_name is not None
     with refusals(), ctx.engine("billing") as engine:
         with snapshot(engine) as connection:
             month = reconcile_month(connection, vendor_name, month_name, datetime.now(UTC))
@@ -298,6 +319,8 @@ def _vendor_document(row: Vendor) -> dict[str, Any]:
         "providers": list(row.providers),
         "accounts": list(row.accounts),
         "tax_rate": plain(row.tax_rate),
+        "tolerance_amount": plain(row.tolerance_amount),
+        "tolerance_share": plain(row.tolerance_share),
         "fx_policy": row.fx_policy or None,
         "fx_day": None if row.fx_day is None else str(row.fx_day),
     }
