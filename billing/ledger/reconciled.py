@@ -1,8 +1,9 @@
-"""Whether the differences that are shared out are still those of what is in the books.
+"""Whether the differences that departments are charged are still those of what is in the books.
 
-A rule for `invoice_difference:VENDOR` shares what the vendor's last recorded reconciliation found. Use that arrived
-since is then charged twice, once as use and once as a difference; a revised invoice is not charged at all. So before a
-month closes the vendor's two totals are asked for again. Vendors whose difference no rule shares are left alone.
+Breaks are decided about, and rounding is shared, as a vendor's last recorded reconciliation found them. Use that
+arrived since is then charged twice, once as use and once as a difference; a revised invoice is not charged at all. So
+before a month closes the two totals of such vendors are asked for again. Vendors of whose differences nothing is
+charged are left alone.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from sqlalchemy import Connection, text
 
 from billing.allocation.rules import in_force
 from billing.allocation.store import read_rules
+from billing.breaks.shared import decided_vendors
 from billing.errors import BillingError
 from billing.money import plain
 from billing.reconciliation.month import reconcile_month
@@ -27,14 +29,14 @@ SHARED: Literal["invoice_difference"] = "invoice_difference"
 
 
 def stale_reconciliations(connection: Connection, month: str, now: datetime) -> list[str]:
-    """A sentence for each vendor whose shared difference is out of date in a month; the connection is a snapshot."""
-    shared = sorted({rule.pool_of for rule in in_force(read_rules(connection), month) if rule.pool == SHARED
-                     and rule.pool_of is not None})  # fmt: skip
+    """A sentence for each vendor whose charged difference is out of date in a month; the connection is a snapshot."""
+    rules = in_force(read_rules(connection), month)
+    shared = {rule.pool_of for rule in rules if rule.pool == SHARED and rule.pool_of is not None}
     found = []
-    for vendor in shared:
+    for vendor in sorted(shared | set(decided_vendors(connection, month))):
         recorded = _recorded(connection, vendor, month)
         if not recorded:
-            continue  # the pool itself says that nothing is known
+            continue  # nothing was found, so nothing is charged
         try:
             present = _present(connection, vendor, month, now)
         except BillingError as error:

@@ -1,9 +1,10 @@
 """A month end of twelve vendors, from import to closed period: invoices, bridge, statements and ledger agree.
 
 Given October's use of twelve vendors, event by event, and what each of them bills (twelve_vendors.py), three fetched
-from their APIs and nine brought as files; when Azure revises on day 5, October is closed on day 10 and Anthropic
-corrects on day 29; then every proof comes out at 0, each planted difference stands in its class, and what departments
-are charged is what the vendors bill, to the won.
+from their APIs and nine brought as files; when Azure revises on day 5, finance disputes what OpenAI and Azure take on
+day 9 and accepts the rest, October is closed on day 10, Azure gives way and OpenAI does not, and Anthropic corrects on
+day 29; then every proof comes out at 0, each planted difference stands in its class, and what departments are charged
+is what the vendors bill, to the won, without what is disputed while it is.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from billing.breaks.deciding import Asked, decide
+from billing.breaks.worklist import Wanted
 from billing.invoices.fetching.apis import APIS, api_of
 from billing.invoices.fetching.asking import plan_month
 from billing.invoices.fetching.month import fetch_month
@@ -67,11 +70,12 @@ from tests.scenarios.twelve_vendors import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from billing.breaks.states import Action
     from jangbu.services.postgres import DatabaseUrls
 
 OCTOBER = "2026-10"
 SINCE = "2026-01-01T00:00:00Z"
-DAY_2, DAY_5, DAY_10, DAY_29 = (datetime(2026, 11, day, 9, tzinfo=UTC) for day in (2, 5, 10, 29))
+DAY_2, DAY_10, DAY_20, DAY_29 = (datetime(2026, 11, day, 9, tzinfo=UTC) for day in (2, 10, 20, 29))
 READABLE = frozenset({"openai.costs_api", "anthropic.cost_report", "anthropic.usage_report", "x-ai.invoice"})
 """What this story fetches: it must not change when another surface gets its importer."""
 FILES = {
@@ -124,6 +128,12 @@ class Story:
         with self.world.house.as_role("billing") as connection:
             record(connection, found, "os:finance")
         return found
+
+    def decide(self, action: Action, reason: str, **which: Any) -> list[tuple[str, str]]:
+        """Decide about October's breaks: (class, amount as decided) of each."""
+        with self.world.house.as_role("billing") as connection:
+            asked = Asked(action, reason, "os:finance", wanted=Wanted(month=OCTOBER, **which))
+            return [(one.item.cls, money(int((one.amount or 0) * E8))) for one in decide(connection, asked)]
 
     def classes(self, vendor: str, now: datetime) -> dict[str, str]:
         """Open differences of a vendor by class, as exact decimals."""
@@ -194,7 +204,12 @@ def story(migrated_database: DatabaseUrls, monkeypatch: pytest.MonkeyPatch) -> I
         yield Story(world)
 
 
-EDGE_WON = Fraction(EDGE.cost * RATES["USD"], E8)
+def in_won(dollars: int) -> Fraction:
+    """1e-8 dollars in won."""
+    return Fraction(dollars * RATES["USD"], E8)
+
+
+EDGE_WON = in_won(EDGE.cost)
 
 
 def billed_won(*, correction: int) -> dict[str, Fraction]:
@@ -248,16 +263,30 @@ def test_a_month_end_of_twelve_vendors(story: Story) -> None:
         "KRW": Decimal(invoiced("seoul-ai", azure_revised=True, correction=0)) / E8
     }
 
-    # What is open blocks the close until somebody takes it on.
+    # Two differences are disputed; the rest is taken on. What is open blocks the close until then.
     with pytest.raises(MonthBlocked) as blocked:
         world.close(OCTOBER)
     assert [check.name for check in blocked.value.checks] == ["breaks"]
+    disputed = [story.decide("dispute", "never passed the gateway", vendor="openai", cls="BYPASS"),
+                story.decide("dispute", "the contract says 8.00", vendor="azure", cls="PRICE")]  # fmt: skip
+    assert disputed == [[("BYPASS", money(BYPASSED[3]))], [("PRICE", money(dearer))]]
+    story.decide("accept", "looked at", state="open")
     expected = billed_won(correction=0)
-    world.close(OCTOBER, "breaks")
-    assert world.organisation(OCTOBER)["total"] == rounded(sum(expected.values(), Fraction(0)))
+    expected["openai"] -= in_won(BYPASSED[3])
+    expected["azure"] -= in_won(dearer)
+    world.close(OCTOBER)
     assert story.charged_exactly() == expected
+    assert world.organisation(OCTOBER)["total"] == rounded(sum(expected.values(), Fraction(0)))
     story.agrees(OCTOBER)
     kept = world.documents(OCTOBER)
+
+    # Day 20: Azure bills what was agreed, and its break is gone; OpenAI was right, and November pays.
+    (third,) = story.bring("azure", SourceFile("azure-3.csv", azure_details(revised=True, dearer=False)))
+    assert third.supersedes[0].after["USD"] - third.supersedes[0].before["USD"] == -Decimal(money(dearer))
+    assert story.classes("azure", DAY_20) == {}
+    story.decide("resolve", "credited by a new bill", vendor="azure")
+    lost = story.decide("accept", "a test with the vendor's own key", vendor="openai", state="disputed")
+    assert lost == [("BYPASS", money(BYPASSED[3]))]
 
     # Day 29: Anthropic corrects October, which is closed: November carries the difference, with its origin.
     corrected = story.fetch("anthropic", anthropic_answer(CORRECTION), DAY_29)
@@ -266,12 +295,15 @@ def test_a_month_end_of_twelve_vendors(story: Story) -> None:
         Decimal(money(more)), 0
     ]  # fmt: skip
     assert story.classes("anthropic", DAY_29) == {"QUANTITY": money(more)}
-    november = world.documents("2026-11")
-    assert {item["reason"] for one in november.values() for item in one["adjustments"]} == {"ALLOCATION_CORRECTION"}
+    assert story.decide("accept", "their correction of 29 November", vendor="anthropic") == [("QUANTITY", money(more))]
+    adjustments = [item for one in world.documents("2026-11").values() for item in one["adjustments"]]
+    assert {item["reason"] for item in adjustments} == {"INVOICE_DIFFERENCE"}
+    assert {item["origin_period"] for item in adjustments} == {OCTOBER}
     world.close("2026-11")
     assert world.documents(OCTOBER) == kept
-    assert story.charged_exactly() == billed_won(correction=CORRECTION)
-    assert world.organisation("2026-11")["total"] == rounded(EDGE_WON + Fraction(more * RATES["USD"], E8))
+    final = {**billed_won(correction=CORRECTION), "azure": in_won(sum(item.cost for item in used_by("azure")))}
+    assert story.charged_exactly() == final
+    assert world.organisation("2026-11")["total"] == rounded(EDGE_WON + in_won(BYPASSED[3] + more))
     story.agrees("2026-11")
 
 
@@ -280,16 +312,18 @@ def test_use_that_arrives_after_the_reconciliation_is_not_charged_twice(story: S
     world = story.world
     story.fetch("openai", openai_answer, DAY_2)
     story.reconcile("openai", DAY_10)
+    story.decide("accept", "looked at", vendor="openai")
     late = world.one("late", f"{DAYS[1]}T05:00:00+00:00", "D001", 0, model=BYPASSED[0],
                      units={"input_tokens": BYPASSED[2]})  # fmt: skip
     world.use(late)
     with pytest.raises(MonthBlocked) as blocked:
-        world.close(OCTOBER, "breaks")
+        world.close(OCTOBER)
     (check,) = blocked.value.checks
     assert check.name == "reconciled"
     assert "openai was reconciled at invoice" in check.sentence
     assert check.remedy == "`jangbu reconcile --vendor openai --month 2026-10`"
     assert story.classes("openai", DAY_10) == {}
+    story.decide("reopen", "the use has arrived", vendor="openai", cls="BYPASS")
     world.close(OCTOBER)
     assert story.charged_exactly()["openai"] == billed_won(correction=0)["openai"]
     story.agrees(OCTOBER)
@@ -299,7 +333,8 @@ def test_a_close_from_events_does_not_ask_sums_that_end_with_our_month(story: St
     """OpenAI's October goes on for nine hours after ours: sums rebuilt up to our end do not hold them."""
     story.fetch("openai", openai_answer, DAY_2)
     story.reconcile("openai", DAY_10)
-    story.world.close(OCTOBER, "breaks", from_events=True)
+    story.decide("accept", "looked at", vendor="openai")
+    story.world.close(OCTOBER, from_events=True)
     assert story.charged_exactly()["openai"] == billed_won(correction=0)["openai"]
 
 

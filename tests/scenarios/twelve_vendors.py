@@ -254,8 +254,9 @@ def aws_report() -> bytes:
     return gzip.compress(("\n".join(rows) + "\n").encode(), mtime=0)
 
 
-def azure_details(*, revised: bool) -> bytes:
-    """Cost details. The first file ends before the last day of use; the revised one has it, and a dearer output."""
+def azure_details(*, revised: bool, dearer: bool = True) -> bytes:
+    """Cost details. The first file ends before the last day of use; the revised one has it, and a dearer output
+    until that is taken back."""
     header = (
         "Date,BillingPeriodStartDate,BillingPeriodEndDate,MeterName,MeterSubCategory,Quantity,UnitOfMeasure,ChargeType,"
         "BillingCurrencyCode,CostInBillingCurrency,SubscriptionId"
@@ -266,7 +267,7 @@ def azure_details(*, revised: bool) -> bytes:
         if day == DAYS[2] and not revised:
             continue
         price = VENDORS["azure"].prices[unit]
-        if revised and (day, unit) == (DAYS[0], "output_tokens"):
+        if revised and dearer and (day, unit) == (DAYS[0], "output_tokens"):
             price += AZURE_DEARER
         rows.append(
             f"{day.strftime('%m/%d/%Y')},10/01/2026,10/31/2026,{meters[unit]},Azure OpenAI,{money(count, 3)},1K,Usage,"
