@@ -45,6 +45,7 @@ COMMANDS = {
     "reconcile": "jangbu.commands.invoices:reconcile",
     "quota": "jangbu.commands.quota:quota",
     "alert": "jangbu.commands.alert:alert",
+    "pledge": "jangbu.commands.pledge:pledge",
     "quarantine": "jangbu.commands.quarantine:quarantine",
 }
 """Where each command stands; read only when it is asked for, so that starting costs little."""

@@ -30,6 +30,7 @@ from billing.quotas.register import Alert
 
 if TYPE_CHECKING:
     from billing.outputs.texts import Language
+    from billing.pseudonyms import Pseudonyms
     from billing.quotas.recipients import Recipient
     from jangbu.settings import Settings
 
@@ -75,6 +76,7 @@ class Senders:
     mail: MailServer | None = None
     mail_from: str | None = None
     webhook_secret: str | None = field(default=None, repr=False)
+    people: Pseudonyms | None = None
 
     def send(self, delivery: Delivery) -> None:
         """Hand one delivery to its receiver. Raises NotTaken."""
@@ -82,6 +84,9 @@ class Senders:
             recipient = parse_recipient(delivery.recipient)
         except ValueError as error:
             raise NotTaken(str(error), for_good=True) from None
+        if self.people is not None and delivery.alert.scope == "user":
+            shown = self.people.of("user", delivery.alert.subject)
+            delivery = delivery._replace(alert=delivery.alert._replace(subject=shown))
         if recipient.channel == "mail":
             self._mail(delivery, recipient)
         elif recipient.channel == "slack":
@@ -149,14 +154,15 @@ class Senders:
         return session
 
 
-def senders_of(settings: Settings) -> Senders:
-    """What the settings allow to send with."""
+def senders_of(settings: Settings, people: Pseudonyms | None) -> Senders:
+    """What the settings allow to send with; `people`: what stands for users in messages."""
     return Senders(
         settings.timezone,
         "en" if settings.alert_language == "en" else "ko",
         None if settings.smtp_url is None else MailServer.of_url(settings.smtp_url),
         settings.mail_from,
         settings.webhook_secret,
+        people,
     )
 
 

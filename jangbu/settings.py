@@ -61,6 +61,8 @@ class Settings(AlertSettings, VendorSettings):
         journal_columns: columns of the spending resolution's lines, in their order.
         people: how reads show who used something: ``named`` or ``pseudonyms``.
         pseudonym_key: of the pseudonyms; None: in ``data_dir/pseudonym-key`` (see ``resolve_pseudonym_key``).
+        pledge_version: the version of the pledge that counts; None: any.
+        pledge_valid_days: how long a signature without an end of its own holds; None: it stays.
         origins: setting name -> where its value came from.
     """
 
@@ -99,6 +101,8 @@ class Settings(AlertSettings, VendorSettings):
     journal_columns: tuple[str, ...]
     people: str
     pseudonym_key: str | None = field(repr=False)
+    pledge_version: str | None
+    pledge_valid_days: int | None
     origins: Mapping[str, str] = field(repr=False, compare=False)
 
     @property
@@ -188,6 +192,8 @@ SPECS: Final = (
     Spec("journal_columns", values.parse_journal_columns, "부서,세부사업,통계목,적요,채권자,공급가액,부가세,합계"),
     Spec("people", values.one_of("named", "pseudonyms"), "named"),
     Spec("pseudonym_key", values.parse_token, secret=True),
+    Spec("pledge_version", values.parse_label),
+    Spec("pledge_valid_days", values.whole_number(1, 36_600)),
     *(Spec(*entry) for entry in (*ALERT_SETTINGS, *VENDOR_SETTINGS)),
 )
 BY_NAME: Final = MappingProxyType({spec.name: spec for spec in SPECS})

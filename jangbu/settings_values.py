@@ -16,6 +16,7 @@ DATABASE_SCHEMES = ("postgresql", "postgres", "postgresql+psycopg")
 CURRENCY = re.compile(r"[A-Z]{3}")
 TOPIC = re.compile(r"[A-Za-z0-9._-]{1,249}")
 HOST_AND_PORT = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):(?P<port>[0-9]{1,5})")
+LABEL_CHARACTERS_MAX = 100
 SOURCE_CHARACTERS_MAX = 200
 ORGANISATION_CHARACTERS_MAX = 100
 JOURNAL_COLUMNS = (
@@ -172,6 +173,13 @@ def parse_organisation(text: str) -> str:
     if not text.strip() or len(text) > ORGANISATION_CHARACTERS_MAX or not text.isprintable():
         raise ValueError(f"is not a name: write 1 to {ORGANISATION_CHARACTERS_MAX} printable characters")
     return text.strip()
+
+
+def parse_label(text: str) -> str:
+    """A short name that people choose, such as a version."""
+    if not text.strip() or len(text) > LABEL_CHARACTERS_MAX or not text.isprintable():
+        raise ValueError(f"is not a usable name: write 1 to {LABEL_CHARACTERS_MAX} printable characters")
+    return text
 
 
 def parse_journal_columns(text: str) -> tuple[str, ...]:

@@ -94,9 +94,10 @@ def write_register(
         {"id": import_id, "register": table, "name": name, "sha256": sha256, "rows_added": len(rows), "actor": actor},
     )
     first_id = _next_id(connection, table)
+    columns = ", ".join(f'"{column}"' for column in rows[0])
     places = ", ".join(f":{column}" for column in rows[0])
     connection.execute(
-        text(f"insert into {table} (id, import_id, {', '.join(rows[0])}) values (:id, :import_id, {places})"),
+        text(f"insert into {table} (id, import_id, {columns}) values (:id, :import_id, {places})"),
         [{**row, "id": first_id + place, "import_id": import_id} for place, row in enumerate(rows)],
     )
 

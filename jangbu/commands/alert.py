@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from jangbu.commands.quota import Instant
+from jangbu.commands.quota import Instant, shown_subject
 from jangbu.errors import SettingsError, WorkLeftError
 from jangbu.importing import refusals
 from jangbu.output import print_json, print_rows
@@ -39,7 +39,7 @@ def alert_list(ctx: Context, after_id: int, as_json: bool, as_csv: bool) -> None
     from billing.quotas.register import read_alerts
 
     with ctx.engine("reader") as engine, engine.connect() as connection:
-        documents = [_document(one) for one in read_alerts(connection, after_id=after_id)]
+        documents = [shown_subject(ctx.people, _document(one)) for one in read_alerts(connection, after_id=after_id)]
     if as_json:
         print_json({"alerts": documents})
         return
@@ -96,7 +96,7 @@ def alert_deliver(ctx: Context, retry_dead: bool, as_json: bool) -> None:
         if retry_dead:
             with engine.begin() as connection:
                 deliveries.retry_dead(connection)
-        taken = deliver_due(engine, senders_of(ctx.settings))
+        taken = deliver_due(engine, senders_of(ctx.settings, ctx.people))
         with engine.connect() as connection:
             left = [one for one in deliveries.read_deliveries(connection) if one.state != "sent"]
     if as_json:
@@ -115,7 +115,7 @@ def alert_test(ctx: Context, recipient: str) -> None:
     from jangbu.sending import NotTaken, senders_of, trial
 
     try:
-        senders_of(ctx.settings).send(trial(recipient))
+        senders_of(ctx.settings, ctx.people).send(trial(recipient))
     except NotTaken as error:
         raise SettingsError(f"the trial was not taken: {error}") from error
     click.echo("the trial was taken")

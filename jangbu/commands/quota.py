@@ -14,6 +14,7 @@ from jangbu.output import print_json, print_rows
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
+    from billing.pseudonyms import Pseudonyms
     from billing.quotas.quota import Quota, QuotaChanges
     from jangbu.context import Context
 
@@ -109,6 +110,7 @@ def quota_list(ctx: Context, moment: datetime | None, everything: bool, as_json:
     with ctx.engine("reader") as engine, engine.connect() as connection:
         held = held_quotas(connection)
     documents = [_document(row) for row in (held if everything else in_force(held, moment or datetime.now(UTC)))]
+    documents = [shown_subject(ctx.people, one) for one in documents]
     if as_json:
         print_json({"quotas": documents})
         return
@@ -138,7 +140,7 @@ def quota_status(
     asked = {"user": user, "department": department}
     if user is not None or department is not None:
         states = [one for one in states if asked.get(one.quota.key.scope) == one.subject]
-    documents = [one.document() for one in states]
+    documents = [shown_subject(ctx.people, one.document()) for one in states]
     if as_json:
         print_json({"at": moment, "timezone": ctx.policy.zone, "quotas": documents})
         return
@@ -146,6 +148,14 @@ def quota_status(
     print_rows(
         STATUS_COLUMNS, rows, as_csv=as_csv, right=("used", "limit", "remaining", "percent", "unknown_quantity")
     )
+
+
+def shown_subject(people: Pseudonyms | None, document: dict[str, Any]) -> dict[str, Any]:
+    """A document about a quota, with a pseudonym where a user is its subject and the settings ask for one."""
+    subject = document["subject"]
+    if people is None or document["scope"] != "user" or subject in (None, "*"):
+        return document
+    return {**document, "subject": people.of("user", subject)}
 
 
 def _document(row: Quota) -> dict[str, Any]:

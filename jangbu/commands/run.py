@@ -117,7 +117,7 @@ def alerts(ctx: Context) -> None:
     _log_to_stderr("WARNING")
     _mark_signals()
     with ctx.engine("billing") as engine:
-        run(engine, ctx.policy.zone, senders_of(ctx.settings), _stop)
+        run(engine, ctx.policy.zone, senders_of(ctx.settings, ctx.people), _stop)
 
 
 def prepare(settings: Settings, endpoints: Endpoints) -> None:

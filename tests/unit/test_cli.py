@@ -80,7 +80,7 @@ def test_help_lists_the_commands_that_are_there(capsys: pytest.CaptureFixture[st
 
 def test_commands_of_later_issues_are_absent(capsys: pytest.CaptureFixture[str]) -> None:
     """No stubs: what does not exist is no command."""
-    for name in ("programme", "pledge"):
+    for name in ("programme",):
         assert name not in COMMANDS
         code, out, err = run(capsys, name)
         assert (code, out) == (2, "")
