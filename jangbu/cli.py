@@ -43,6 +43,7 @@ COMMANDS = {
     "invoice": "jangbu.commands.fetching:invoice",
     "allocation": "jangbu.commands.allocation:allocation",
     "reconcile": "jangbu.commands.invoices:reconcile",
+    "break": "jangbu.commands.breaks:break_",
     "quota": "jangbu.commands.quota:quota",
     "alert": "jangbu.commands.alert:alert",
     "pledge": "jangbu.commands.pledge:pledge",
