@@ -369,4 +369,4 @@ def test_naver_bills_a_month_of_korean_days_in_won(world: World) -> None:
     document = world.proved("naver", 6)
     assert document["proof"]["stated_total"] == document["proof"]["invoice"] == "75"
     found = {one["class"]: one["amount"] for one in document["breaks"]}
-    assert found == {"CREDIT_OR_DISCOUNT": "-30", "UNEXPLAINED": "5"}
+    assert found == {"CREDIT_OR_DISCOUNT": "-30", "QUANTITY": "5"}
