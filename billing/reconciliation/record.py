@@ -17,8 +17,55 @@ if TYPE_CHECKING:
 
 
 def record(connection: Connection, month: ReconciledMonth, actor: str) -> list[int]:
-    """Append the month's documents, in the caller's transaction; the billing login. Returns the ids of the runs."""
-    return [_record_one(connection, month, found, actor) for found in month.documents]
+    """Append the month's documents, in the caller's transaction; the billing login. Returns the ids of the runs.
+
+    A currency that an earlier run had and this one has not (the bill came again in another) gets a run without
+    anything: otherwise the earlier one would stay the newest of that currency, and its breaks open.
+    """
+    runs = [_record_one(connection, month, found, actor) for found in month.documents]
+    gone = _currencies_gone(connection, month)
+    return runs + [_record_nothing(connection, month, currency, actor) for currency in gone]
+
+
+def _currencies_gone(connection: Connection, month: ReconciledMonth) -> list[str]:
+    """Currencies whose newest run says something, and of which there is nothing any more."""
+    rows = connection.execute(
+        text("""select currency from (
+                  select distinct on (currency) id, currency, invoice_total, ours_total from reconciliation
+                  where vendor = :vendor and month = :month order by currency, id desc) newest
+                where currency <> all(:present)
+                  and (invoice_total <> 0 or ours_total <> 0
+                       or exists (select from reconciliation_break b where b.reconciliation_id = newest.id))
+                order by currency"""),
+        {
+            "vendor": month.vendor.vendor,
+            "month": month.month.name,
+            "present": [found.currency for found in month.documents],
+        },
+    )
+    return [str(currency) for currency in rows.scalars()]
+
+
+def _record_nothing(connection: Connection, month: ReconciledMonth, currency: str, actor: str) -> int:
+    nothing = {"vendor": month.vendor.vendor, "month": month.month.name, "currency": currency, "breaks": []}
+    document = json.dumps(nothing)
+    values = {
+        "vendor": month.vendor.vendor, "month": month.month.name, "first_day": month.month.days[0],
+        "end_day": month.month.days[-1] + timedelta(days=1), "currency": currency,
+        "last_import_id": month.last_import_id, "content_hash": hashlib.sha256(document.encode()).hexdigest(),
+        "actor": actor,
+    }  # fmt: skip
+    return int(
+        connection.execute(
+            text("""insert into reconciliation (vendor, month, first_day, end_day, currency, last_import_id,
+                                            invoice_total, ours_total, matched_groups, matched_amount, content_hash,
+                                            actor)
+                values (:vendor, :month, :first_day, :end_day, :currency, :last_import_id, 0, 0, 0, 0, :content_hash,
+                        :actor)
+                returning id"""),
+            values,
+        ).scalar_one()
+    )
 
 
 def _record_one(connection: Connection, month: ReconciledMonth, found: Reconciliation, actor: str) -> int:

@@ -246,7 +246,7 @@ def test_a_month_end_of_twelve_vendors(story: Story) -> None:
     assert old.after["USD"] - old.before["USD"] == Decimal(money(dearer))
 
     # Day 10: every difference stands in its class, and nothing else does.
-    found = {vendor: story.classes(vendor, DAY_10) for vendor in VENDORS if vendor != "seoul-ai"}
+    found = {vendor: story.classes(vendor, DAY_10) for vendor in VENDORS}
     forgotten = by_unit(used_by("mistral"))[MISTRAL_FORGOTTEN] * VENDORS["mistral"].prices["output_tokens"]
     assert found == {
         "openai": {"BYPASS": money(BYPASSED[3])},
@@ -257,11 +257,8 @@ def test_a_month_end_of_twelve_vendors(story: Story) -> None:
         "x-ai": {"TAX": money(XAI_TAX_CENTS * E8 // 100)},
         "naver": {"CREDIT_OR_DISCOUNT": money(-NAVER_DISCOUNT * E8)},
         "together": {"CREDIT_OR_DISCOUNT": money(TOGETHER_CREDIT)},
+        "seoul-ai": {"FX": money(sum(item.cost for item in used_by("seoul-ai")) * (RESELLER_RATE - RATES["USD"]))},
     }  # fmt: skip
-    reseller = story.reconcile("seoul-ai", DAY_10)
-    assert {one.currency: one.invoice_total for one in reseller.documents if one.invoice_total} == {
-        "KRW": Decimal(invoiced("seoul-ai", azure_revised=True, correction=0)) / E8
-    }
 
     # Two differences are disputed; the rest is taken on. What is open blocks the close until then.
     with pytest.raises(MonthBlocked) as blocked:
@@ -326,6 +323,19 @@ def test_use_that_arrives_after_the_reconciliation_is_not_charged_twice(story: S
     story.decide("reopen", "the use has arrived", vendor="openai", cls="BYPASS")
     world.close(OCTOBER)
     assert story.charged_exactly()["openai"] == billed_won(correction=0)["openai"]
+    story.agrees(OCTOBER)
+
+
+def test_a_bill_that_comes_again_in_another_currency_leaves_nothing_of_the_first_open(story: Story) -> None:
+    """The reseller bills dollars with a part left out, then won: the dollars' break is not open beside the won's."""
+    forgotten = (DAYS[0], "output_tokens")
+    story.bring("seoul-ai", SourceFile("1.csv", focus("seoul-ai", currency="USD", leave_out=[forgotten])))
+    assert list(story.classes("seoul-ai", DAY_2)) == ["NOT_BILLED"]
+    story.bring("seoul-ai", SourceFile("2.csv", focus("seoul-ai", rate=RESELLER_RATE)))
+    assert list(story.classes("seoul-ai", DAY_10)) == ["FX"]
+    assert {cls for cls, _ in story.decide("accept", "their rate", vendor="seoul-ai")} == {"FX"}
+    story.world.close(OCTOBER)
+    assert story.charged_exactly()["seoul-ai"] == billed_won(correction=0)["seoul-ai"]
     story.agrees(OCTOBER)
 
 

@@ -283,12 +283,20 @@ FOCUS_HEADER = (
 _PERIOD = "2026-10-01T00:00:00Z,2026-11-01T00:00:00Z"
 
 
-def focus(vendor: str, *, rate: int = 1, leave_out: Sequence[tuple[date, str]] = (), more: Sequence[str] = ()) -> bytes:
+def focus(
+    vendor: str,
+    *,
+    rate: int = 1,
+    leave_out: Sequence[tuple[date, str]] = (),
+    more: Sequence[str] = (),
+    currency: str | None = None,
+) -> bytes:
     """A FOCUS file of a vendor's use in its billing currency, at so many of it for one of the price's."""
     of = VENDORS[vendor]
+    billed_in = currency or of.billed_in
     meters = {"input_tokens": "Input Tokens", "output_tokens": "Output Tokens"}
     rows = [
-        f"{money(count * of.prices[unit] * rate)},{of.billed_in},{_PERIOD},Usage,use,{day}T00:00:00Z,"
+        f"{money(count * of.prices[unit] * rate)},{billed_in},{_PERIOD},Usage,use,{day}T00:00:00Z,"
         f"{day + ONE_DAY}T00:00:00Z,{count},Tokens,AI and Machine Learning,{of.model},{meters[unit]},{vendor}"
         for (day, unit), count in by_unit(used_by(vendor)).items()
         if (day, unit) not in leave_out
