@@ -19,6 +19,7 @@ GAP = 2
 TEXT_WIDTHS_MIN = (16, 13, 9)
 """How narrow a text column may become, tried in turn; in terminal cells (Hangul takes two)."""
 HASH_DIGITS = 12
+NOTHING = "(nothing)"
 PLACES = frozenset({"id", "number", "offset", "partition", "place", "place_in_line"})
 """Figures that name something: they are copied into commands, and so have no commas."""
 _HASH = re.compile(r"[0-9a-f]{64}")
@@ -31,7 +32,9 @@ def terminal_lines(
     columns: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[str], width: int
 ) -> tuple[list[str], list[str]]:
     """(heading lines, lines) of a table for so many terminal cells; without a heading where it is records."""
-    kept = [place for place, name in enumerate(columns) if not rows or any(row[place] for row in rows)]
+    if not rows:
+        return [], [NOTHING]
+    kept = [place for place in range(len(columns)) if any(row[place] for row in rows)]
     names = [columns[place] for place in kept]
     cells = [[shown(columns[place], row[place], columns[place] in right) for place in kept] for row in rows]
     is_right = [name in right for name in names]

@@ -237,6 +237,15 @@ def test_links_lead_somewhere() -> None:
             assert "://" in target or (page.parent / target).exists(), f"{page.name}: {target}"
 
 
+def test_every_story_named_is_told() -> None:
+    """tests/README.md says which test tells which story of a month."""
+    page = (CHECKOUT / "tests/README.md").read_text(encoding="utf-8")
+    named = re.findall(r"`(test_\w+\.py)::(test_\w+)`", page)
+    assert len(named) >= 14
+    for file, test in named:
+        assert f"def {test}(" in (CHECKOUT / "tests/scenarios" / file).read_text(encoding="utf-8"), test
+
+
 def test_every_command_and_option_is_documented() -> None:
     known = sections()
     missing = {}

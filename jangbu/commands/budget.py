@@ -91,7 +91,8 @@ def budget_list(ctx: Context, code: str | None, period: str | None, as_json: boo
     if as_json:
         print_json({"budgets": documents})
     else:
-        print_rows(COLUMNS, [list(one.values()) for one in documents], as_csv=as_csv, right=("amount",))
+        shown = [list({**one, "department": one["department"] or ORGANISATION}.values()) for one in documents]
+        print_rows(COLUMNS, shown, as_csv=as_csv, right=("amount",))
 
 
 def _difference(found: BudgetChanges) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ from jangbu.errors import LawViolatedError, NotFoundError, UsageError
 from jangbu.output import print_json, print_rows, safe_text
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from billing.charges import Department
     from billing.explaining.books import MonthBooks
@@ -186,8 +187,8 @@ def _print_item(item: Mapping[str, Any]) -> None:
     click.echo("")
     _say(f"{item['number']}  {item['name']}")
     for name, value in item.items():
-        if name not in ("number", "name", "section", "fx_rows", "terms") and value is not None:
-            _say(f"    {name}: {value}")
+        if name not in ("number", "name", "section", "fx_rows", "terms"):
+            _print_fact(name, value)
 
 
 def _print_rounding(rounding: Mapping[str, Any]) -> None:
@@ -228,8 +229,25 @@ def _print_basis(document: Mapping[str, Any], event_columns: Sequence[str]) -> N
 def _print_rests(rests: Mapping[str, Any]) -> None:
     click.echo("\nRests on")
     for name, value in rests.items():
-        if value is not None:
-            _say(f"    {name}: {value}")
+        _print_fact(name, value)
+
+
+def _print_fact(name: str, value: Any, depth: int = 1) -> None:
+    """A fact on a line, what it holds on lines of their own below; nothing where nothing is said."""
+    blanks = "    " * depth
+    if isinstance(value, Mapping):
+        _say(f"{blanks}{name}:")
+        for inner, held in value.items():
+            _print_fact(inner, held, depth + 1)
+    elif isinstance(value, list) and any(isinstance(one, Mapping) for one in value):
+        _say(f"{blanks}{name}:")
+        for one in value:
+            _say(f"{blanks}    {', '.join(f'{inner} {held}' for inner, held in one.items() if held is not None)}")
+    elif isinstance(value, list):
+        if value:
+            _say(f"{blanks}{name}: {', '.join(str(one) for one in value)}")
+    elif value is not None:
+        _say(f"{blanks}{name}: {('no', 'yes')[value] if isinstance(value, bool) else value}")
 
 
 def _print_price(price: Mapping[str, Any]) -> None:

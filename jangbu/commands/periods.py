@@ -44,7 +44,8 @@ def period_status(ctx: Context, month: str | None, as_json: bool, as_csv: bool) 
         if as_json:
             print_json({"periods": months})
         else:
-            print_rows(LIST_COLUMNS, [[one[name] for name in LIST_COLUMNS] for one in months], as_csv=as_csv)
+            rows = [[one[name] for name in LIST_COLUMNS] for one in months]
+            print_rows(LIST_COLUMNS, rows, as_csv=as_csv, right=("total",))
         return
     document = _status(ctx, month)
     if as_json:
@@ -52,9 +53,25 @@ def period_status(ctx: Context, month: str | None, as_json: bool, as_csv: bool) 
         return
     if not as_csv:
         click.echo(f"{month} is {document['state']}" + (f" since {_time(document)}" if "closed_at" in document else ""))
+    if "closed_at" in document:
+        print_rows(("fact", "value"), _close_rows(document), as_csv=as_csv)
+        return
     rows = [[check[name] for name in CHECK_COLUMNS] for check in document["checklist"]]
     if rows:
         print_rows(CHECK_COLUMNS, rows, as_csv=as_csv)
+
+
+def _close_rows(document: dict[str, Any]) -> list[tuple[str, str]]:
+    """Who closed a month, what of, and the hashes to keep elsewhere, whole."""
+    reached = (f"partition {one['partition']} below {one['next_offset']}" for one in document["cut_offs"]
+               if one["next_offset"])  # fmt: skip
+    return [
+        ("closed by", document["actor"]),
+        ("accepted", ", ".join(document["accepted"]) or "nothing"),
+        ("content hash", f"sha256 {document['content_hash']}"),
+        ("chain hash", f"sha256 {document['chain_hash']}"),
+        ("events read", ", ".join(reached) or "none"),
+    ]
 
 
 @period.command("close")

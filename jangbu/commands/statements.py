@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,7 @@ from jangbu.importing import refusals
 from jangbu.output import print_json, print_rows, safe_text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from sqlalchemy import Connection
 
@@ -33,6 +34,8 @@ LIST_COLUMNS = (
     "status",
     "content_hash",
 )
+BESIDE = ("allocated", "adjustments", "taxes")
+TERMINAL_COLUMNS = ("model", "unit", "quantity", "unit_price", "price_row", "amount_exact", "fx_rate", "amount")
 LINE_COLUMNS = (
     "provider",
     "model",
@@ -99,7 +102,23 @@ def statement_show(ctx: Context, month: str, department: str, as_json: bool, as_
         rows += _rows_beside(document)
         rows.append(["total", *[""] * 7, document["total_exact"], "", document["total"]])
         _say_heading(document)
-    print_rows(LINE_COLUMNS, rows, as_csv=as_csv, right=("quantity", "unit_price", "amount_exact", "fx_rate", "amount"))
+    right = ("quantity", "unit_price", "amount_exact", "fx_rate", "amount")
+    if not as_csv and sys.stdout.isatty():
+        print_rows(TERMINAL_COLUMNS, [_for_terminal(row) for row in rows], right=right)
+        return
+    print_rows(LINE_COLUMNS, rows, as_csv=as_csv, right=right)
+
+
+def _for_terminal(row: Sequence[Any]) -> list[Any]:
+    """A row in fewer columns: whose model, and what is not priced, stand with what they are about."""
+    provider, model, unit, quantity, status, unit_price, currency, price_id, exact, rate, amount = row
+    if status in ("unpriced", "unconverted", "not_billable"):
+        unit_price, currency = status.replace("_", " "), None
+    elif not unit_price:
+        price_id = " ".join(str(one) for one in (status, price_id) if one)  # a charge's reason
+    price = " ".join(str(one) for one in (unit_price, currency) if one)
+    what = model if not model else f"{provider}: {model}" if provider in BESIDE else f"{provider}/{model}"
+    return [what or provider, unit, quantity, price, price_id, exact, rate, amount]
 
 
 def _say_heading(document: Mapping[str, Any]) -> None:
@@ -118,9 +137,9 @@ def _say_heading(document: Mapping[str, Any]) -> None:
 def _rows_beside(document: Mapping[str, Any]) -> list[list[str]]:
     """Shares, corrections and taxes as rows under the lines: their section, what they are, and their amounts."""
     rows = []
-    for section in ("allocated", "adjustments", "taxes"):
+    for section in BESIDE:
         for item in document[section]:
-            known = (item.get(name) for name in ("rule", "origin", "vendor", "name"))
+            known = (item.get(name) for name in ("rule", "origin", "vendor", "pool", "name"))
             what = next((str(word) for word in known if word), "")
             rows.append([section, what, str(item.get("unit") or ""), str(item.get("quantity") or ""),
                          str(item.get("reason") or ""), "", "", str(item.get("price_id") or ""), item["amount_exact"],

@@ -48,10 +48,10 @@ def test_what_fits_no_width_is_told_record_by_record() -> None:
     assert lines.count("") == 1
 
 
-def test_a_column_without_a_value_is_left_out_and_an_empty_table_has_its_heading() -> None:
+def test_a_column_without_a_value_is_left_out_and_an_empty_table_says_so() -> None:
     head, lines = terminal_lines(("a", "b"), [["1", ""], ["2", ""]], (), 80)
     assert (head, lines) == (["a", "─"], ["1", "2"])
-    assert terminal_lines(("a", "b_c"), [], (), 80) == (["a  b c", "──────"], [])
+    assert terminal_lines(("a", "b_c"), [], (), 80) == ([], ["(nothing)"])
 
 
 @pytest.mark.parametrize(
