@@ -29,7 +29,7 @@ from billing.breaks.shared import (
     decided_amounts,
     decided_documents,
     decided_vendors,
-    rounding_amounts,
+    tolerated_amounts,
 )
 from billing.errors import BillingError
 from billing.invoices.vendor_store import read_register
@@ -91,7 +91,7 @@ def _differences(connection: Connection, rules: Iterable[Rule], conversion: Conv
         amounts: list[tuple[date, str, Decimal]] = [*decided_amounts(connection, vendor, month, shared_elsewhere)]
         rule = takers.get(vendor)
         if rule is not None:
-            amounts += rounding_amounts(connection, vendor, month, days[-1])
+            amounts += tolerated_amounts(connection, vendor, month)
         elif not amounts:
             continue
         about = _Billed(f"{DIFFERENCE_POOL}:{vendor}", vendor, rule)

@@ -2,24 +2,25 @@
 
 Accepted and written-off breaks are charged, each exactly once: TAX, FEE and CREDIT_OR_DISCOUNT by the pool that shares
 such lines of the invoice where a rule of the month names it, everything else by the pool of differences; a TAX break of
-a vendor whose tax is computed is on the statements already. Rounding, about which nobody is asked, is shared where a
-rule shares the vendor's differences, as the newest run found it.
+a vendor whose tax is computed is on the statements already. Rounding and what the policy tolerates, about which nobody
+is asked, is shared where a rule shares the vendor's differences, as the newest run found it.
 """
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import TYPE_CHECKING, NamedTuple
 
 from sqlalchemy import Connection, text
 
 from billing.breaks.identity import name_of
 from billing.breaks.states import BOOKED
-from billing.money import plain
+from billing.breaks.worklist import read_all
+from billing.money import exact, plain
 
 if TYPE_CHECKING:
     from collections.abc import Collection
     from datetime import date
-    from decimal import Decimal
 
 OWN_POOLS = {"TAX": "invoice_tax", "CREDIT_OR_DISCOUNT": "invoice_credit", "FEE": "invoice_fee"}
 """Classes of breaks whose lines pools of their own share, and those pools."""
@@ -54,20 +55,16 @@ def decided_amounts(connection: Connection, vendor: str, month: str, without: Co
     return [DayAmount(*row) for row in rows]
 
 
-def rounding_amounts(connection: Connection, vendor: str, month: str, last: date) -> list[DayAmount]:
-    """The rounding that the newest runs found, by day and currency; what has no day stands on the month's last one."""
-    rows = connection.execute(
-        text("""select coalesce(cast(b.key ->> 'day' as date), :last) as day, r.currency, sum(b.amount)
-                from reconciliation r join reconciliation_break b on b.reconciliation_id = r.id
-                where r.id in (select max(id) from reconciliation where vendor = :vendor and month = :month
-                               group by currency)
-                  and b.class = 'ROUNDING'
-                  and not exists (select from break_standing s where s.vendor = r.vendor and s.month = r.month
-                                  and s.currency = r.currency and s.class = 'ROUNDING' and s.state <> 'open')
-                group by 1, 2 order by 1, 2"""),
-        {"vendor": vendor, "month": month, "last": last},
-    )
-    return [DayAmount(*row) for row in rows]
+def tolerated_amounts(connection: Connection, vendor: str, month: str) -> list[DayAmount]:
+    """The rounding and what else nobody is asked about, as the newest runs found it, by day and currency."""
+    found: dict[tuple[date, str], Decimal] = {}
+    with exact():
+        for item in read_all(connection, month, vendor):
+            if not item.is_work and item.state == "open":
+                for part in item.parts:
+                    at = (part.day, item.currency)
+                    found[at] = found.get(at, Decimal(0)) + part.amount
+    return [DayAmount(*at, amount) for at, amount in sorted(found.items())]
 
 
 def decided_documents(

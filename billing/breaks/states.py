@@ -8,10 +8,7 @@ another amount, the difference is open until somebody decides about the break as
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Literal
-
-if TYPE_CHECKING:
-    from decimal import Decimal
+from typing import Literal
 
 State = Literal["open", "accepted", "disputed", "resolved", "written_off"]
 Action = Literal["accept", "dispute", "resolve", "writeoff", "propose", "confirm", "reopen", "assign", "comment"]
@@ -41,11 +38,6 @@ def refusal(action: Action, state: State, *, is_changed: bool, is_pending: bool)
     if is_changed or state == "open" or (state == "disputed" and wanted != "disputed"):
         return None
     return f"it is {state.replace('_', ' ')}" + ("" if state == wanted else "; `reopen` it first")
-
-
-def is_open(cls: str, difference: Decimal) -> bool:
-    """Whether somebody has to decide: nobody has, or about another amount. `difference`: what no decision is about."""
-    return cls not in NO_WORK and bool(difference)
 
 
 def person_of(actor: str) -> str | None:

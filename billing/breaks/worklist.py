@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from sqlalchemy import Connection, text
 
 from billing.breaks.identity import BreakName, about, fingerprint, name_of
-from billing.breaks.states import NO_WORK, State, is_open
+from billing.breaks.states import NO_WORK, State
 from billing.errors import BillingError
 from billing.money import exact
 
@@ -76,6 +76,7 @@ class WorkItem:
     key: Mapping[str, str]
     parts: tuple[Part, ...]
     provisional: bool
+    tolerated: bool
     ours: tuple[Decimal | None, Decimal | None]
     theirs: tuple[Decimal | None, Decimal | None]
     whys: tuple[tuple[date, str], ...]
@@ -131,8 +132,14 @@ class WorkItem:
             return self.amount - (stands or Decimal(0))
 
     @property
+    def is_work(self) -> bool:
+        """Whether somebody is asked about it: not for rounding, nor for what the policy tolerates on every day."""
+        return self.cls not in NO_WORK and not self.tolerated
+
+    @property
     def is_open(self) -> bool:
-        return is_open(self.cls, self.difference)
+        """Whether somebody has to decide: nobody has, or about another amount."""
+        return bool(self.difference) and (self.is_work or (self.cls not in NO_WORK and self.state != "open"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +158,7 @@ class Wanted:
 
     def takes(self, item: WorkItem) -> bool:
         """Whether a break is meant. What nobody works on is left out unless its class is named."""
-        if self.cls is None and item.cls in NO_WORK and not item.history:
+        if self.cls is None and not item.is_work and not item.history:
             return False
         if self.cls is not None and item.cls != self.cls:
             return False
@@ -174,6 +181,11 @@ def read_items(connection: Connection, wanted: Wanted, names: Iterable[BreakName
         (item for item in items if wanted.takes(item) and (item.parts or item.is_open or item.state != "open")),
         key=lambda item: (item.month, item.vendor, item.currency, -abs(item.amount), item.fingerprint),
     )
+
+
+def read_all(connection: Connection, month: str, vendor: str) -> list[WorkItem]:
+    """Every break of a vendor's month, those that are no work included."""
+    return sorted(_items(connection, [month], vendor), key=lambda item: (item.currency, item.fingerprint))
 
 
 class BreakCount(NamedTuple):
@@ -217,6 +229,8 @@ class _Draft:
     amounts: defaultdict[date, Decimal] = field(default_factory=lambda: defaultdict(Decimal))
     sides: list[Sides] = field(default_factory=list)
     settled: bool = False
+    beyond: bool = False
+    """Whether a day of it is more than the policy tolerates."""
     whys: list[tuple[date, str]] = field(default_factory=list)
 
 
@@ -232,23 +246,28 @@ def _items(connection: Connection, months: list[str] | None, vendor: str | None)
         others = tuple(one for one in earlier.get(at[3], ()) if one.month != at[1])
         items.append(WorkItem(
             *at, draft.cls, draft.key, tuple(Part(*one) for one in sorted(draft.amounts.items())),
-            bool(draft.sides) and not draft.settled, _side(draft.sides, 0), _side(draft.sides, 1),
+            bool(draft.sides) and not draft.settled, bool(draft.sides) and not draft.beyond,
+            _side(draft.sides, 0), _side(draft.sides, 1),
             tuple(draft.whys), tuple(history), others,
         ))  # fmt: skip
     return items
 
 
 def _found(connection: Connection, months: list[str] | None, vendor: str | None) -> dict[BreakAt, _Draft]:
-    """What the newest run of each vendor, month and currency found, by break."""
+    """What the newest run of each vendor, month and currency found, by break. A currency that the newest run of the
+    month does not have any more (a bill that came again in another one) is gone with the imports it was in."""
     rows = connection.execute(
         text("""
         with newest as (select distinct on (vendor, month, currency) id, vendor, month, currency, end_day
-                        from reconciliation
+                        from reconciliation r
                         where (cast(:months as text[]) is null or month = any(cast(:months as text[])))
                           and (cast(:vendor as text) is null or vendor = :vendor)
+                          and last_import_id = (select max(last_import_id) from reconciliation l
+                                                where l.vendor = r.vendor and l.month = r.month)
                         order by vendor, month, currency, id desc)
         select n.vendor, n.month, n.currency, b.class, b.amount, b.key, b.ours, b.vendor as theirs, b.why,
-               b.provisional, coalesce(cast(b.key ->> 'day' as date), n.end_day - 1) as day
+               b.provisional, coalesce(cast(to_jsonb(b) ->> 'tolerated' as boolean), false) as tolerated,
+               coalesce(cast(b.key ->> 'day' as date), n.end_day - 1) as day
         from newest n join reconciliation_break b on b.reconciliation_id = n.id
         order by n.vendor, n.month, n.currency, b.place"""),
         {"months": months, "vendor": vendor},
@@ -263,6 +282,7 @@ def _found(connection: Connection, months: list[str] | None, vendor: str | None)
             draft.amounts[row.day] += row.amount
             draft.sides.append((row.ours or {}, row.theirs or {}))
             draft.settled |= not row.provisional
+            draft.beyond |= not row.tolerated
             draft.whys.append((row.day, row.why))
     return drafts
 

@@ -135,7 +135,7 @@ def test_an_accepted_break_is_charged_by_cost_and_booked_with_its_name(shell: Co
     assert share["pool_document"]["breaks"] == [
         {"break": price, "class": "PRICE", "state": "accepted", "amount": "80", "currency": "KRW"}
     ]
-    world.close("2026-10")
+    world.close("2026-10", "reconciled")  # the run is made up: nothing was imported
     assert entries(world) == [
         ("2026-10", "INVOICE_DIFFERENCE", "2026-10", description)
         for description in (
