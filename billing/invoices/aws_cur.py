@@ -1,10 +1,11 @@
-"""AWS Cost and Usage Report 2.0: CSV, also packed with gzip; the lines of Amazon Bedrock told by model and unit.
+"""AWS Cost and Usage Report 2.0: CSV, also packed with gzip, or Parquet; lines of Bedrock told by model and unit.
 
 Money is `line_item_unblended_cost` in `line_item_currency_code`: with its discount, credit and tax lines it adds up
 to the invoice (net columns hold the discounts a second time and are not read). Quantity is `line_item_usage_amount` in
 `pricing_unit`, whose scale is mixed within one bill (1K tokens, 1M tokens). Days are the register's zone's (UTC).
 What is billed for other services is a fee by its product and usage type; a usage type of Bedrock that is not known
-refuses the file. A report of a month comes in several files: those of one delivery add up, equal rows too.
+refuses the file. In Parquet AWS types cost and usage as doubles; they are read as the shortest text of the double,
+as the CSV has them. A report of a month comes in several files: those of one delivery add up, equal rows too.
 Fields: AWS Data Exports, table dictionary of CUR 2.0.
 """
 
@@ -37,6 +38,7 @@ _REQUIRED = (
     "line_item_usage_amount", "line_item_unblended_cost", "line_item_currency_code", "pricing_unit",
 )  # fmt: skip
 _WANTED = {*_REQUIRED, "line_item_usage_account_id", "line_item_line_item_description", "product"}
+_DOUBLES = {"line_item_usage_amount", "line_item_unblended_cost"}
 _KINDS = {
     "Usage": LineKind.USAGE,
     "DiscountedUsage": LineKind.USAGE,
@@ -76,14 +78,15 @@ class CostAndUsageReport:
 
     def recognise(self, source: SourceFile) -> str | None:
         """By its header; the older report writes `lineItem/UsageType` and is not this one."""
-        if {"line_item_usage_type", "line_item_unblended_cost"} <= set(header_of(source)):
-            return "a CSV whose header has line_item_usage_type and line_item_unblended_cost, as AWS's CUR 2.0 has"
+        if {"line_item_usage_type", "line_item_unblended_cost"} <= set(header_of(source, parquet=True)):
+            what = "Parquet" if source.is_parquet else "a CSV"
+            return f"{what} whose header has line_item_usage_type and line_item_unblended_cost, as AWS's CUR 2.0 has"
         return None
 
     def read(self, source: SourceFile) -> Iterator[VendorLine | CoveredDay]:
         """A line a row; at the end the days from the first to the last."""
         days, currency, place = ChargeDays(source), OneCurrency(source, "line_item_currency_code"), "line 1"
-        for place, row in rows_of(source, COLUMNS, _REQUIRED, wanted=_WANTED):
+        for place, row in rows_of(source, COLUMNS, _REQUIRED, wanted=_WANTED, doubles=_DOUBLES):
             yield _line(source, place, row, days, currency)
         yield from days.covered(place)
 

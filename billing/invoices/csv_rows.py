@@ -1,13 +1,18 @@
-"""Rows of a vendor's CSV with a header: every column known, every row as wide as the header, or refused by name."""
+"""Rows of a vendor's table: CSV with a header, or Parquet where an importer says so.
+
+Every column is known and every row as wide as the header, or the file is refused by name.
+"""
 
 from __future__ import annotations
 
 import csv
+import json
 from collections import Counter
 from typing import TYPE_CHECKING
 
 from billing.invoices.errors import InvoiceRefused
 from billing.invoices.json_pages import looks_like_json
+from billing.invoices.parquet_rows import columns_of, parquet_rows
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -17,8 +22,13 @@ if TYPE_CHECKING:
 CELL_CHARACTERS_MAX = 100_000
 
 
-def header_of(source: SourceFile, delimiter: str = ",") -> list[str]:
-    """The names in the first line, spaces around them taken off; [] where it is no CSV line."""
+def header_of(source: SourceFile, delimiter: str = ",", *, parquet: bool = False) -> list[str]:
+    """The names in the first line, spaces around them taken off; [] where it is no CSV line.
+
+    `parquet`: also the columns of a Parquet file.
+    """
+    if source.is_parquet:
+        return columns_of(source) if parquet else []
     if looks_like_json(source):
         return []
     first = next(source.lines(), "").rstrip("\n")
@@ -41,13 +51,15 @@ def rows_of(
     wanted: Collection[str] | None = None,
     own_prefix: str | None = None,
     delimiter: str = ",",
+    doubles: Collection[str] | None = None,
 ) -> Iterator[Row]:
     """Each row with its place ("line 3"), cells stripped. Raises InvoiceRefused naming line, column and value.
 
     `wanted`: the columns to give, of wide files; None gives all. `own_prefix` begins names that a format leaves to
-    whoever writes it. Rows are read as they are asked for.
+    whoever writes it. `doubles`: the format is also read from Parquet, where these columns may be doubles
+    (`parquet_rows`). Rows are read as they are asked for.
     """
-    header = header_of(source, delimiter)
+    header = header_of(source, delimiter, parquet=doubles is not None)
     twice = {name for name, count in Counter(header).items() if count > 1}
     for place, name in enumerate(header, 1):
         if name not in known and not (own_prefix and name.startswith(own_prefix)):
@@ -62,8 +74,17 @@ def rows_of(
             f"{source.name}, line 1, has no column {missing[0]!r}: export it again with all columns; "
             "nothing of this import was stored"
         )
-    csv.field_size_limit(CELL_CHARACTERS_MAX)
+    if source.is_parquet:
+        yield from _from_parquet(source, wanted or header, doubles or ())
+        return
     columns = [(name, place) for place, name in enumerate(header) if wanted is None or name in wanted]
+    yield from _from_csv(source, header, columns, delimiter)
+
+
+def _from_csv(
+    source: SourceFile, header: list[str], columns: list[tuple[str, int]], delimiter: str
+) -> Iterator[Row]:
+    csv.field_size_limit(CELL_CHARACTERS_MAX)
     reader = csv.reader(source.lines(), delimiter=delimiter, strict=True)
     line = 1
     try:
@@ -80,3 +101,15 @@ def rows_of(
         raise InvoiceRefused(
             f"{source.name}, line {line}: {error}; export it again; nothing of this import was stored"
         ) from None
+
+
+def _from_parquet(source: SourceFile, wanted: Collection[str], doubles: Collection[str]) -> Iterator[Row]:
+    """The cells as a CSV would write them: a map is a JSON object."""
+    for place, row in parquet_rows(source, wanted, doubles):
+        yield place, {name: value.strip() if type(value) is str else _cell(value) for name, value in row.items()}
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return ""
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, (dict, list)) else str(value)

@@ -1,4 +1,6 @@
-"""FOCUS 1.0 to 1.3, from anybody: cost and usage rows as CSV, also packed with gzip.
+"""FOCUS 1.0 to 1.3, from anybody: cost and usage rows as CSV, also packed with gzip, or Parquet.
+
+FOCUS types figures as decimals: a Parquet file that has doubles for those that are read is refused.
 
 What is read, and from where (FOCUS specification 1.0 to 1.3):
 * money is `BilledCost` in `BillingCurrency`: its sum is what the invoice asks for; effective, list and contracted cost
@@ -70,13 +72,14 @@ class FocusCsv:
 
     def recognise(self, source: SourceFile) -> str | None:
         """By its header; the reason names the issuer of the first row."""
-        header = header_of(source)
+        header = header_of(source, parquet=True)
         if not {"BilledCost", "ChargePeriodStart", "ChargeCategory"} <= set(header):
             return None
-        why = "a CSV whose header has BilledCost, ChargePeriodStart and ChargeCategory, as FOCUS has them"
+        what = "Parquet" if source.is_parquet else "a CSV"
+        why = f"{what} whose header has BilledCost, ChargePeriodStart and ChargeCategory, as FOCUS has them"
         named = {"InvoiceIssuerName", "ServiceProviderName", "ProviderName"}
         try:
-            _, row = next(rows_of(source, header, (), wanted=named), ("", {}))
+            _, row = next(rows_of(source, header, (), wanted=named, doubles=()), ("", {}))
         except InvoiceRefused:
             return why
         issuer = row.get("InvoiceIssuerName") or row.get("ServiceProviderName") or row.get("ProviderName")
@@ -86,7 +89,7 @@ class FocusCsv:
     def read(self, source: SourceFile) -> Iterator[VendorLine | CoveredDay]:
         """A line a row; at the end the days from the first to the last."""
         days, currency, place = ChargeDays(source), OneCurrency(source, "BillingCurrency"), "line 1"
-        for place, row in rows_of(source, COLUMNS, _REQUIRED, wanted=_WANTED, own_prefix="x_"):
+        for place, row in rows_of(source, COLUMNS, _REQUIRED, wanted=_WANTED, own_prefix="x_", doubles=()):
             yield _line(source, place, row, days, currency)
         yield from days.covered(place)
 

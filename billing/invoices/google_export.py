@@ -1,10 +1,11 @@
-"""Google Cloud's billing export, standard and detailed, as JSON lines: a row of the table a line.
+"""Google Cloud's billing export, standard and detailed, as JSON lines (a row of the table a line) or Parquet.
 
 Money is `cost` in `currency` and each entry of `credits`, which is a line of its own: the invoice is their sum over an
 `invoice.month`. A row stands on the day of its `usage_start_time` in the register's zone (Google's reports use
 America/Los_Angeles), held inside its invoice month. Tokens of Gemini models are told by `sku.description`. Tax,
 adjustments and rounding errors are rows by `cost_type`. Numbers may be written as numbers or as texts; both are read as
-the decimals that they write. Fields: Google's schemas of the standard and the detailed usage cost data.
+the decimals that they write; the table's FLOAT columns, doubles in Parquet, as the shortest text of the double, which
+is what BigQuery's JSON has. Fields: Google's schemas of the standard and the detailed usage cost data.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from billing.invoices.json_shapes import object_at, objects_at, only_known
 from billing.invoices.lines import CoveredDay, FileKind, LineKind, VendorLine
 from billing.invoices.money_cells import OneCurrency
 from billing.invoices.openai_days import decimal_of
+from billing.invoices.parquet_rows import columns_of, parquet_rows
 from billing.invoices.texts import text_of
 from billing.invoices.token_meters import FOLDS
 
@@ -39,6 +41,10 @@ _KEYS = frozenset(
         "usage", "usage_end_time", "usage_start_time",
     }
 )  # fmt: skip
+_READ = ("cost", "cost_type", "credits", "currency", "invoice", "project", "service", "sku", "usage", "usage_end_time",
+         "usage_start_time")  # fmt: skip
+_DOUBLES = frozenset({"cost", "credits.amount", "usage.amount", "usage.amount_in_pricing_units"})
+"""The FLOAT columns of the table among those that are read."""
 _CREDIT_KEYS = frozenset({"name", "amount", "full_name", "id", "type"})
 _COST_TYPES = ("regular", "tax", "adjustment", "rounding_error")
 _SERVICES = {"vertex ai", "gemini api", "generative language api"}
@@ -63,17 +69,25 @@ class BillingExport:
 
     def recognise(self, source: SourceFile) -> str | None:
         """By the keys of its first row."""
-        row = source.first_page
-        if row is not None and {"sku", "usage_start_time", "cost"} <= row.keys():
+        keys = columns_of(source) if source.is_parquet else source.first_page
+        if keys is not None and {"sku", "usage_start_time", "cost"} <= set(keys):
             return "rows with sku, usage_start_time and cost, as Google Cloud's billing export has them"
         return None
 
     def read(self, source: SourceFile) -> Iterator[VendorLine | CoveredDay]:
         """A line for each row and one for each of its credits; at the end the days from the first to the last."""
         days, currency, place = ChargeDays(source), OneCurrency(source, "currency"), "line 1"
-        for place, row in object_lines(source):
+        for place, row in _rows(source):
             yield from _lines(source, place, row, days, currency)
         yield from days.covered(place)
+
+
+def _rows(source: SourceFile) -> Iterator[tuple[str, Json]]:
+    if not source.is_parquet:
+        yield from object_lines(source)
+        return
+    only_known(source, "schema", dict.fromkeys(columns_of(source)), _KEYS)
+    yield from parquet_rows(source, _READ, _DOUBLES)
 
 
 def _lines(

@@ -40,7 +40,7 @@ def object_lines(source: SourceFile) -> Iterator[tuple[str, Json]]:
 
 def looks_like_json(source: SourceFile) -> bool:
     """Whether the content begins as JSON does."""
-    return source.beginning.lstrip()[:1] in {"{", "["}
+    return not source.is_parquet and source.beginning.lstrip()[:1] in {"{", "["}
 
 
 def _whole_document(source: SourceFile, text: str) -> object:

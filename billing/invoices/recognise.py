@@ -19,6 +19,7 @@ from billing.invoices.naver import ProductDemand
 from billing.invoices.openai_costs import CostCsv, CostsApi
 from billing.invoices.openai_usage import UsageCsv
 from billing.invoices.openrouter import ActivityCsv
+from billing.invoices.parquet_rows import columns_of
 from billing.invoices.perplexity import AnswerCosts
 from billing.invoices.xai import Invoice
 
@@ -66,12 +67,12 @@ def recognise(source: SourceFile, importers: tuple[Importer, ...] = IMPORTERS) -
     if len(found) == 1:
         return found[0]
     if not found:
-        begins = source.beginning.lstrip()[:60].splitlines()[:1]
+        begins = source.beginning.lstrip()[:60].splitlines()[:1] if not source.is_parquet else columns_of(source)
         raise InvoiceRefused.at(
             source.name,
             "line 1",
             "content",
-            "".join(begins),
+            ", ".join(begins),
             f"no vendor file that is known; known are {', '.join(importer.format for importer in importers)}",
         )
     names = ", ".join(hit.importer.format for hit in found)

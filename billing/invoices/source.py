@@ -53,6 +53,11 @@ class SourceFile:
         """The content's address, 64 hexadecimal digits."""
         return sha256(self.content).hexdigest()
 
+    @property
+    def is_parquet(self) -> bool:
+        """Whether the content is Parquet: only importers that say so read it (`parquet_rows`)."""
+        return self.content[:4] == _PARQUET
+
     def in_zone(self, zone: str) -> SourceFile:
         """The same file, its days taken in a vendor's zone."""
         return self if zone == self.zone else replace(self, zone=zone)
@@ -119,10 +124,10 @@ class SourceFile:
             raise InvoiceRefused(
                 f"{self.name} is compressed {packed}: unpack it first; nothing of this import was stored"
             )
-        if self.content[:4] == _PARQUET:
+        if self.is_parquet:
             raise InvoiceRefused(
-                f"{self.name} is Parquet, which is not read: export it as CSV (gzip is read as it is), or as JSON "
-                "lines; nothing of this import was stored"
+                f"{self.name} is Parquet, which this format is not read from: export it as CSV (gzip is read as it "
+                "is), or as JSON lines; nothing of this import was stored"
             )
 
     def _damaged(self, error: Exception) -> InvoiceRefused:

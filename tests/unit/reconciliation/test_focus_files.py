@@ -180,7 +180,7 @@ def test_mixed_currencies_and_a_missing_column_are_refused() -> None:
         (b"BilledCost," * 1_000_000, "has at most 1048576 bytes"),
         (written({}).replace('"', "") + '"open', "unexpected end of data"),
         (written({}) + "1,2,3\n", "number of cells is '3': the header has 14"),
-        (b"PAR1" + b"\0" * 50, "is Parquet, which is not read"),
+        (b"PAR1" + b"\0" * 50, "is not readable Parquet"),
         (b"PK\x03\x04" + b"\0" * 50, "compressed with zip"),
         (written({"SkuId": "x" * 200_000}), "field larger than field limit"),
     ],
