@@ -94,6 +94,11 @@ def listen(host: str, port: int) -> socket.socket:
 
 def serve_until_stopped(app: Starlette, listener: socket.socket) -> None:
     """Serve until SIGINT or SIGTERM; requests in flight have GRACE_S to end."""
+    uvicorn.Server(configuration(app)).run(sockets=[listener])
+
+
+def configuration(app: Starlette) -> uvicorn.Config:
+    """How uvicorn runs the application."""
     options: dict[str, Any] = {
         "http": BoundedProtocol,
         "ws": "none",
@@ -110,4 +115,4 @@ def serve_until_stopped(app: Starlette, listener: socket.socket) -> None:
         "timeout_graceful_shutdown": GRACE_S,
         "backlog": BACKLOG,
     }
-    uvicorn.Server(uvicorn.Config(app, **options)).run(sockets=[listener])
+    return uvicorn.Config(app, **options)
