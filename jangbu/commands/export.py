@@ -150,4 +150,5 @@ def _write(out: Path, content: bytes) -> None:
         partial.write_bytes(content)
         partial.replace(out)
     except OSError as error:
-        raise UsageError(f"--out is {str(out)!r}: it cannot be written ({error.strerror})") from error
+        why = f"it cannot be written ({error.strerror})"
+        raise UsageError(f"--out is {str(out)!r}: {why}: name a file in a directory that exists") from error

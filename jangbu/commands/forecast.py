@@ -44,12 +44,15 @@ def forecast(
     """What a month will have cost at its end, by department, with a range, beside its budget."""
     from billing.errors import BillingError
     from billing.periods import month_in
+    from billing.plans.day_classes import public_holidays
     from billing.plans.forecast_document import forecast_document
     from billing.plans.forecasting import Forecaster, NothingToForecast
     from billing.store import snapshot
 
     try:
         month_in(month, ctx.policy.zone)
+        if country is not None:
+            public_holidays(country, [int(month[:4])])  # of an ended month nobody else would look at it
         with ctx.engine("reader") as engine, snapshot(engine) as connection:
             only = () if department is None else (_code(connection, department),)
             forecaster = Forecaster(connection, ctx.policy, _day(as_of), weeks, country)

@@ -100,6 +100,8 @@ def statement_verify(ctx: Context, file: Path, as_json: bool) -> None:
             _say(one)
     if differing:
         raise LawViolatedError(f"{file.name} differs from the ledger: what its reader holds is not what is booked")
+    if not verdicts:
+        raise NotFoundError(f"{file.name} holds no file: there is nothing to verify in it")
     if answer == "unknown":
         raise NotFoundError(f"the ledger has no statement that {file.name} could be: check the month and the settings")
 

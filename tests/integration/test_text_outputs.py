@@ -74,3 +74,22 @@ def test_the_organisation_has_its_name_in_budgets(shell: CommandShell) -> None:
     Path("again.csv").write_text(listed, encoding="utf-8")
     again = shell.json("budget", "import", "again.csv")
     assert (again["added"], again["unchanged"]) == (0, 3)
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "says"),
+    [
+        ("forecast --month 2026-10 --holidays XX", 2, "use an ISO 3166 code such as KR"),
+        ("export focus --month 2026-10 --out nowhere/x.csv", 2, "name a file in a directory that exists"),
+        ("statement verify empty.zip", 4, "empty.zip holds no file"),
+        ("whatif --month 2026-10 --prices bad.csv", 2, "bad.csv, line 1"),
+        ("explain 2026-10 D1 99", 4, "1 to 5"),
+        ("period close 2026-11 --accept quarantin", 2, "use any of quarantine"),
+    ],
+)
+def test_a_refusal_says_what_which_and_what_to_do(shell: CommandShell, words: str, code: int, says: str) -> None:
+    Path("bad.csv").write_text("x", encoding="utf-8")
+    Path("empty.zip").write_bytes(b"PK\x05\x06" + bytes(18))
+    ended, out, err = shell.run(*words.split())
+    assert (ended, out, says in err) == (code, "", True), err
+    assert not Path("nowhere").exists()
