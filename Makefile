@@ -84,6 +84,9 @@ faults: setup kafka-libs  ## Exactly once under hundreds of faults, by seed, on 
 seed-faults: setup  ## Reconciliation scored on months with planted faults: ARGS='--seed 1 --months 2040 --shape aws'
 	@$(BIN)/python tests/seeded/run.py $(ARGS)
 
+gateway-load: setup kafka-libs clients  ## LiteLLM under load with our callback: latency ratios, and the vendor's bill against the ledger
+	$(BIN)/python tests/gateway/load.py $(ARGS)
+
 # Standard output carries the export line and nothing else: eval "$(make services)".
 services:  ## Start Apache Kafka and PostgreSQL in the background under .services/; prints the export line
 	@$(MAKE) setup >&2

@@ -44,8 +44,9 @@ def _output() -> bytes:
     lines = []
     for number in range(OUTPUT_LINES):
         message = {"role": "assistant", "content": "word"}
-        body = {"id": f"chatcmpl-batch-{number}", "object": "chat.completion", "created": 1_790_000_000,
-                "model": _MODEL, "choices": [{"index": 0, "message": message, "finish_reason": "stop"}], "usage": usage}  # fmt: skip
+        choice = {"index": 0, "message": message, "finish_reason": "stop"}
+        head = {"id": f"chatcmpl-batch-{number}", "object": "chat.completion", "created": 1_790_000_000}
+        body = {**head, "model": _MODEL, "choices": [choice], "usage": usage}
         said = {"status_code": 200, "request_id": f"r{number}", "body": body}
         lines.append(json.dumps({"id": f"l{number}", "custom_id": f"c{number}", "response": said, "error": None}))
     return "\n".join(lines).encode()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+import time
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -107,6 +108,7 @@ class Vendor:
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
     def _charge(self, line: dict[str, Any]) -> None:
+        line["at"] = time.time()
         self.bill.append(line)
         if self._file is not None:
             self._file.write(json.dumps(line) + "\n")

@@ -196,6 +196,51 @@ def test_failures() -> None:
     assert adapt(status="failure", stream=None).data.status == "failure"
 
 
+def test_a_stream_that_breaks_off_is_cut_and_its_counts_are_an_estimate() -> None:
+    asked = {"model_parameters": {"stream": True}, "status": "failure", "stream": None}
+    left = adapt(**asked)
+    assert (left.data.status, left.data.usage_source) == ("cut", "estimated")
+    broke = {"error_class": "ReadError"}
+    broken = with_usage(None, prompt_tokens=0, completion_tokens=0, error_information=broke, **asked)
+    assert (broken.data.status, broken.data.usage_source, broken.data.units) == ("cut", "missing", {"requests": 1})
+    limited = {"error_class": "RateLimitError", "error_message": "CANARY"}
+    failed = with_usage(None, prompt_tokens=0, completion_tokens=0, error_information=limited, **asked)
+    assert failed.data.status == "failure"
+
+
+def test_an_answer_with_litellms_own_id_is_never_the_failure_before_it() -> None:
+    """A failed attempt and a later answer without a vendor's id share LiteLLM's id."""
+    own: dict[str, Any] = {"litellm_call_id": PAYLOAD["id"]}
+    headers = "x-litellm-attempted-retries"
+    assert adapt(**own, status="failure").id == "chatcmpl-242f:1"
+    assert adapt(**own).id == "chatcmpl-242f:0"
+    assert adapt(**own, hidden_params={"additional_headers": {headers: 0}}).id == "chatcmpl-242f:1"
+    assert adapt(**own, hidden_params={"additional_headers": {headers: 1}}).id == "chatcmpl-242f:2"
+    fallen_back = {"additional_headers": {headers: 0, "x-litellm-attempted-fallbacks": 1}}
+    assert adapt(**own, hidden_params=fallen_back).id == "chatcmpl-242f:0"
+    assert adapt(litellm_call_id="another").id == "chatcmpl-242f:1"
+
+
+def test_a_batch_is_counted_at_its_completion_with_its_answers() -> None:
+    batch: dict[str, Any] = {
+        "id": "batch_1", "model": "", "custom_llm_provider": "openai", "call_type": "aretrieve_batch",
+        "hidden_params": {"batch_models": ["gpt-5-mini"] * 3},
+        "response": {"id": "batch_1", "completed_at": 1790000100, "request_counts": {"total": 4, "completed": 3}},
+    }  # fmt: skip
+    first, again = adapt(**batch), adapt(**batch, startTime=1790999999.0)
+    assert first == again
+    assert (first.data.model, first.data.service_tier, first.data.units["requests"]) == ("gpt-5-mini", "batch", 3)
+    assert first.time == datetime(2026, 9, 21, 14, 15, tzinfo=UTC)
+    with pytest.raises(EventRefused, match="several models"):
+        adapt(**{**batch, "hidden_params": {"batch_models": ["a", "b"]}})
+
+
+def test_what_an_image_operation_puts_out_is_an_image() -> None:
+    usage = {"prompt_tokens": 11, "completion_tokens": 7}
+    units = with_usage(usage, call_type="aimage_generation").data.units
+    assert units == {"input_tokens": 11, "image_output_tokens": 7, "requests": 1}
+
+
 def test_a_cost_of_zero_is_unknown() -> None:
     assert adapt(response_cost=0.0).data.reported_cost is None
     assert adapt(response_cost=None).data.reported_cost is None

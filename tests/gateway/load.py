@@ -1,0 +1,270 @@
+"""`make gateway-load`: the real LiteLLM proxy under load, with and without our callback, and the truth afterwards.
+
+Two parts. **Felt**: the same calls through a proxy without and one with the callback, in turns in one run: latency and
+throughput as ratios. **True**: calls through a proxy that publishes to Apache Kafka while Kafka is killed twice, the
+proxy once and a worker every 30 s; then the vendor's bill is held against the ledger in PostgreSQL, call by call. What
+differs must be calls that the killed proxy had not handed over: each is listed.
+
+Exit codes: 0 all is as it must be; 7 the ledger is not the bill.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from tests.faults.ground import WORKERS, Ground
+from tests.gateway import proxy_world as world
+from tests.gateway.bill_check import billed, counted
+from tests.gateway.door_standin import TOKEN, Door
+
+WORKER_KILLED_EVERY_S = 30.0
+KAFKA_AWAY_S = 10.0
+DRAIN_PATIENCE_S = 240.0
+OWED_WAIT_S = 8.0
+"""After the last call: the grace of calls that LiteLLM does not log (jangbu.gateway.attempts), and a commit."""
+_UNITS = ("input_tokens", "cache_read_tokens", "cache_write_5m_tokens", "cache_write_tokens", "output_tokens",
+          "reasoning_tokens", "requests")  # fmt: skip
+
+
+@dataclass
+class Felt:
+    """Latencies in ms and calls per second of one proxy, over its rounds; what the callback measured of itself."""
+
+    ms: list[float] = field(default_factory=list)
+    per_second: list[float] = field(default_factory=list)
+    status: dict[str, Any] = field(default_factory=dict)
+
+    def quantile(self, share: float) -> float:
+        """A latency."""
+        return statistics.quantiles(self.ms, n=1000, method="inclusive")[round(share * 1000) - 1]
+
+
+@dataclass
+class Truth:
+    """What the ledger lacks of the bill, a line each, and what it should not."""
+
+    calls: int = 0
+    billed: int = 0
+    stored: int = 0
+    kafka_killed: int = 0
+    workers_killed: int = 0
+    killed_at: float = 0.0
+    lost: list[str] = field(default_factory=list)
+    wrong: list[str] = field(default_factory=list)
+
+
+def felt(directory: Path, calls: int, at_once: int, rounds: int) -> dict[str, Felt]:
+    """Both proxies run all the time; they are asked in turns, the first round of each is not counted."""
+    found = {"without": Felt(), "with": Felt()}
+    with Door() as door, world.VendorProcess(directory) as vendor:
+        settings = {"JANGBU_SOURCE": "gateway-1", "JANGBU_URL": door.url, "JANGBU_TOKEN": TOKEN}
+        bare = world.ProxyProcess(directory, world.configuration(vendor.url, []), {}, "bare")
+        ours = world.ProxyProcess(directory, world.configuration(vendor.url, [world.CALLBACK]), settings, "ours")
+        with bare, ours:
+            bare.start()
+            ours.start()
+            for turn in range(rounds + 1):
+                order = (("without", bare), ("with", ours)) if turn % 2 else (("with", ours), ("without", bare))
+                for name, proxy in order:
+                    begun_s = time.monotonic()
+                    told = _call(proxy.url, turn * calls, calls if turn else calls // 4, at_once, "plain")
+                    if turn:
+                        found[name].ms += [line["ms"] for line in told if line["outcome"] == 200]
+                        found[name].per_second.append(len(told) / (time.monotonic() - begun_s))
+            time.sleep(2)
+            found["with"].status = ours.status()
+    return found
+
+
+def true(directory: Path, calls: int, at_once: int, *, faults: bool = True) -> Truth:
+    """The bill against the ledger after faults by the clock and by the count of calls."""
+    found = Truth(calls)
+    with Ground(directory / "ground", seed=1) as ground, world.VendorProcess(directory) as vendor:
+        settings = {"JANGBU_SOURCE": "gateway-1", "JANGBU_KAFKA_BOOTSTRAP": ground.bootstrap}
+        with world.ProxyProcess(directory, world.configuration(vendor.url, [world.CALLBACK]), settings) as proxy:
+            proxy.start()
+            client = _client(proxy.url, 0, calls, at_once, "mixed")
+            ended = threading.Event()
+            killer = threading.Thread(target=_kill_workers, args=(ground, ended, found), daemon=True)
+            if faults:
+                killer.start()
+                _strike(ground, vendor, proxy, client, found)
+            said, _ = client.communicate()
+            answered = {line["tag"]: line["outcome"] for line in map(json.loads, said.splitlines())}
+            ended.set()
+            time.sleep(OWED_WAIT_S)
+            _wait_for_outbox(proxy)
+            ground.read_on("every event of the proxy stored", DRAIN_PATIENCE_S)
+            bill = vendor.bill()
+            events = _stored(ground)
+    _hold_against(bill, events, answered, found)
+    return found
+
+
+def _call(url: str, first: int, calls: int, at_once: int, kinds: str) -> list[dict[str, Any]]:
+    said, _ = _client(url, first, calls, at_once, kinds).communicate()
+    return [json.loads(line) for line in said.splitlines()]
+
+
+def _client(url: str, first: int, calls: int, at_once: int, kinds: str) -> subprocess.Popen[str]:
+    script = str(world.CHECKOUT / "tests" / "gateway" / "load_client.py")
+    arguments = [url, world.MASTER_KEY, str(first), str(calls), str(at_once), kinds]
+    return subprocess.Popen([str(world.CLIENTS / "python"), script, *arguments], stdout=subprocess.PIPE, text=True)
+
+
+def _strike(
+    ground: Ground, vendor: world.VendorProcess, proxy: world.ProxyProcess, client: subprocess.Popen[str], found: Truth
+) -> None:
+    """Kafka at a fifth and at four fifths of the calls, the proxy in the middle."""
+    for share, strike in ((0.2, "kafka"), (0.5, "proxy"), (0.8, "kafka")):
+        while len(vendor.bill_path.read_bytes().splitlines()) < share * found.calls and client.poll() is None:
+            time.sleep(0.2)
+        if strike == "proxy":
+            found.killed_at = time.time()
+            proxy.signal(signal.SIGKILL)
+            proxy.start()
+            continue
+        with ground.service_away():
+            ground.broker.kill()
+            time.sleep(KAFKA_AWAY_S)
+            ground.start_broker()
+        found.kafka_killed += 1
+
+
+def _kill_workers(ground: Ground, ended: threading.Event, found: Truth) -> None:
+    while not ended.wait(WORKER_KILLED_EVERY_S):
+        worker = ground.alive(found.workers_killed % WORKERS)
+        worker._is_to_die = True
+        worker.signal(signal.SIGKILL)
+        found.workers_killed += 1
+
+
+def _wait_for_outbox(proxy: world.ProxyProcess) -> None:
+    """Until no outbox holds anything."""
+    import sqlite3
+
+    deadline_s = time.monotonic() + DRAIN_PATIENCE_S
+    for path in sorted((proxy.data_dir / "gateway").glob("outbox-*.sqlite")):
+        with sqlite3.connect(f"file:{path}?mode=ro", uri=True) as outbox:
+            while outbox.execute("select exists (select 1 from event)").fetchone()[0]:
+                assert time.monotonic() < deadline_s, f"{path} is not emptied:\n{proxy.text()[-2000:]}"
+                time.sleep(0.5)
+
+
+def _stored(ground: Ground) -> list[dict[str, Any]]:
+    """The ledger's events in the shape of events."""
+    rows = ground.ask(f"select event_id, status, usage_source, tags, {', '.join(_UNITS)} from usage_event_named")
+    return [
+        {
+            "id": row[0],
+            "data": {
+                "status": row[1], "usage_source": row[2], "tags": row[3],
+                "units": {unit: count for unit, count in zip(_UNITS, row[4:], strict=True) if count is not None},
+            },
+        }
+        for row in rows
+    ]  # fmt: skip
+
+
+def _hold_against(
+    bill: list[dict[str, Any]], events: list[dict[str, Any]], answered: dict[str, Any], found: Truth
+) -> None:
+    """Tag by tag. The ledger may lack what was under way or not yet written when the proxy was killed; nothing else."""
+    theirs, ours = billed(bill), counted(events)
+    last_at = {line["tag"]: line["at"] for line in bill}
+    found.billed, found.stored = len(bill), len(events)
+    for tag in sorted({*theirs, *ours}):
+        if theirs.get(tag) == ours.get(tag):
+            continue
+        both = f"billed {_plain(theirs.get(tag))}, stored {_plain(ours.get(tag))}"
+        sentence = f"{tag}: {both}, client got {answered.get(tag)}"
+        before_s = found.killed_at - last_at.get(tag, 0.0)
+        more = _calls(ours.get(tag)) > _calls(theirs.get(tag))
+        if found.killed_at and not more and -1.0 < before_s < 30.0:
+            found.lost.append(f"{sentence}, {before_s:.3f} s before the kill")
+        else:
+            found.wrong.append(sentence)
+
+
+def _calls(tallies: Any) -> int:
+    return sum(tally["calls"] for tally in (tallies or {}).values())
+
+
+def _plain(tallies: Any) -> Any:
+    return {kind: dict(tally) for kind, tally in (tallies or {}).items()}
+
+
+def tell(speed: dict[str, Felt] | None, truth: Truth | None) -> int:
+    """Print what was found; the exit code."""
+    if speed is not None:
+        bare, ours = speed["without"], speed["with"]
+        print("felt: the same calls without and with the callback, in turns")
+        for share in (0.5, 0.99):
+            print(
+                f"  p{share * 100:g}: {bare.quantile(share):.1f} ms without, {ours.quantile(share):.1f} ms with: "
+                f"ratio {ours.quantile(share) / bare.quantile(share):.3f}"
+            )
+        ratio = statistics.mean(ours.per_second) / statistics.mean(bare.per_second)
+        print(f"  throughput: {statistics.mean(bare.per_second):.1f}/s without; ratio {ratio:.3f}")
+        print(f"  the callback of itself: {json.dumps(ours.status)}")
+    if truth is None:
+        return 0
+    print(
+        f"true: {truth.calls} calls, {truth.billed} billed by the vendor, {truth.stored} in the ledger; killed: Kafka "
+        f"{truth.kafka_killed} times, workers {truth.workers_killed} times, the proxy {int(truth.killed_at > 0)} times"
+    )
+    print(f"  {len(truth.lost)} calls that the killed proxy had not handed over:")
+    for line in truth.lost:
+        print(f"    {line}")
+    print(f"  {len(truth.wrong)} other differences")
+    for line in truth.wrong[:50]:
+        print(f"    {line}")
+    return 7 if truth.wrong else 0
+
+
+def main() -> int:
+    """Both parts."""
+    parser = argparse.ArgumentParser(description="LiteLLM under load with our callback")
+    parser.add_argument("--calls", type=int, default=20_000, help="of the part with faults; 0: not that part")
+    parser.add_argument("--felt-calls", type=int, default=1_000, help="of a round of the comparison; 0: not that part")
+    parser.add_argument("--rounds", type=int, default=4, help="of the comparison")
+    parser.add_argument("--at-once", type=int, default=200, help="calls under way at once")
+    parser.add_argument("--keep", action="store_true", help="keep the directory with all logs")
+    given = parser.parse_args()
+    directory = Path(tempfile.mkdtemp(prefix="gateway-load-"))
+    try:
+        speed, truth = None, None
+        if given.felt_calls:
+            speed = felt(_made(directory / "felt"), given.felt_calls, given.at_once, given.rounds)
+        if given.calls:
+            truth = true(_made(directory / "true"), given.calls, given.at_once)
+    finally:
+        if given.keep:
+            print(f"kept: {directory}", file=sys.stderr)
+        else:
+            shutil.rmtree(directory, ignore_errors=True)
+    return tell(speed, truth)
+
+
+def _made(directory: Path) -> Path:
+    directory.mkdir()
+    return directory
+
+
+if __name__ == "__main__":
+    sys.exit(main())
