@@ -54,13 +54,14 @@ SECOND_SESSION := tests/docker tests/e2e tests/faults tests/unit tests/propertie
 test: setup lint kafka-libs clients pytest  ## Lint, types, import rules and every test; REQUIRE_SERVICES=1: a skip fails
 
 # Two sessions side by side, each with services of its own: one alone keeps one core busy and waits on the other. What
-# the second says comes when the first has ended. With ARGS there is one session, of what they name.
+# the second says comes when the first has ended. Each has temporary directories of its own: pytest closes the root of
+# them to others when a session begins, and PostgreSQL runs under another user there. With ARGS there is one session.
 pytest: setup
 ifneq ($(strip $(ARGS)),)
 	$(BIN)/python -m pytest $(ARGS)
 else
-	@log=$$(mktemp); trap 'rm -f "$$log"' EXIT; \
-	$(BIN)/python -m pytest -o cache_dir=.pytest_cache/second $(SECOND_SESSION) >"$$log" 2>&1 & second=$$!; \
+	@log=$$(mktemp); root=$$(mktemp -d); trap 'rm -f "$$log"' EXIT; \
+	PYTEST_DEBUG_TEMPROOT=$$root $(BIN)/python -m pytest -o cache_dir=.pytest_cache/second $(SECOND_SESSION) >"$$log" 2>&1 & second=$$!; \
 	first=0; $(BIN)/python -m pytest $(addprefix --ignore=,$(SECOND_SESSION)) || first=$$?; \
 	code=0; wait $$second || code=$$?; cat "$$log"; exit $$((first > code ? first : code))
 endif

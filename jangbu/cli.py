@@ -47,6 +47,7 @@ COMMANDS = {
     "quota": "jangbu.commands.quota:quota",
     "alert": "jangbu.commands.alert:alert",
     "pledge": "jangbu.commands.pledge:pledge",
+    "programme": "jangbu.commands.programme:programme",
     "quarantine": "jangbu.commands.quarantine:quarantine",
 }
 """Where each command stands; read only when it is asked for, so that starting costs little."""

@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, text
 
-from billing.parts import count_parts
-
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -49,14 +47,14 @@ def read_seen(connection: Connection, month: Month) -> dict[str, int]:
     """
     row = connection.execute(
         text("""
-        select (select count(*) from price where valid_from < hour_start(:end)) as price,
+        select (select count(*) from public.usage_part where hour >= :first and hour < :end) as usage_part,
+               (select count(*) from price where valid_from < hour_start(:end)) as price,
                (select count(*) from fx_rate
                 where date <= :last_day or exists (select from vendor where fx_policy not in ('', 'usage_day'))
                    or exists (select from period_close where policy ->> 'fx_policy' <> 'usage_day')) as fx_rate"""),
-        {"end": month.end_hour, "last_day": month.days[-1]},
+        {"first": month.first_hour, "end": month.end_hour, "last_day": month.days[-1]},
     ).one()
-    parts = count_parts(connection, month.first_hour, month.end_hour)
-    return {"usage_part": parts, **{name: int(value) for name, value in row._mapping.items()}}
+    return {name: int(value) for name, value in row._mapping.items()}
 
 
 def is_unchanged(last: Close, month: Month, inputs: Mapping[str, int], seen: Mapping[str, int]) -> bool:

@@ -78,15 +78,6 @@ def test_help_lists_the_commands_that_are_there(capsys: pytest.CaptureFixture[st
     assert set(listed) == set(COMMANDS)
 
 
-def test_commands_of_later_issues_are_absent(capsys: pytest.CaptureFixture[str]) -> None:
-    """No stubs: what does not exist is no command."""
-    for name in ("programme",):
-        assert name not in COMMANDS
-        code, out, err = run(capsys, name)
-        assert (code, out) == (2, "")
-        assert name in err
-
-
 def test_every_listed_command_can_be_loaded_and_says_what_it_does() -> None:
     context = click.Context(cli)
     for name in COMMANDS:

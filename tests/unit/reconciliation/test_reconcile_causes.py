@@ -92,25 +92,6 @@ def test_the_months_edge_is_told_by_our_hours() -> None:
     assert named(found) == [("PERIOD_EDGE", "-0.0009")]
 
 
-def test_a_vendor_whose_days_begin_elsewhere_is_told_by_the_sum_of_its_gaps() -> None:
-    """Each hour of ours is 10 tokens, 11 in the last two of the month; the vendor's days begin two hours earlier."""
-    days = [FIRST, SECOND, date(2026, 10, 3)]
-
-    def uses(day: date, *, inside: bool, each: int) -> list[EdgeUse]:
-        key = UsageKey(day, None, MODEL, "standard", "input_tokens")
-        return [EdgeUse(key, inside, hour, each) for hour in range(24)]
-
-    edges = [*uses(FIRST, inside=False, each=7), *uses(FIRST, inside=True, each=10),
-             *uses(days[-1], inside=True, each=11), *uses(days[-1], inside=False, each=50)]  # fmt: skip
-    mine = [ours(240), ours(263, SECOND), ours(264, days[-1])]
-    theirs = [bills(240 - 20 + 14), bills(263 - 21 + 20, SECOND), bills(264 - 22 + 21, days[-1])]
-    policy = replace(POLICY, edge_uses=edges)
-    assert {cls for cls, _ in named(run(mine, theirs, policy))} == {"PERIOD_EDGE"}
-    assert {cls for cls, _ in named(run(mine, theirs))} == {"QUANTITY"}
-    theirs[1] = bills(300, SECOND)
-    assert "QUANTITY" in {cls for cls, _ in named(run(mine, theirs, policy))}
-
-
 def test_use_that_the_bill_dates_outside_its_period_is_period_edge() -> None:
     late = VendorLine("line 9", FIRST, LineKind.FEE, "use of 2026-09-30, billed later: x", amount=Decimal(3),
                       currency="USD")  # fmt: skip
@@ -185,15 +166,6 @@ def test_a_bill_in_another_currency_differs_by_the_rate() -> None:
     assert named(converted(Decimal(1450))) == [("FX", "1500"), ("FX", "500")]
     (first, _) = converted(Decimal(1450)).breaks
     assert "converts at 1450" in first.why
-
-
-@pytest.mark.parametrize(("amount", "expected"), [("14500", "FX"), ("14503.33", "PRICE"), ("20000", "PRICE")])
-def test_one_group_alone_speaks_for_a_rate_as_banks_write_it(amount: str, expected: str) -> None:
-    mine = OurGroup(UsageKey(FIRST, None, MODEL, "standard", "input_tokens"), 10_000_000, Decimal(14_000), "KRW",
-                    (replace(ONE, unit_price=Decimal("0.0014"), currency="KRW"),))  # fmt: skip
-    policy = Policy("KRW", book, rounding_unit=Decimal("0.001"), rates={FIRST: Decimal(1400)})
-    found = run([mine], [bills(10_000_000, amount=amount, currency="KRW")], policy)
-    assert [cls for cls, _ in named(found)] == [expected]
 
 
 def test_without_a_rate_nothing_is_converted() -> None:
