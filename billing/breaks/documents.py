@@ -43,9 +43,9 @@ def item_document(item: WorkItem, *, with_history: bool = False) -> dict[str, An
         "key": dict(item.key),
         "days": [part.day.isoformat() for part in item.parts],
         "provisional": item.provisional,
-        "ours": {"quantity": _text(item.ours[0]), "amount": _text(item.ours[1])},
-        "vendor_side": {"quantity": _text(item.theirs[0]), "amount": _text(item.theirs[1])},
-        "why": item.whys[0][1] if item.whys else "the newest reconciliation does not find it any more",
+        "ours": {"quantity": _text(item.ours.quantity), "amount": _text(item.ours.amount)},
+        "vendor_side": {"quantity": _text(item.theirs.quantity), "amount": _text(item.theirs.amount)},
+        "why": item.found[0].why if item.found else "the newest reconciliation does not find it any more",
         "reason": None if decided is None else decided.reason,
         "actor": None if decided is None else decided.actor,
         "decided_at": None if decided is None else decided.decided_at,
@@ -57,7 +57,7 @@ def item_document(item: WorkItem, *, with_history: bool = False) -> dict[str, An
     if with_history:
         document["fingerprint"] = item.fingerprint
         document["parts"] = [{"day": part.day.isoformat(), "amount": plain(part.amount)} for part in item.parts]
-        document["evidence"] = [{"day": day.isoformat(), "why": why} for day, why in item.whys]
+        document["evidence"] = [{"day": one.day.isoformat(), "why": one.why} for one in item.found]
         document["history"] = [history_document(row) for row in item.history]
     return document
 

@@ -21,13 +21,11 @@ from billing.errors import BillingError
 from billing.money import exact
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from datetime import datetime
 
 BreakAt = tuple[str, str, str, str]
 """(vendor, month, currency, fingerprint)."""
-Sides = tuple[Mapping[str, Any], Mapping[str, Any]]
-"""Our and the vendor's figures of a stored break, as they stand there."""
 
 
 class Part(NamedTuple):
@@ -35,6 +33,23 @@ class Part(NamedTuple):
 
     day: date
     amount: Decimal
+
+
+class Side(NamedTuple):
+    """One side's figures; None where it tells none."""
+
+    quantity: Decimal | None
+    amount: Decimal | None
+
+
+class Found(NamedTuple):
+    """A break of the newest run, on one day, as it stands there."""
+
+    day: date
+    amount: Decimal
+    why: str
+    ours: Side
+    theirs: Side
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +81,7 @@ class Earlier(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class WorkItem:
-    """One break of the list. Quantities and amounts of both sides are sums over days, None where a day tells none."""
+    """One break of the list. Both sides are sums over days, None where a day tells none."""
 
     vendor: str
     month: str
@@ -77,9 +92,7 @@ class WorkItem:
     parts: tuple[Part, ...]
     provisional: bool
     tolerated: bool
-    ours: tuple[Decimal | None, Decimal | None]
-    theirs: tuple[Decimal | None, Decimal | None]
-    whys: tuple[tuple[date, str], ...]
+    found: tuple[Found, ...]
     history: tuple[Decision, ...] = ()
     earlier: tuple[Earlier, ...] = field(default=())
 
@@ -96,6 +109,14 @@ class WorkItem:
         """Vendor minus ours, as the newest run finds it."""
         with exact():
             return sum((part.amount for part in self.parts), Decimal(0))
+
+    @property
+    def ours(self) -> Side:
+        return _added(one.ours for one in self.found)
+
+    @property
+    def theirs(self) -> Side:
+        return _added(one.theirs for one in self.found)
 
     @property
     def standing(self) -> Decision | None:
@@ -227,11 +248,10 @@ class _Draft:
     cls: str
     key: Mapping[str, str]
     amounts: defaultdict[date, Decimal] = field(default_factory=lambda: defaultdict(Decimal))
-    sides: list[Sides] = field(default_factory=list)
     settled: bool = False
     beyond: bool = False
     """Whether a day of it is more than the policy tolerates."""
-    whys: list[tuple[date, str]] = field(default_factory=list)
+    found: list[Found] = field(default_factory=list)
 
 
 def _items(connection: Connection, months: list[str] | None, vendor: str | None) -> list[WorkItem]:
@@ -246,9 +266,8 @@ def _items(connection: Connection, months: list[str] | None, vendor: str | None)
         others = tuple(one for one in earlier.get(at[3], ()) if one.month != at[1])
         items.append(WorkItem(
             *at, draft.cls, draft.key, tuple(Part(*one) for one in sorted(draft.amounts.items())),
-            bool(draft.sides) and not draft.settled, bool(draft.sides) and not draft.beyond,
-            _side(draft.sides, 0), _side(draft.sides, 1),
-            tuple(draft.whys), tuple(history), others,
+            bool(draft.found) and not draft.settled, bool(draft.found) and not draft.beyond, tuple(draft.found),
+            tuple(history), others,
         ))  # fmt: skip
     return items
 
@@ -280,25 +299,31 @@ def _found(connection: Connection, months: list[str] | None, vendor: str | None)
             if draft is None:
                 draft = drafts[at] = _Draft(row[3], about(row.key))
             draft.amounts[row.day] += row.amount
-            draft.sides.append((row.ours or {}, row.theirs or {}))
+            draft.found.append(Found(row.day, row.amount, row.why, _side(row.ours), _side(row.theirs)))
             draft.settled |= not row.provisional
             draft.beyond |= not row.tolerated
-            draft.whys.append((row.day, row.why))
     return drafts
 
 
-def _side(sides: list[Sides], place: int) -> tuple[Decimal | None, Decimal | None]:
-    """(quantity, amount) of one side over all days."""
-    return _sum(sides, place, "quantity"), _sum(sides, place, "amount")
+def _side(figures: Mapping[str, Any] | None) -> Side:
+    """The figures of a stored break's side."""
+    told = figures or {}
+    values = (told.get(name) for name in ("quantity", "amount"))
+    return Side(*(None if value is None else Decimal(value) for value in values))
 
 
-def _sum(sides: list[Sides], place: int, name: str) -> Decimal | None:
-    told = [side[place].get(name) for side in sides]
-    values = [Decimal(value) for value in told if value is not None]
-    if not told or len(values) < len(told):
+def _added(sides: Iterable[Side]) -> Side:
+    """The sum of both figures; None where one of them is not told, or there is none."""
+    every = list(sides)
+    return Side(_sum([side.quantity for side in every]), _sum([side.amount for side in every]))
+
+
+def _sum(values: Sequence[Decimal | None]) -> Decimal | None:
+    told = [value for value in values if value is not None]
+    if not told or len(told) < len(values):
         return None
     with exact():
-        return sum(values, Decimal(0))
+        return sum(told, Decimal(0))
 
 
 def _histories(

@@ -12,6 +12,7 @@ from sqlalchemy import text
 
 from billing.breaks.deciding import Asked, Decided, DecisionRefused, decide
 from billing.breaks.worklist import Wanted, read_items
+from jangbu.migrate import migrate_database
 from tests.integration.command_world import CommandShell, use_database
 from tests.integration.period_world import OCTOBER, PRICE, PeriodWorld, period_world
 from tests.scenarios.money_world import import_rules
@@ -329,3 +330,56 @@ def test_without_the_lock_the_place_still_refuses_the_second(shell: CommandShell
                                                           action, state, reason, actor)
                               select vendor, month, currency, fingerprint, class, key, place, 'reopen', 'open', 'x',
                                      'os:x' from break_decision""")
+
+
+def test_what_is_disputed_goes_to_the_vendor_without_our_words(
+    shell: CommandShell, world: PeriodWorld, tmp_path: Path
+) -> None:
+    """Of the disputed breaks only; our evidence, which may name users and keys, stays here."""
+    put_run(world, FOUND, why="key sk-live-1234567890 of u-1001 in D1")
+    out = tmp_path / "letters"
+    words = ("break", "export", "--vendor", "openai", "--month", "2026-10", "--out", str(out), "--lang", "en")
+    code, _, err = shell.run(*words)
+    assert (code, "nothing that openai billed for 2026-10 is disputed" in err) == (4, True)
+    shell.json("break", "dispute", "--class", "PRICE", "--reason", "Kim says no")
+    made = shell.json(*words)
+    assert sorted(file.name for file in out.iterdir()) == [
+        "dispute-openai-2026-10.csv", "dispute-openai-2026-10.pdf", "dispute-openai-2026-10.xlsx",
+    ]  # fmt: skip
+    assert made["rows"] == 2
+    csv = (out / "dispute-openai-2026-10.csv").read_text()
+    assert [line.split(",")[-2] for line in csv.splitlines()[1:]] == ["30", "50"]
+    assert not [secret for secret in ("sk-live", "u-1001", "D1", "Kim") if secret in csv]
+    before = (out / "dispute-openai-2026-10.pdf").read_bytes()
+    shell.json(*words)
+    assert (out / "dispute-openai-2026-10.pdf").read_bytes() == before
+
+
+def test_a_replay_of_the_decisions_gives_the_same_statements(
+    shell: CommandShell, world: PeriodWorld, database: DatabaseUrls
+) -> None:
+    """Events, rules, decisions in their order and closes, in an empty database and without any reconciliation."""
+    shell.json("break", "accept", "--class", "PRICE", "--reason", "yes")
+    first = world.close("2026-10", "breaks", "reconciled")
+    shell.json("break", "accept", "--class", "BYPASS", "--reason", "ours after all")
+    world.close("2026-11", "reconciled")
+    decisions = world.ask("""select vendor, month, currency, fingerprint, class, key::text, place, action, state, amount,
+                                    parts::text, reason, actor from break_decision order by id""")
+    migrate_database(database.owner)
+    with period_world(database) as other:
+        other.house.prices(PRICE.format(1, 1))
+        for partition, events in world.sent:
+            other.use(*events, partition=partition)
+        for number, row in enumerate(decisions):
+            with psycopg.connect(database.billing) as connection:
+                connection.execute(
+                    """insert into break_decision (vendor, month, currency, fingerprint, class, key, place, action, state,
+                                                   amount, parts, reason, actor)
+                       values (%s, %s, %s, %s, %s, %s::jsonb, %s, %s, %s, %s, %s::jsonb, %s, %s)""",
+                    row,
+                )
+            other.close(("2026-10", "2026-11")[number], "reconciled", until=first.cut_offs)
+        for month in ("2026-10", "2026-11"):
+            assert other.organisation(month)["content_hash"] == world.organisation(month)["content_hash"]
+            assert other.organisation(month)["total"] == {"2026-10": "480", "2026-11": "2000"}[month]
+    assert world.laws(*LAWS) == []
