@@ -27,6 +27,8 @@ HOSTS = frozenset(
         # in examples and in addresses that events carry
         "host", "localhost", "127.0.0.1", "gateway", "jangbu.example", "example.org", "example.com",
         "api.openai.com", "bedrock-runtime.eu-west-1.amazonaws.com", "us-central1-aiplatform.googleapis.com",
+        # vendors' APIs that `invoice fetch` asks
+        "api.anthropic.com", "openrouter.ai", "management-api.x.ai", "console.mistral.ai",
         # where facts and notices come from
         "github.com",
     }
