@@ -17,7 +17,7 @@ ARGS ?=
 PYTHON ?= $(shell for name in python3.11 python3 python3.12 python3.13 python3.14; do \
 	"$$name" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo "$$name"; break; }; done)
 
-.PHONY: help setup clients demo test pytest bench faults seed-faults services services-down lint screenshots kafka-libs
+.PHONY: help setup clients demo test pytest bench faults gateway-load seed-faults services services-down lint screenshots kafka-libs
 
 help:  ## List the targets (what `make` alone does)
 	@sed -n 's/^\([a-z][a-z-]*\):.*  ## \(.*\)/  make \1|\2/p' $(firstword $(MAKEFILE_LIST)) | column -t -s '|' 2>/dev/null \
