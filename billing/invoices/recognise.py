@@ -15,6 +15,7 @@ from billing.invoices.focus import FocusCsv
 from billing.invoices.google_export import BillingExport
 from billing.invoices.mapped_table import BY_MONTH, FORMATS, MappedTable
 from billing.invoices.mapping import MappingFile
+from billing.invoices.mistral_usage import AdminUsage
 from billing.invoices.naver import ProductDemand
 from billing.invoices.openai_costs import CostCsv, CostsApi
 from billing.invoices.openai_usage import UsageCsv
@@ -43,6 +44,7 @@ IMPORTERS: tuple[Importer, ...] = (
     CostAndUsageReport(),
     CostDetails(),
     BillingExport(),
+    AdminUsage(),
 )
 PARTS_ADD_UP = frozenset({"focus.csv", "aws.cur2_csv", "azure.cost_details_csv", "google.billing_export"})
 """Surfaces whose export of a month is cut into several files: those of one delivery may share days."""

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
     from billing.invoices.vendors import Vendor
 
+TERMS_BUILT_IN = ("openai",)
+"""The other vendors that are built in are there so that their bills can be imported; they say nothing about rates or
+tax, and must not stand before whoever is registered to bill their models."""
 FOREVER = 1 << 40
 """An hour later than any."""
 
@@ -29,7 +32,7 @@ class VendorTerms:
     def __init__(self, register: Iterable[Vendor]) -> None:
         rows = list(register)
         known = {row.vendor for row in rows}
-        rows += [row for name, row in BUILT_IN.items() if name not in known]
+        rows += [BUILT_IN[name] for name in TERMS_BUILT_IN if name not in known]
         self._spans = [(_first_hour(row.valid_from, row.zone, -FOREVER), _first_hour(row.valid_to, row.zone, FOREVER),
                         row) for row in rows]  # fmt: skip
         self._kept: dict[tuple[str, str | None, int], Vendor | None] = {}

@@ -191,9 +191,10 @@ def test_hostile_files_end_in_a_sentence(content: bytes | str, words: str) -> No
     assert words in said(content)
 
 
-def test_names_that_are_formulas_are_kept_as_text() -> None:
-    (one,) = lines(written({"SkuId": "=cmd()", "ChargeDescription": "@x"}))
-    assert (one.model, one.text) == ("=cmd()", "@x")
+def test_names_that_are_formulas_are_refused() -> None:
+    assert "SkuPriceDetails is '=cmd()': it is a formula" in said(written({"SkuId": "=cmd()"}))
+    (one,) = lines(written({"SkuId": "@cf/m", "ChargeDescription": "@x"}))
+    assert (one.model, one.text) == ("@cf/m", "@x")
 
 
 @pytest.mark.parametrize(
