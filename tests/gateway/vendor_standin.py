@@ -74,6 +74,7 @@ class Vendor:
         turn = self._seen[order.tag]
         self._seen[order.tag] += 1
         self._number += 1
+        number = self._number  # of this call: others come while it waits
         found = _find(path, body)
         if found is None:
             await _answer(send, 404, wires.error_body(404))
@@ -86,7 +87,7 @@ class Vendor:
             self._charge({**line, "outcome": "failure", "status": order.fail[turn], "units": {}})
             await _answer(send, order.fail[turn], wires.error_body(order.fail[turn]))
             return
-        answer = make(order, self._number)
+        answer = make(order, number)
         line |= {"id": answer.answer_id, "stream": bool(answer.pieces), "units": answer.units}
         if not answer.pieces:
             self._charge({**line, "outcome": "success"})
