@@ -257,8 +257,12 @@ class _Draft:
 def _items(connection: Connection, months: list[str] | None, vendor: str | None) -> list[WorkItem]:
     drafts = _found(connection, months, vendor)
     histories = _histories(connection, months, vendor)
-    for at, (cls, key, _) in histories.items():
-        drafts.setdefault(at, _Draft(cls, key))
+    looked_at = _looked_at(connection) if histories.keys() - drafts.keys() else set()
+    for at, (cls, key, rows) in histories.items():
+        if at not in drafts:
+            drafts[at] = _Draft(cls, key)
+            if at[:2] not in looked_at:  # nothing was looked for, so nothing is gone: a replay without its runs
+                drafts[at].amounts.update(rows[-1].parts)
     earlier = _earlier(connection, sorted({at[3] for at in drafts}))
     items = []
     for at, draft in drafts.items():
@@ -303,6 +307,12 @@ def _found(connection: Connection, months: list[str] | None, vendor: str | None)
             draft.settled |= not row.provisional
             draft.beyond |= not row.tolerated
     return drafts
+
+
+def _looked_at(connection: Connection) -> set[tuple[str, str]]:
+    """The (vendor, month) that a reconciliation is recorded of."""
+    rows = connection.execute(text("select distinct vendor, month from reconciliation"))
+    return {(row.vendor, row.month) for row in rows}
 
 
 def _side(figures: Mapping[str, Any] | None) -> Side:

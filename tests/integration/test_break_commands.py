@@ -363,8 +363,8 @@ def test_a_replay_of_the_decisions_gives_the_same_statements(
     first = world.close("2026-10", "breaks", "reconciled")
     shell.json("break", "accept", "--class", "BYPASS", "--reason", "ours after all")
     world.close("2026-11", "reconciled")
-    decisions = world.ask("""select vendor, month, currency, fingerprint, class, key::text, place, action, state, amount,
-                                    parts::text, reason, actor from break_decision order by id""")
+    decisions = world.ask("""select vendor, month, currency, fingerprint, class, key::text, place, action, state,
+                                    amount, parts::text, reason, actor from break_decision order by id""")
     migrate_database(database.owner)
     with period_world(database) as other:
         other.house.prices(PRICE.format(1, 1))
@@ -373,8 +373,8 @@ def test_a_replay_of_the_decisions_gives_the_same_statements(
         for number, row in enumerate(decisions):
             with psycopg.connect(database.billing) as connection:
                 connection.execute(
-                    """insert into break_decision (vendor, month, currency, fingerprint, class, key, place, action, state,
-                                                   amount, parts, reason, actor)
+                    """insert into break_decision (vendor, month, currency, fingerprint, class, key, place, action,
+                                                   state, amount, parts, reason, actor)
                        values (%s, %s, %s, %s, %s, %s::jsonb, %s, %s, %s, %s, %s::jsonb, %s, %s)""",
                     row,
                 )
