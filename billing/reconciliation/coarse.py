@@ -128,11 +128,18 @@ def _by_quantities(case: DayCase) -> list[Break]:
 
 
 def _scaled(case: DayCase, rest: Decimal) -> list[Break]:
-    """One line of the day counted in another unit: the total is over by exactly 99 (999, ...) times what it costs.
+    """The day's total in another unit, or one of its lines: then it is over by exactly 99 (999, ...) times its cost.
 
     Where that leaves a difference, it counts only if another line's rate then reads like a price: two lines that
     explain a total to the last digit are evidence, one that explains most of it is none.
     """
+    power = power_of(case.money.amount, case.money.amount - rest, case.money.rounding_max)
+    if power is not None:
+        why = (
+            f"the day's total of {plain(case.money.amount)} is {times(power)} of what its tokens cost by our prices: "
+            "another unit, not another use"
+        )
+        return [case.found(BreakClass.UNIT_SCALE, rest, why)]
     lines = [
         (key, cell, cell.reported_quantity, cell.reported_quantity * our_unit_price(cell))
         for key, cell in sorted(case.cells.items(), key=str)

@@ -225,6 +225,9 @@ def total(amount: str) -> VendorLine:
         ([], [total("0.0012"), told(1200, model="mystery")], {"UNKNOWN_MODEL": "0.0012"}),
         ([ours(1000), ours(7, model="other")], [total("0.001"), told(1000)], {"NOT_BILLED": "-0.000007"}),
         ([ours(1000, unit="web_searches"), ours(5)], [total("0.001005"), told(5)], {}),
+        ([ours(1000)], [total("0.1"), told(1000)], {"UNIT_SCALE": "0.099"}),
+        ([ours(1000)], [total("0.12"), told(1200)], {"QUANTITY": "0.0002", "UNIT_SCALE": "0.1188"}),
+        ([ours(1000)], [total("0.1")], {"UNIT_SCALE": "0.099"}),
     ],
 )
 def test_day_totals(mine: list[OurGroup], theirs: list[VendorLine], expected: dict[str, str]) -> None:
