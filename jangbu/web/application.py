@@ -1,16 +1,17 @@
-"""The application: routes and what surrounds each of them. A new surface is a list of routes in `ROUTES`."""
+"""The application: routes and what surrounds each of them. A new surface is routes, given beside `DOOR_ROUTES`."""
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING, Final
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
+from starlette.middleware import Middleware
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from jangbu.web.answers import Refused, refusal
+from jangbu.web.defects import Defects
 from jangbu.web.events import post_events, post_openmeter_events
 from jangbu.web.otlp import post_traces
 
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from jangbu.web.door import Door
 
 PROMETHEUS: Final = "text/plain; version=0.0.4; charset=utf-8"
-_log = logging.getLogger("jangbu.web")
 
 
 async def healthz(request: Request) -> Response:
@@ -51,8 +51,11 @@ DOOR_ROUTES: Final[tuple[BaseRoute, ...]] = (
 
 def application(door: Door, pages: Sequence[BaseRoute] = ()) -> Starlette:
     """The ASGI application around one door."""
-    handlers = {Refused: _answer_refusal, Exception: _answer_unexpected}
-    app = Starlette(routes=[*DOOR_ROUTES, *pages], exception_handlers=handlers)  # type: ignore[arg-type]
+    app = Starlette(
+        routes=[*DOOR_ROUTES, *pages],
+        middleware=[Middleware(Defects)],
+        exception_handlers={Refused: _answer_refusal},  # type: ignore[dict-item]
+    )
     app.state.door = door
     return app
 
@@ -63,13 +66,3 @@ async def _answer_refusal(request: Request, error: Refused) -> Response:
     for bad in error.bad:
         door.counts.refused[f"event_{bad.code}"] += 1
     return refusal(error)
-
-
-async def _answer_unexpected(request: Request, error: Exception) -> Response:  # noqa: ARG001 - Starlette's signature
-    """A defect of ours: its kind and place are logged, never its message, which may hold what an event contained."""
-    place = error.__traceback__
-    while place is not None and place.tb_next is not None:
-        place = place.tb_next
-    where = f"{place.tb_frame.f_code.co_filename}:{place.tb_lineno}" if place is not None else "?"
-    _log.error("unexpected %s at %s", type(error).__name__, where)
-    return JSONResponse({"error": "the server has a defect; nothing was accepted: send again", "code": "defect"}, 500)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import uvicorn
+from starlette.routing import Route
 
 from jangbu.web import serving
 from jangbu.web.application import application
@@ -21,6 +22,13 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from pathlib import Path
 
+    from starlette.requests import Request
+    from starlette.responses import Response
+
+
+async def broken(_request: Request) -> Response:
+    raise ValueError("planted-content")
+
 
 def served(tmp_path: Path, talk: Callable[[int, uvicorn.Server], Awaitable[None]]) -> None:
     """Run `talk` against a server in this loop."""
@@ -28,7 +36,7 @@ def served(tmp_path: Path, talk: Callable[[int, uvicorn.Server], Awaitable[None]
     async def run() -> None:
         with Outbox(tmp_path / "outbox.sqlite") as outbox, serving.listen("127.0.0.1", 0) as listener:
             door = Door(outbox, lambda: TokenTable(TOKEN), DoorLimits(), TimeBounds())
-            server = uvicorn.Server(serving.configuration(application(door)))
+            server = uvicorn.Server(serving.configuration(application(door, [Route("/broken", broken)])))
             serving_task = asyncio.create_task(server.serve(sockets=[listener]))
             try:
                 while not server.started:  # noqa: ASYNC110 - uvicorn tells it by a flag
@@ -82,3 +90,21 @@ def test_a_body_in_time_is_not_ended_by_the_limit_of_headers(
         writer.close()
 
     served(tmp_path, talk)
+
+
+def test_a_defect_is_told_by_its_place_and_never_by_its_message(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    said = b""
+
+    async def talk(port: int, _server: uvicorn.Server) -> None:
+        nonlocal said
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"GET /broken HTTP/1.1\r\nconnection: close\r\n\r\n")
+        said = await reader.read()
+        writer.close()
+
+    served(tmp_path, talk)
+    assert said.startswith(b"HTTP/1.1 500 ")
+    assert "unexpected ValueError at " in caplog.text
+    assert "planted-content" not in said.decode() + caplog.text + "".join(capfd.readouterr())
