@@ -9,11 +9,13 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
 
 from billing.charges import Charge
 from billing.ledger.booked import Books, Held, books_of, price_code, read_books
 from billing.ledger.closes import last_closed, month_after, months_between, read_closes
 from billing.ledger.evidence import Evidence, read_evidence
+from billing.ledger.from_events import reads_rebuilt_sums
 from billing.ledger.marks import is_unchanged, read_inputs, read_seen
 from billing.ledger.positions import correction_key
 from billing.ledger.reasons import reason_of
@@ -22,7 +24,7 @@ from billing.periods import Month, month_in, month_of_hour
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sqlalchemy import Connection
+    from sqlalchemy import Connection, RootTransaction
 
     from billing.charges import Department
     from billing.ledger.closes import Close
@@ -46,11 +48,27 @@ def read_corrections(connection: Connection, month: Month) -> list[Charge]:
     return [charge for one in find_corrections(connection, month.name) for charge in one.charges]
 
 
-def find_corrections(connection: Connection, month: str) -> list[Correction]:
-    """The same by closed month."""
+def find_corrections(connection: Connection, month: str) -> Sequence[Correction]:
+    """The same by closed month. Statement and checklist ask alike: for one state of the database it is found once."""
     last = last_closed(connection)
     if last is None or month != month_after(last):
-        return []
+        return ()
+    transaction = connection.get_transaction()
+    if transaction is None or connection.get_execution_options().get("isolation_level") != "REPEATABLE READ":
+        return _find(connection)
+    found = _FOUND.setdefault(transaction, {})
+    state = (last, reads_rebuilt_sums(connection))
+    if state not in found:
+        found[state] = _find(connection)
+    return found[state]
+
+
+_FOUND: WeakKeyDictionary[RootTransaction, dict[tuple[str, bool], Sequence[Correction]]] = WeakKeyDictionary()
+"""What was found in each transaction that sees one state, by the last close and by whose sums it reads: within one,
+only these two can change."""
+
+
+def _find(connection: Connection) -> tuple[Correction, ...]:
     closes = read_closes(connection)
     inputs = read_inputs(connection)
     found = []
@@ -58,7 +76,7 @@ def find_corrections(connection: Connection, month: str) -> list[Correction]:
         if is_unchanged(closes[-1], closed, inputs, read_seen(connection, closed)):
             continue
         found.append(_correct(connection, closed, policy, closes[-1]))
-    return found
+    return tuple(found)
 
 
 def closed_months(connection: Connection, closes: Sequence[Close]) -> list[tuple[Month, MoneyPolicy]]:

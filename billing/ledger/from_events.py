@@ -63,3 +63,8 @@ def rebuild_sums(connection: Connection, end_hour: int, until: Sequence[CutOff] 
 def has_limit(connection: Connection) -> bool:
     """Whether this transaction reads only events below the offsets of the temporary table `event_limit`."""
     return bool(connection.execute(text("select to_regclass('pg_temp.event_limit') is not null")).scalar_one())
+
+
+def reads_rebuilt_sums(connection: Connection) -> bool:
+    """Whether `rebuild_sums` stands before the stored sums in this transaction."""
+    return connection.execute(text("select to_regclass('pg_temp.usage_part')")).scalar() is not None
