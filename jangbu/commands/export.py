@@ -1,4 +1,4 @@
-"""`jangbu export`: a month for other systems, as FOCUS rows and as a balanced journal."""
+"""`jangbu export`: a month for other systems: FOCUS rows, a balanced journal, a vendor's bridge."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
-from jangbu.errors import LawViolatedError, UsageError
+from jangbu.errors import LawViolatedError, NotFoundError, UsageError
 from jangbu.importing import refusals
 from jangbu.output import print_json
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from billing.outputs.resolution import Payer
+    from billing.outputs.texts import Language
     from billing.outputs.vendor_names import Creditors
     from billing.prices import PriceKey
     from jangbu.context import Context
@@ -97,6 +98,49 @@ def export_journal(ctx: Context, month: str, out: Path, layout: str, as_json: bo
         print_json(document)
     else:
         click.echo(f"{out}: {len(rows)} rows, {read.whole['total']} {read.whole['currency']}")
+
+
+@export.command("bridge")
+@click.option("--vendor", required=True, help="Who billed, as the register names it.")
+@click.option("--month", required=True, metavar="YYYY-MM", help="The vendor's month.")
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), required=True, help="FILE.xlsx or FILE.pdf.")
+@click.option("--lang", "language", type=click.Choice(["ko", "en"]), help="Default: by the locale.")
+@click.option("--json", "as_json", is_flag=True)
+@click.pass_obj
+def export_bridge(
+    ctx: Context, vendor: str, month: str, out: Path, language: Language | None, as_json: bool
+) -> None:
+    """Ours, each class of break, the invoice: as reconciled last, with a table and a chart. Exit 4 before that."""
+    from billing.breaks.bridges import read_bridges
+    from billing.money import plain
+    from billing.outputs import font
+    from billing.outputs.bridge_files import bridge_page, bridge_workbook
+    from billing.outputs.paper import paper_pdf
+    from billing.periods import month_in
+    from billing.store import snapshot
+    from jangbu.languages import chosen
+
+    _check_suffix(out, (".xlsx", ".pdf"))
+    with refusals(), ctx.engine("reader") as engine, snapshot(engine) as connection:
+        month_in(month, "UTC")
+        bridges = read_bridges(connection, vendor, month)
+    if not bridges:
+        raise NotFoundError(
+            f"{vendor} {month} was never reconciled: `jangbu reconcile --vendor {vendor} --month {month}`"
+        )
+    lang = chosen(language)
+    if out.suffix == ".xlsx":
+        content = bridge_workbook(vendor, month, bridges, lang)
+    else:
+        page = bridge_page(vendor, month, bridges, ctx.settings.organisation or "", lang, font.covered())
+        content = paper_pdf(page, max(one.run_at for one in bridges))
+    _write(out, content)
+    document = {"vendor": vendor, "month": month, "file": str(out), "currencies": [one.currency for one in bridges],
+                "difference": {one.currency: plain(one.difference) for one in bridges}}  # fmt: skip
+    if as_json:
+        print_json(document)
+    else:
+        click.echo(f"{out}: {', '.join(one.currency for one in bridges)}")
 
 
 class _Month(NamedTuple):

@@ -383,3 +383,12 @@ def test_a_replay_of_the_decisions_gives_the_same_statements(
             assert other.organisation(month)["content_hash"] == world.organisation(month)["content_hash"]
             assert other.organisation(month)["total"] == {"2026-10": "480", "2026-11": "2000"}[month]
     assert world.laws(*LAWS) == []
+
+
+def test_the_bridge_as_a_workbook_and_a_page(shell: CommandShell, world: PeriodWorld, tmp_path: Path) -> None:
+    words = ("export", "bridge", "--vendor", "openai", "--month", "2026-10", "--lang", "en", "--out")
+    for name, begin in (("bridge.xlsx", b"PK"), ("bridge.pdf", b"%PDF")):
+        assert shell.json(*words, str(tmp_path / name))["currencies"] == ["KRW"]
+        assert (tmp_path / name).read_bytes().startswith(begin)
+    assert shell.run(*words, str(tmp_path / "bridge.png"))[0] == 2
+    assert shell.run("export", "bridge", "--vendor", "nobody", "--month", "2026-10", "--out", "b.pdf")[0] == 4
