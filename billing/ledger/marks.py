@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, text
 
+from billing.parts import count_parts
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -24,9 +26,11 @@ COUNTED = ("price_rule", "vendor", "invoice_import", "contract_term", "allocatio
 NO_INPUT = (
     "book_import", "contract_import", "contract_tier", "register_import", "budget", "invoice_content", "invoice_day",
     "invoice_line", "reconciliation", "reconciliation_break", "period_close", "period_state", "ledger_entry",
-    "ledger_line", "statement", "quarantine_decision",
+    "ledger_line", "statement", "quarantine_decision", "quota", "quota_alert", "alert_delivery", "pledge", "programme",
+    "programme_application", "vendor_name_rule",
 )  # fmt: skip
-"""Tables that only grow and of which no amount depends, or that come with a row of a counted one."""
+"""Tables that only grow and of which no amount depends, or that come with a row of a counted one (what names of vendors
+mean reaches an amount by a recorded reconciliation)."""
 
 
 def read_inputs(connection: Connection) -> dict[str, int]:
@@ -47,14 +51,14 @@ def read_seen(connection: Connection, month: Month) -> dict[str, int]:
     """
     row = connection.execute(
         text("""
-        select (select count(*) from public.usage_part where hour >= :first and hour < :end) as usage_part,
-               (select count(*) from price where valid_from < hour_start(:end)) as price,
+        select (select count(*) from price where valid_from < hour_start(:end)) as price,
                (select count(*) from fx_rate
                 where date <= :last_day or exists (select from vendor where fx_policy not in ('', 'usage_day'))
                    or exists (select from period_close where policy ->> 'fx_policy' <> 'usage_day')) as fx_rate"""),
-        {"first": month.first_hour, "end": month.end_hour, "last_day": month.days[-1]},
+        {"end": month.end_hour, "last_day": month.days[-1]},
     ).one()
-    return {name: int(value) for name, value in row._mapping.items()}
+    parts = count_parts(connection, month.first_hour, month.end_hour)
+    return {"usage_part": parts, **{name: int(value) for name, value in row._mapping.items()}}
 
 
 def is_unchanged(last: Close, month: Month, inputs: Mapping[str, int], seen: Mapping[str, int]) -> bool:

@@ -360,6 +360,7 @@ def test_from_checklist_to_close(shell: CommandShell, world: PeriodWorld) -> Non
     assert states == {
         "ended": "ok", "order": "ok", "settings": "ok", "caught-up": "warn", "laws": "ok", "quarantine": "ok",
         "unpriced": "ok", "unconverted": "ok", "unattributed": "ok", "invoices": "warn", "breaks": "warn",
+        "reconciled": "ok",
     }  # fmt: skip
     dry = shell.json("period", "close", "2026-10", "--dry-run")
     alone = shell.json("period", "close", "2026-10")
