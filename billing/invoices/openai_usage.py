@@ -26,16 +26,17 @@ if TYPE_CHECKING:
 
     from billing.invoices.source import SourceFile
 
-_TOKENS = {
+TOKEN_FIELDS = {
     "input_tokens", "output_tokens", "input_cached_tokens", "input_uncached_tokens", "input_cache_write_tokens",
     "input_cache_write_30m_tokens", "input_cache_write_12h_tokens", "input_text_tokens", "output_text_tokens",
     "input_cached_text_tokens", "input_audio_tokens", "input_cached_audio_tokens", "output_audio_tokens",
     "input_image_tokens", "input_cached_image_tokens", "output_image_tokens",
 }  # fmt: skip
-_COLUMNS = _TOKENS | {
-    "start_time", "end_time", "start_time_iso", "end_time_iso", "project_id", "project_name", "num_model_requests",
-    "user_id", "api_key_id", "api_source", "model", "batch", "service_tier", "organization_id", "organization_name",
+RESULT_FIELDS = TOKEN_FIELDS | {
+    "project_id", "project_name", "num_model_requests", "user_id", "api_key_id", "api_source", "model", "batch",
+    "service_tier", "organization_id", "organization_name",
 }  # fmt: skip
+_COLUMNS = RESULT_FIELDS | {"start_time", "end_time", "start_time_iso", "end_time_iso"}
 _REQUIRED = ("start_time", "end_time", "model", "input_tokens", "output_tokens", "input_cached_tokens")
 _TIERS = {
     "": "standard",
@@ -75,12 +76,13 @@ class UsageCsv:
         for place, row in rows_of(source, _COLUMNS, _REQUIRED):
             day = bucket_day(source.name, place, row["start_time"], row["end_time"])
             yield CoveredDay(day, place)
-            if not any(row[name] for name in row.keys() & (_TOKENS | {"model"})):
+            if not any(row[name] for name in row.keys() & (TOKEN_FIELDS | {"model"})):
                 continue
-            yield from _lines(source, place, day, row)
+            yield from lines_of_row(source, place, day, row)
 
 
-def _lines(source: SourceFile, place: str, day: date, row: Mapping[str, str]) -> Iterator[VendorLine]:
+def lines_of_row(source: SourceFile, place: str, day: date, row: Mapping[str, str]) -> Iterator[VendorLine]:
+    """A line for each unit of a row of a model that is not zero; cells are texts, blank where nothing is told."""
     model = text_of(source.name, place, "model", row["model"])
     account = text_of(source.name, place, "project_id", row.get("project_id"))
     if model is None:

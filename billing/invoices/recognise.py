@@ -19,6 +19,7 @@ from billing.invoices.mistral_usage import AdminUsage
 from billing.invoices.naver import ProductDemand
 from billing.invoices.openai_costs import CostCsv, CostsApi
 from billing.invoices.openai_usage import UsageCsv
+from billing.invoices.openai_usage_api import UsageApi
 from billing.invoices.openrouter import ActivityCsv
 from billing.invoices.parquet_rows import columns_of
 from billing.invoices.perplexity import AnswerCosts
@@ -32,6 +33,7 @@ IMPORTERS: tuple[Importer, ...] = (
     CostsApi(),
     CostCsv(),
     UsageCsv(),
+    UsageApi(),
     CostReport(),
     UsageReport(),
     ConsoleCostCsv(),

@@ -197,6 +197,49 @@ def test_a_month_without_any_use_is_covered(world: World) -> None:
     assert (costs["lines"], costs["days"], costs["amounts"]) == (0, 31, {})
 
 
+def openai_with_use(seen: Seen, number: int) -> Reply:
+    """A thousand tokens a day, in both surfaces."""
+    if seen.path.endswith("/costs"):
+        return Reply.of(openai_page([openai_bucket(day, [openai_cost("1.5")]) for day in asked_days(seen)]))
+    use = {
+        "object": "organization.usage.completions.result", "input_tokens": 1000, "output_tokens": 0,
+        "num_model_requests": 3, "project_id": "proj_1", "model": "gpt-5-mini", "batch": None, "service_tier": None,
+    }  # fmt: skip
+    return Reply.of(openai_page([openai_bucket(day, [use]) for day in asked_days(seen)]))
+
+
+def test_openais_use_comes_beside_its_costs(world: World) -> None:
+    world.server.answer = openai_with_use
+    told = world.fetch()
+    assert [(one["format"], one["days"], one["lines"]) for one in told["imports"]] == [
+        ("openai.costs_api", 31, 31), ("openai.usage_api", 31, 31)
+    ]  # fmt: skip
+    assert world.server.seen[1].path == "/v1/organization/usage/completions"
+    assert world.server.seen[1].all("group_by[]") == ["project_id", "model", "batch", "service_tier"]
+    assert told["notes"] == []
+    assert world.fetch()["imports"] == []
+
+
+def test_mistrals_month_is_fetched(world: World) -> None:
+    entry = {
+        "usage_type": "usage", "event_type": "api_tokens", "billing_metric": "mistral-large-2512",
+        "billing_display_name": "Mistral Large", "billing_group": "input", "timestamp": "2026-10-05", "value": 1000,
+        "value_paid": 1000,
+    }  # fmt: skip
+    price = {"event_type": "api_tokens", "billing_metric": "mistral-large-2512", "billing_group": "input",
+             "price": "0.0000018"}  # fmt: skip
+    month = {
+        "completion": {"models": {"mistral-large::m": {"input": [entry]}}}, "prices": [price], "currency": "EUR",
+        "start_date": "2026-10-01T00:00:00Z", "end_date": "2026-10-31T23:59:59Z",
+    }  # fmt: skip
+    world.server.answer = lambda _, __: Reply.of(month)
+    (one,) = world.fetch(vendor="mistral")["imports"]
+    assert (one["format"], one["days"], one["amounts"]) == ("mistral.admin_usage", 31, {"EUR": "0.0018"})
+    (seen,) = world.server.seen
+    assert (seen.path, seen.query) == ("/api/admin/usage", (("month", "10"), ("year", "2026")))
+    assert seen.headers["x-api-key"] == PLANTED
+
+
 def anthropic(seen: Seen, number: int) -> Reply:
     row = [anthropic_cost("150.5")] if seen.path.endswith("/cost_report") else [anthropic_use(1000)]
     return Reply.of(anthropic_page([anthropic_bucket(day, row) for day in asked_days(seen)]))

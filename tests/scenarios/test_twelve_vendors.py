@@ -76,7 +76,9 @@ if TYPE_CHECKING:
 OCTOBER = "2026-10"
 SINCE = "2026-01-01T00:00:00Z"
 DAY_2, DAY_10, DAY_20, DAY_29 = (datetime(2026, 11, day, 9, tzinfo=UTC) for day in (2, 10, 20, 29))
-READABLE = frozenset({"openai.costs_api", "anthropic.cost_report", "anthropic.usage_report", "x-ai.invoice"})
+READABLE = frozenset(
+    {"openai.costs_api", "openai.usage_api", "anthropic.cost_report", "anthropic.usage_report", "x-ai.invoice"}
+)
 """What this story fetches: it must not change when another surface gets its importer."""
 FILES = {
     "google": ("google.json", google_export),
@@ -118,7 +120,7 @@ class Story:
 
     def bring_all(self) -> None:
         """October of all twelve, as it is on the second day of November."""
-        assert [one.format for one in self.fetch("openai", openai_answer, DAY_2)] == ["openai.costs_api"]
+        assert len(self.fetch("openai", openai_answer, DAY_2)) == 2
         assert len(self.fetch("anthropic", anthropic_answer(0), DAY_2)) == 2
         self.fetch("x-ai", xai_answer, DAY_2)
         for vendor, (name, made) in FILES.items():

@@ -117,8 +117,14 @@ def money(amount: int, digits: int = 8) -> str:
 
 
 def openai_answer(seen: Seen, number: int) -> Reply:
-    """Costs by day and line item, ten buckets a page; 50,000 tokens a day that never passed us on one day."""
+    """Costs by day and line item, ten buckets a page, with 50,000 tokens on one day that never passed us; or tokens."""
     days = asked_days(seen)
+    if seen.path.endswith("/usage/completions"):
+        buckets_of_use = [
+            {"object": "bucket", "start_time": _unix(day), "end_time": _unix(day + ONE_DAY), "results": _openai_use(day)}
+            for day in days
+        ]
+        return Reply.of({"object": "page", "data": buckets_of_use, "has_more": False, "next_page": None})
     start = int(seen.one("page") or 0)
     words = {"input_tokens": "input", "output_tokens": "output"}
     buckets = []
@@ -143,6 +149,18 @@ def openai_answer(seen: Seen, number: int) -> Reply:
         f'"next_page":{following}}}'
     )
     return Reply(body.encode())
+
+
+def _openai_use(day: date) -> list[dict[str, Any]]:
+    tokens = by_unit(item for item in used_by("openai") if item.day == day)
+    used = [(VENDORS["openai"].model, tokens.get((day, "input_tokens"), 0), tokens.get((day, "output_tokens"), 0))]
+    if day == DAYS[1]:
+        used.append((BYPASSED[0], BYPASSED[2], 0))
+    return [
+        {"object": "organization.usage.completions.result", "input_tokens": read, "output_tokens": written,
+         "num_model_requests": 1, "project_id": None, "model": model, "batch": None, "service_tier": None}
+        for model, read, written in used if read or written
+    ]  # fmt: skip
 
 
 BYPASSED = ("gpt-4o-2024-08-06", "input", 50_000, 50_000 * 250)
