@@ -193,7 +193,7 @@ def test_troubles_are_tried_again_and_nothing_leaves(
     [
         ({}, "JANGBU_SOURCE"),
         ({"JANGBU_SOURCE": "g"}, "JANGBU_KAFKA_BOOTSTRAP nor JANGBU_URL"),
-        ({"JANGBU_SOURCE": "g", "JANGBU_URL": "http://h"}, "JANGBU_TOKEN"),
+        ({"JANGBU_SOURCE": "g", "JANGBU_URL": "http://127.0.0.1:9"}, "JANGBU_TOKEN"),
     ],
 )
 def test_settings_that_do_not_hold(environ: dict[str, str], said: str, tmp_path: Path) -> None:
@@ -203,7 +203,7 @@ def test_settings_that_do_not_hold(environ: dict[str, str], said: str, tmp_path:
 
 def test_kafka_goes_before_the_door(tmp_path: Path) -> None:
     found = settings.read(
-        {"JANGBU_SOURCE": "g", "JANGBU_KAFKA_BOOTSTRAP": "k:9092", "JANGBU_URL": "http://h",
+        {"JANGBU_SOURCE": "g", "JANGBU_KAFKA_BOOTSTRAP": "k:9092", "JANGBU_URL": "http://127.0.0.1:9",
          "JANGBU_TOKEN": "0123456789abcdef", "JANGBU_DATA_DIR": str(tmp_path)}
     )  # fmt: skip
     assert (found.kafka_bootstrap, found.url, found.token, found.directory) == (
