@@ -22,7 +22,7 @@ WIDE_UNITS = (
 """The units with a column of their own in usage_part; the others stand in `other_units`."""
 
 _KEYS = "hour, band, route_id, payer_id"
-_SINCE = "written >= :lowest and not is_seen(written, cast(:next_number as bigint), cast(:running as bigint[]))"
+_SINCE = "(written >= :lowest and not is_seen(written, cast(:next_number as bigint), cast(:running as bigint[])))"
 _HOURS = "hour >= :first_hour and hour < :end_hour"
 
 
@@ -35,6 +35,7 @@ class Source:
     values: dict[str, Any]
     units: tuple[str, ...]
     has_others: bool
+    is_rolled: bool = False
 
 
 def add_up_in_memory(connection: Connection) -> None:
@@ -52,20 +53,9 @@ def read_source(
     mark = None if by_person else _read_mark(connection)
     if mark is None:
         return _of_parts(connection, _HOURS, hours)
-    days = connection.execute(
-        text("""select first_hour, end_hour, units, has_others from usage_roll_day
-                where end_hour > :first_hour and first_hour < :end_hour order by first_hour"""),
-        hours,
-    ).all()
-    all_edges = {first_hour, end_hour, *edges}
-    cut = [day for day in days if any(day.first_hour < edge < day.end_hour for edge in all_edges)]
-    whole = [day for day in days if day not in cut]
-    where, values = f"{_HOURS} and {_SINCE}", {**hours, **mark}
-    if cut:
-        stretches = " or ".join(
-            f"(hour >= {max(day.first_hour, first_hour)} and hour < {min(day.end_hour, end_hour)})" for day in cut
-        )
-        where = f"(({where}) or {stretches})"
+    days = _read_days(connection, hours)
+    whole, where = _beside(days, {first_hour, end_hour, *edges})
+    values = {**hours, **mark}
     beside = _of_parts(connection, where, values)
     if not whole:
         return beside
@@ -78,7 +68,7 @@ def read_source(
        union all
        select {_KEYS}, {shown} from usage_part where {where})"""
     values["whole_days"] = [day.first_hour for day in whole]
-    return Source(rolled, values, tuple(columns), beside.has_others or any(day.has_others for day in whole))
+    return Source(rolled, values, tuple(columns), beside.has_others or any(day.has_others for day in whole), True)
 
 
 def roll_up(engine: Engine, zone: str) -> int:
@@ -103,15 +93,45 @@ def first_and_last_hour(connection: Connection) -> tuple[int, int] | None:
     return None if row[0] is None else (int(row[0]), int(row[1]))
 
 
-def _read_mark(connection: Connection) -> dict[str, Any] | None:
+def count_parts(connection: Connection, first_hour: int, end_hour: int) -> int:
+    """How many parts of [first_hour, end_hour) are stored, whatever table stands before them."""
+    hours = {"first_hour": first_hour, "end_hour": end_hour}
+    query = f"select count(*) from public.usage_part where {_HOURS}"
+    mark = _read_mark(connection, of_stored=True)
+    if mark is None:
+        return int(connection.execute(text(query), hours).scalar_one())
+    whole, where = _beside(_read_days(connection, hours), {first_hour, end_hour})
+    query = f"select count(*) from public.usage_part where {where}"
+    beside = connection.execute(text(query), {**hours, **mark}).scalar_one()
+    return int(beside) + sum(int(day.parts) for day in whole)
+
+
+def _read_days(connection: Connection, hours: dict[str, Any]) -> Sequence[Any]:
+    return connection.execute(
+        text("""select first_hour, end_hour, parts, units, has_others from usage_roll_day
+                where end_hour > :first_hour and first_hour < :end_hour order by first_hour"""),
+        hours,
+    ).all()
+
+
+def _beside(days: Sequence[Any], edges: set[int]) -> tuple[list[Any], str]:
+    """The days that no edge cuts, and the condition of the parts that they do not hold."""
+    cut = [day for day in days if any(day.first_hour < edge < day.end_hour for edge in edges)]
+    stretches = "".join(f" or hour >= {day.first_hour} and hour < {day.end_hour}" for day in cut)
+    return [day for day in days if day not in cut], f"{_HOURS} and ({_SINCE}{stretches})"
+
+
+def _read_mark(connection: Connection, *, of_stored: bool = False) -> dict[str, Any] | None:
     """Up to where this database's sums are rolled up, as the values of `_SINCE`.
 
-    None where they are not, and where a replay's table stands before the stored parts (billing/ledger/from_events.py).
+    None where they are not, and where a replay's table stands before the stored parts (billing/ledger/from_events.py),
+    unless the stored ones are asked for.
     """
     row = connection.execute(
         text("""select lowest, next_number, running from usage_roll_mark
                 where cluster = (select system_identifier from pg_control_system())
-                  and to_regclass('pg_temp.usage_part') is null""")
+                  and (:of_stored or to_regclass('pg_temp.usage_part') is null)"""),
+        {"of_stored": of_stored},
     ).one_or_none()
     return None if row is None else row._asdict()
 

@@ -208,9 +208,15 @@ class PriceBook:
         """Whether the book has any row for a model, whatever the unit, tier or hour."""
         return bool(self._shelves_of(provider, model))
 
-    def cuts(self, first_hour: int, end_hour: int) -> set[int]:
-        """The UTC hours strictly between two at which some price or contract term begins or ends."""
-        edges = {term.row.from_hour for term in self.terms} | {term.end_hour for term in self.terms}
+    def cuts(self, first_hour: int, end_hour: int, models: Iterable[tuple[str, str]] | None = None) -> set[int]:
+        """The UTC hours strictly between two at which some price or contract term begins or ends; of prices those that
+        a model (provider, name) among `models` can have, where they are given."""
+        if models is None:
+            terms = iter(self.terms)
+        else:
+            shelves = {id(shelf): shelf for model in models for shelf in self._shelves_of(*model)}
+            terms = (term for shelf in shelves.values() for held in shelf.by_unit.values() for term in held)
+        edges = {hour for term in terms for hour in (term.row.from_hour, term.end_hour)}
         if self.contract is not None:
             edges |= self.contract.edges()
         return {hour for hour in edges if first_hour < hour < end_hour}

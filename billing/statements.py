@@ -1,6 +1,6 @@
 """Statements: a month's use in the organisation's currency, for every department at once.
 
-A line is (provider, model, unit, price row). Its exact amount is the sum over days of quantity x unit price x the rate
+A line is (provider, model, unit, price row). Its exact amount is the sum over rates of quantity x unit price x the rate
 of the day; the organisation's exact total is rounded once and cut into departments and lines (`billing.rounding`), so
 that lines add up to their department and departments to the organisation, to the won. What has no price ('unpriced') or
 no rate ('unconverted') is a line without an amount: it shows, and it is never 0.
@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from sqlalchemy import Connection, text
 
 from billing.charges import BookedCharge, Charge, Department
+from billing.cuts import money_cuts, read_used
 from billing.fx_policy import Conversion
 from billing.invoices.vendor_store import read_register
 from billing.invoices.vendor_terms import VendorTerms
@@ -135,7 +136,8 @@ def read_month_lines(
     when = month_in(month, policy.zone)
     book = read_book(connection) if book is None else book
     conversion = read_conversion(connection, when, policy)
-    cuts = sorted(book.cuts(when.first_hour, when.end_hour) | set(when.day_hours) | conversion.cuts())
+    used = read_used(connection)
+    cuts = money_cuts([(book, used.models)], used, conversion)
     sums = read_sums(connection, when.first_hour, when.end_hour, cuts, conversion.dimensions)
     return conversion, rate_and_add_up(sums, book, conversion)
 

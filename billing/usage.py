@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
+from billing.cuts import read_used
 from billing.errors import BillingError
 from billing.money import exact, plain
 from billing.periods import Month, hour_start
@@ -82,7 +83,7 @@ def parse_by(words: str | None) -> tuple[str, ...]:
 def month_usage(connection: Connection, month: Month, book: PriceBook, by: Sequence[str]) -> list[UsageRow]:
     """The rows of a month, sorted by group; the connection is a snapshot."""
     stored = tuple(name for name in by if name in PAYER_DIMENSIONS or name in ROUTE_DIMENSIONS)
-    cuts = book.cuts(month.first_hour, month.end_hour)
+    cuts = book.cuts(month.first_hour, month.end_hour, read_used(connection).models)
     if "hour" in by:
         cuts |= set(range(month.first_hour, month.end_hour))
     elif "day" in by:

@@ -171,7 +171,7 @@ def grain_of(ours: Sequence[OurGroup], lines: Sequence[VendorLine], policy: Poli
         modelless_units=frozenset(line.unit for line in fine if line.unit is not None and line.model is None),
         total_days=total_days,
         finest_days=frozenset(line.day for line in fine) - total_days,
-        rounding_unit=policy.rounding_unit or _unit_seen(lines, policy.minor_unit),
+        rounding_unit=policy.rounding_unit or _unit_seen(billed, policy.minor_unit),
         total_models=not fine and all(line.model is not None for line in billed),
     )
 
@@ -275,7 +275,8 @@ def _add_money(money: Money, amount: Decimal, unit: Decimal) -> None:
 
 
 def _unit_seen(lines: Iterable[VendorLine], minor_unit: Decimal) -> Decimal:
-    """The finest decimal that any amount writes, at most the currency's smallest unit."""
+    """The finest decimal that any amount for use writes, at most the currency's smallest unit. Taxes and credits are
+    computed from sums and may be finer."""
     seen = max((decimals(line.amount) for line in lines if line.amount is not None), default=0)
     return max(UNIT_FINEST, min(minor_unit, Decimal(1).scaleb(-seen)))
 

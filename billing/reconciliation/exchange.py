@@ -22,12 +22,14 @@ if TYPE_CHECKING:
     from billing.reconciliation.groups import Policy
 
 SPEAK_MIN = 2
-"""So many groups must imply the same rate: one alone could have another price."""
+"""So many groups must imply the same rate. Where a bill has one group only, it counts if its rate is one as banks write
+it, within a tenth of ours."""
 AGREE_PERCENT = 60
 """Most of the groups that can say anything must imply it."""
 NEAR = 2
 """No rate is twice or half of ours: that is another unit or another price."""
 STEP = Decimal("1e-12")
+CENT = Decimal("0.01")
 _WIDE = Context(prec=60)
 
 
@@ -53,7 +55,8 @@ def take_exchange(folded: Folded, policy: Policy) -> list[Break]:
     if not rates:
         return []
     sides = [side for side in (*_cells(folded), *_days(folded)) if side.day in rates]
-    over_all = _common([side for side in sides if side.same_tokens], rates)
+    over_all = _written(sides[0], rates) if len(sides) == 1 and sides[0].same_tokens else None
+    over_all = over_all or _common([side for side in sides if side.same_tokens], rates)
     if over_all is not None:
         by_day = dict.fromkeys({side.day for side in sides}, over_all)
     else:
@@ -101,6 +104,17 @@ def _common(sides: Sequence[Side], rates: dict[date, Decimal]) -> Decimal | None
         return None
     ours = rates[largest.day]
     return rate if ours / NEAR < rate < ours * NEAR else None
+
+
+def _written(side: Side, rates: dict[date, Decimal]) -> Decimal | None:
+    """The rate of the only side, where it is one as banks write it: with two digits, rounding being much finer."""
+    ours = rates[side.day]
+    rate = _WIDE.quantize(side.implied(rates), CENT)
+    hidden = _WIDE.divide(_WIDE.multiply(side.money.rounding_max, ours), side.ours)
+    if abs(side.money.amount - side.ours) <= side.money.rounding_max or abs(hidden) * 20 > CENT:
+        return None
+    near = ours * Decimal("0.9") < rate < ours * Decimal("1.1")
+    return rate if near and _agrees(side, rate, rates) else None
 
 
 def _close(value: Decimal, rate: Decimal, side: Side) -> bool:

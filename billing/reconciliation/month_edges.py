@@ -1,39 +1,45 @@
 """PERIOD_EDGE at the month's two edges: use of the hours next to midnight that stands on the other month's bill.
 
 No neighbouring day stands in this invoice, so our hours are the evidence: what the vendor has more or less on the
-month's first or last day is exactly what we saw in the hours next to the edge, one or several, on one side of it.
+month's first or last day is exactly what we saw in the hours next to the edge, one or several, on one side of it. Where
+all days of a series begin at another hour than ours, the same holds for the sum of its gaps.
 """
 
 from __future__ import annotations
 
+from decimal import Decimal
 from itertools import accumulate
 from typing import TYPE_CHECKING
 
+from billing.reconciliation.cells import CellKey
 from billing.reconciliation.gaps import can_take, cell_break, gap_of, take
 from billing.reconciliation.groups import Break, BreakClass, EdgeUse, UsageKey
 from billing.reconciliation.worth import signed
 from billing.sums import read_sums
 
 if TYPE_CHECKING:
-    from decimal import Decimal
-
     from sqlalchemy import Connection
 
     from billing.invoices.vendors import Vendor
     from billing.periods import Month
-    from billing.reconciliation.cells import CellKey, Folded
+    from billing.reconciliation.cells import Cell, Folded
+    from billing.reconciliation.gaps import Gap
     from billing.reconciliation.groups import Policy
 
+    Hours = dict[tuple[CellKey, bool], dict[int, int]]
+
 HOURS_BESIDE = 24
+DAYS_MIN = 3
+"""So many days of a series must be open before another zone is thought of."""
 
 
 def take_month_edges(folded: Folded, policy: Policy) -> list[Break]:
     """The breaks of use on the other side of the month's edges; our side is moved accordingly."""
-    hours: dict[tuple[CellKey, bool], dict[int, int]] = {}
+    hours: Hours = {}
     for use in policy.edge_uses:
         counts = hours.setdefault((folded.key_of_ours(use.key, policy), use.inside), {})
         counts[use.hour] = counts.get(use.hour, 0) + use.quantity
-    breaks = []
+    breaks = _take_other_zones(folded, policy, hours) if hours else []
     for key, inside in sorted(hours, key=str):
         cell = folded.cells.get(key)
         gap = None if cell is None else gap_of(folded, key, cell)
@@ -49,6 +55,54 @@ def take_month_edges(folded: Folded, policy: Policy) -> list[Break]:
         )
         breaks.append(cell_break(BreakClass.PERIOD_EDGE, key, cell, take(key, cell, gap, policy), why))
     return breaks
+
+
+def _take_other_zones(folded: Folded, policy: Policy, hours: Hours) -> list[Break]:
+    """A series whose days all begin some hours earlier or later than ours: what comes in at one edge of the month, less
+    what goes out at the other, is exactly what its gaps come to."""
+    series: dict[tuple[object, ...], list[tuple[CellKey, Cell, Gap]]] = {}
+    for key, cell in folded.cells.items():
+        gap = gap_of(folded, key, cell)
+        if gap is not None and gap.quantity:
+            series.setdefault(key[1:], []).append((key, cell, gap))
+    edges = sorted({key.day for key, _ in hours})
+    breaks = []
+    for rest, parts in series.items():
+        total = sum((gap.quantity or Decimal(0) for _, _, gap in parts), Decimal(0))
+        if len(parts) < DAYS_MIN or not all(can_take(*part, policy) for part in parts):
+            continue
+        shift = _shift(hours, [CellKey(day, *rest) for day in (edges[0], edges[-1])], total)  # type: ignore[arg-type]
+        if shift is None:
+            continue
+        for key, cell, gap in parts:
+            why = (
+                f"{signed(gap.quantity or Decimal(0))} {key.unit}: over the month the gaps of this series are exactly "
+                f"what {abs(shift)} hour{'' if abs(shift) == 1 else 's'} at its edges come to: the vendor's days begin "
+                f"{'earlier' if shift > 0 else 'later'} than the zone of the register says"
+            )
+            breaks.append(cell_break(BreakClass.PERIOD_EDGE, key, cell, take(key, cell, gap, policy), why))
+    return breaks
+
+
+def _shift(hours: Hours, edges: list[CellKey], total: Decimal) -> int | None:
+    """By how many hours the vendor's days begin earlier (above 0) or later; None where no number fits.
+
+    Earlier: the hours before the month come in, its own last hours go out; later: the other way about.
+    """
+    first, last = edges
+    for number in range(1, HOURS_BESIDE):
+        before, end = (_of(hours, key, inside, number) for key, inside in ((first, False), (last, True)))
+        if (before or end) and total == before - end:
+            return number
+        after, start = (_of(hours, key, inside, number) for key, inside in ((last, False), (first, True)))
+        if (after or start) and total == after - start:
+            return -number
+    return None
+
+
+def _of(hours: Hours, key: CellKey, inside: bool, number: int) -> int:
+    counts = hours.get((key, inside), {})
+    return sum(counts.get(hour, 0) for hour in range(number))
 
 
 def _hours_that_make(counts: dict[int, int], gap: Decimal, *, inside: bool) -> int | None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, text
 
+from billing.cuts import money_cuts, rate_cuts, read_used
 from billing.periods import Month, month_in
 from billing.statements import read_conversion, read_department_names
 from billing.sums import read_sums
@@ -16,7 +17,7 @@ from billing.whatif.by_volume import compare_by_volume
 from billing.whatif.compare import Cells, Pricing, compare
 from billing.whatif.document import seat_cells, whatif_document
 from billing.whatif.scenario import SEATS, read_pricings
-from billing.whatif.sums import Numbers, read_kept_sums, read_numbers
+from billing.whatif.sums import Numbers, Question, read_kept_sums, read_numbers
 
 if TYPE_CHECKING:
     from billing.charges import Department
@@ -79,10 +80,23 @@ def _month_cells(
 ) -> Cells:
     now, then = pricings
     conversion = read_conversion(connection, month, policy)
-    edges = {hour for one in pricings for hour in one.book.cuts(month.first_hour, month.end_hour)}
+    used = read_used(connection)
+    asked = [(one.book, {one.instead.get(model, model) for model in used.models}) for one in pricings]
     if any(one.book.contract is not None and one.book.contract.has_tiers for one in pricings):
-        cuts = sorted(edges | set(month.day_hours) | conversion.cuts())
+        cuts = money_cuts(asked, used, conversion)
         sums = list(read_sums(connection, month.first_hour, month.end_hour, cuts, conversion.dimensions))
         return compare_by_volume(sums, now, then, conversion)
+    edges = {hour for book, models in asked for hour in book.cuts(month.first_hour, month.end_hour, models)}
     currencies = sorted({term.row.currency for one in pricings for term in one.book.terms} - {policy.currency})
-    return compare(read_kept_sums(connection, conversion, numbers, edges, currencies), now, then, policy.currency)
+
+    def alike(question: Question, band: int, hour: int, units: Sequence[str]) -> Hashable:
+        provider, model, tier, region, cached = question
+        if cached:
+            return question
+        asked = [(one.book, one.asked(provider, model, tier, region, band)) for one in pricings]
+        answers = [book.find(of_model, unit, hour) for book, of_model in asked for unit in units]
+        return provider, model, tuple(None if row is None else row.id for row in answers)
+
+    rate_edges = rate_cuts(used, conversion, currencies)
+    kept = read_kept_sums(connection, conversion, numbers, edges, rate_edges, currencies, alike)
+    return compare(kept, now, then, policy.currency)

@@ -1,12 +1,14 @@
 """Kept sums of a month for what-if: grouped in SQL once for each distinct question to the price book.
 
-Sums of parts are first added up by stretches of hours in which neither a price nor a rate of exchange changes, then by
-stretches in which no price changes, each quantity also times the rate of its stretch: exactly, as numeric.
+What prices are asked for (stretch of hours, prompt-length band, route) becomes a class: everything for which both books
+answer alike, row by row. So a band that no price of a model knows, and an hour at which another model's price changes,
+cut nothing. Quantities are added up by class and department, each also times the rate of exchange of its stretch:
+exactly, as numeric.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -25,16 +27,17 @@ Question = tuple[str, str, str, str | None, bool]
 Biller = tuple[str, str | None]
 """(provider, account): what decides whose rate of exchange holds."""
 
-_PARTS = """
-  from {source} p
-  join unnest(cast(:route_ids as integer[]), cast(:questions as integer[]), cast(:billers as integer[]))
-    as m (route_id, question, biller) on m.route_id = p.route_id
+Alike = Callable[[Question, int, int, Sequence[str]], Hashable]
+"""What both books answer for a question, a band and a UTC hour, unit by unit: equal where nothing differs in money."""
+
+_DEPARTMENTS = """
   join unnest(cast(:payer_ids as integer[]), cast(:departments as integer[]))
     as y (payer_id, department) on y.payer_id = p.payer_id"""
-_RATES = """
-  join unnest(cast(:rate_stretches as integer[]), cast(:rate_billers as integer[]),
-              cast(:segments as integer[]){arrays})
-    as x (stretch, biller, segment{names}) on x.stretch = s.stretch and x.biller = s.biller"""
+_PLACES = """
+  with x as materialized (
+    select * from unnest(cast(:stretches as integer[]), cast(:bands as bigint[]), cast(:routes as integer[]),
+                         cast(:classes as integer[]){arrays}) as x (stretch, band, route_id, class{names}))"""
+_OF_PLACE = "x.stretch = p.stretch and x.band = p.band and x.route_id = p.route_id"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,42 +74,113 @@ def read_numbers(connection: Connection) -> Numbers:
 
 
 def read_kept_sums(
-    connection: Connection, conversion: Conversion, numbers: Numbers, cuts: Iterable[int], currencies: Sequence[str]
+    connection: Connection,
+    conversion: Conversion,
+    numbers: Numbers,
+    cuts: Iterable[int],
+    rate_edges: Iterable[int],
+    currencies: Sequence[str],
+    alike: Alike,
 ) -> list[KeptSum]:
-    """The sums of the conversion's month. `cuts`: UTC hours at which some price changes; `currencies`: of prices, other
-    than the statements'."""
+    """The sums of the conversion's month. `cuts`: UTC hours at which some price changes; `rate_edges`: at which some
+    rate of exchange does; `currencies`: of prices, other than the statements'; `alike` says which sums are kept as one:
+    that has the hour and the band of any of them."""
     month = conversion.month
     price_edges = [month.first_hour, *sorted(hour for hour in set(cuts) if month.first_hour < hour < month.end_hour)]
-    edges = sorted({*price_edges, *month.day_hours, *conversion.cuts()})
-    values = {
-        **numbers.values,
-        **_rates(conversion, numbers, edges, price_edges, currencies),
-        "edges": edges,
-    }
+    edges = sorted({*price_edges, *rate_edges, *conversion.cuts()})
     source = read_source(connection, month.first_hour, month.end_hour, edges)
-    values |= source.values
     add_up_in_memory(connection)
-    found: dict[tuple[Any, ...], list[KeptUnit]] = {}
-    present = source.units
-    for row in connection.execute(text(_wide(source, len(currencies))), values) if present else ():
-        key, cells = tuple(row[:4]), row[4:]
-        units = found.setdefault(key, [])
-        step = 1 + 2 * len(currencies)
-        for place, unit in enumerate(present):
-            taken = cells[place * step : (place + 1) * step]
-            if taken[0]:
-                units.append(_unit(unit, taken, currencies))
+    places = _Places(numbers, alike, [*source.units, *_other_units(connection, source)])
+    places.fill(conversion, edges, price_edges, currencies, _bands(connection, source))
+    values = {**source.values, **places.values, "edges": edges, "payer_ids": numbers.values["payer_ids"],
+              "departments": numbers.values["departments"]}  # fmt: skip
+    found: dict[tuple[int, int], list[KeptUnit]] = {}
+    step = 1 + 2 * len(currencies)
+    for row in connection.execute(text(_wide(source, len(currencies))), values) if source.units else ():
+        units = found.setdefault((row[0], row[1]), [])
+        for place, unit in enumerate(source.units):
+            first = 2 + place * step
+            if row[first]:
+                units.append(_unit(unit, row[first : first + step], currencies))
     for row in connection.execute(text(_other(source, len(currencies))), values) if source.has_others else ():
-        if row[5]:
-            found.setdefault(tuple(row[:4]), []).append(_unit(row[4], row[5:], currencies))
-    made = []
-    for (segment, band, question, department), units in found.items():
-        provider, model, tier, region, cached = numbers.questions[question]
-        hour = price_edges[segment]
-        made.append(
-            KeptSum(numbers.departments[department], hour, provider, model, tier, region, band, cached, tuple(units))
-        )
-    return made
+        if row[3]:
+            found.setdefault((row[0], row[1]), []).append(_unit(row[2], row[3:], currencies))
+    return [
+        KeptSum(numbers.departments[department], *places.kept[of_class], tuple(units))
+        for (of_class, department), units in found.items()
+    ]
+
+
+def _other_units(connection: Connection, source: Source) -> list[str]:
+    if not source.has_others:
+        return []
+    units = "cross join lateral jsonb_object_keys(p.other_units) unit"
+    query = f"select distinct unit from {source.sql} p {units} order by 1"
+    return list(connection.execute(text(query), source.values).scalars())
+
+
+def _bands(connection: Connection, source: Source) -> list[int]:
+    return list(connection.execute(text(f"select distinct band from {source.sql} p"), source.values).scalars())
+
+
+class _Places:
+    """Every stretch, band and route with its class and the rates of exchange that hold there, as arrays side by side.
+
+    `kept` has for each class what a KeptSum says of it, from hour to cached.
+    """
+
+    def __init__(self, numbers: Numbers, alike: Alike, units: Sequence[str]) -> None:
+        self._numbers = numbers
+        self._alike = alike
+        self._units = units
+        self._classes: dict[Hashable, int] = {}
+        self._known: dict[tuple[int, int, int], int] = {}
+        self.kept: list[tuple[int, str, str, str, str | None, int, bool]] = []
+        self.values: dict[str, list[Any]] = {}
+
+    def fill(
+        self,
+        conversion: Conversion,
+        edges: Sequence[int],
+        price_edges: Sequence[int],
+        currencies: Sequence[str],
+        bands: Sequence[int],
+    ) -> None:
+        """Make the arrays. `edges`: the hours at which stretches begin; `price_edges`: those of prices among them."""
+        columns: list[list[Any]] = [[], [], [], []]
+        rates: list[list[str | None]] = [[] for _ in currencies]
+        named = self._numbers.values
+        routes = list(zip(named["route_ids"], named["questions"], named["billers"], strict=True))
+        segment = 0
+        for stretch, hour in enumerate(edges, 1):
+            while segment + 1 < len(price_edges) and price_edges[segment + 1] <= hour:
+                segment += 1
+            held = []
+            for provider, account in self._numbers.billers:
+                rows = [conversion.for_use(provider, account, hour, currency)[1] for currency in currencies]
+                held.append([None if row is None else format(row.rate, "f") for row in rows])
+            for route, question, biller in routes:
+                for band in bands:
+                    place = (stretch, band, route, self._class_of(question, band, price_edges[segment]))
+                    for column, cell in zip(columns, place, strict=True):
+                        column.append(cell)
+                    for of_currency, rate in zip(rates, held[biller], strict=True):
+                        of_currency.append(rate)
+        self.values = dict(zip(("stretches", "bands", "routes", "classes"), columns, strict=True))
+        self.values |= {f"rates_{place}": column for place, column in enumerate(rates)}
+
+    def _class_of(self, question: int, band: int, hour: int) -> int:
+        known = self._known.get((question, band, hour))
+        if known is None:
+            asked = self._numbers.questions[question]
+            answer = self._alike(asked, band, hour, self._units)
+            known = self._classes.get(answer)
+            if known is None:
+                known = self._classes[answer] = len(self.kept)
+                provider, model, tier, region, cached = asked
+                self.kept.append((hour, provider, model, tier, region, band, cached))
+            self._known[question, band, hour] = known
+        return known
 
 
 def _unit(unit: str, cells: Sequence[Any], currencies: Sequence[str]) -> KeptUnit:
@@ -117,37 +191,10 @@ def _unit(unit: str, cells: Sequence[Any], currencies: Sequence[str]) -> KeptUni
     return KeptUnit(unit, int(cells[0]), weights)
 
 
-def _rates(
-    conversion: Conversion,
-    numbers: Numbers,
-    edges: Sequence[int],
-    price_edges: Sequence[int],
-    currencies: Sequence[str],
-) -> dict[str, list[Any]]:
-    """The rate of each stretch and biller, and the stretch of prices that it lies in, as arrays side by side."""
-    stretches: list[int] = []
-    billers: list[int] = []
-    segments: list[int] = []
-    rates: list[list[str | None]] = [[] for _ in currencies]
-    segment = 0
-    for place, hour in enumerate(edges, 1):
-        while segment + 1 < len(price_edges) and price_edges[segment + 1] <= hour:
-            segment += 1
-        for number, (provider, account) in enumerate(numbers.billers):
-            stretches.append(place)
-            billers.append(number)
-            segments.append(segment)
-            for column, currency in zip(rates, currencies, strict=True):
-                _, row = conversion.for_use(provider, account, hour, currency)
-                column.append(None if row is None else format(row.rate, "f"))
-    named = {f"rates_{place}": column for place, column in enumerate(rates)}
-    return {"rate_stretches": stretches, "rate_billers": billers, "segments": segments, **named}
-
-
-def _rates_join(currencies: int) -> str:
+def _with_places(currencies: int) -> str:
     arrays = "".join(f", cast(:rates_{place} as numeric[])" for place in range(currencies))
     names = "".join(f", rate_{place}" for place in range(currencies))
-    return _RATES.format(arrays=arrays, names=names)
+    return _PLACES.format(arrays=arrays, names=names)
 
 
 def _weighted(column: str, currencies: int) -> str:
@@ -159,25 +206,28 @@ def _weighted(column: str, currencies: int) -> str:
 
 
 def _wide(source: Source, currencies: int) -> str:
+    """Rolled days are few and multiplied one by one; hourly parts are added up as whole numbers before."""
+    stretch = "width_bucket(p.hour, cast(:edges as integer[]))"
+    weighted = ", ".join(_weighted(f"p.{unit}", currencies) for unit in source.units)
+    if source.is_rolled:
+        return f"""{_with_places(currencies)}
+          select x.class, y.department, {weighted}
+          from {source.sql} p {_DEPARTMENTS}
+          join x on {_OF_PLACE.replace("p.stretch", stretch)} group by 1, 2"""
     sums = ", ".join(f"sum(p.{unit})::bigint as {unit}" for unit in source.units)
-    weighted = ", ".join(_weighted(f"s.{unit}", currencies) for unit in source.units)
-    return f"""
-      with s as materialized (
-        select width_bucket(p.hour, cast(:edges as integer[])) as stretch, p.band, m.question, m.biller, y.department,
-               {sums}
-        {_PARTS.format(source=source.sql)}
-        group by 1, 2, 3, 4, 5)
-      select x.segment, s.band, s.question, s.department, {weighted}
-      from s {_rates_join(currencies)} group by 1, 2, 3, 4"""
+    return f"""{_with_places(currencies)},
+      s as materialized (
+        select {stretch} as stretch, p.band, p.route_id, y.department, {sums} from {source.sql} p {_DEPARTMENTS}
+        group by 1, 2, 3, 4)
+      select x.class, p.department, {weighted} from s p join x on {_OF_PLACE} group by 1, 2"""
 
 
 def _other(source: Source, currencies: int) -> str:
-    return f"""
-      with s as materialized (
-        select width_bucket(p.hour, cast(:edges as integer[])) as stretch, p.band, m.question, m.biller, y.department,
+    return f"""{_with_places(currencies)},
+      s as materialized (
+        select width_bucket(p.hour, cast(:edges as integer[])) as stretch, p.band, p.route_id, y.department,
                o.key as unit, sum(o.value::bigint)::bigint as quantity
-        {_PARTS.format(source=source.sql)}
-        cross join lateral jsonb_each_text(p.other_units) o
-        group by 1, 2, 3, 4, 5, 6)
-      select x.segment, s.band, s.question, s.department, s.unit, {_weighted("s.quantity", currencies)}
-      from s {_rates_join(currencies)} group by 1, 2, 3, 4, 5"""
+        from {source.sql} p {_DEPARTMENTS} cross join lateral jsonb_each_text(p.other_units) o
+        group by 1, 2, 3, 4, 5)
+      select x.class, p.department, p.unit, {_weighted("p.quantity", currencies)}
+      from s p join x on {_OF_PLACE} group by 1, 2, 3"""

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from billing.parts import first_and_last_hour, read_source, roll_up
+from billing.parts import count_parts, first_and_last_hour, read_source, roll_up
 from billing.store import snapshot
 from billing.sums import read_sums
 from jangbu.database import connect
@@ -60,10 +60,13 @@ def told(sums: Any) -> Counter[tuple[Any, ...]]:
 def read_both(connection: Connection, span: tuple[int, int], cuts: Sequence[int], dimensions: tuple[str, ...]) -> None:
     """Read as it is, and with nothing but parts."""
     rolled = told(read_sums(connection, *span, cuts, dimensions))
-    hours = first_and_last_hour(connection)
+    hours, count = first_and_last_hour(connection), count_parts(connection, *span)
     connection.exec_driver_sql("create temporary table usage_part on commit drop as select * from public.usage_part")
     assert rolled == told(read_sums(connection, *span, cuts, dimensions))
     assert hours == first_and_last_hour(connection)
+    assert count == count_parts(connection, *span)
+    stored = "select count(*) from pg_temp.usage_part where hour >= %s and hour < %s"
+    assert count == connection.exec_driver_sql(stored, span).scalar_one()
     connection.exec_driver_sql("drop table pg_temp.usage_part")
 
 

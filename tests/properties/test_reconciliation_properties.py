@@ -15,7 +15,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from billing.invoices.lines import LineKind, VendorLine
-from billing.reconciliation.groups import BreakClass, OurGroup, Policy, PriceUse, Reconciliation, UsageKey
+from billing.reconciliation.groups import BreakClass, EdgeUse, OurGroup, Policy, PriceUse, Reconciliation, UsageKey
 from billing.reconciliation.reconcile import reconcile
 
 FIRST = date(2026, 10, 1)
@@ -150,6 +150,48 @@ anything_billed = st.lists(st.builds(
 @given(anything_ours, anything_billed)
 def test_the_proof_is_zero_whatever_stands_on_either_side(ours: list[OurGroup], lines: list[VendorLine]) -> None:
     proved(ours, lines)
+
+
+anything_at_edges = st.lists(st.builds(
+    EdgeUse,
+    st.builds(UsageKey, st.sampled_from([FIRST, FIRST + timedelta(days=4)]), st.sampled_from([None, "proj_a"]),
+              st.sampled_from(MODELS), st.just("standard"), st.sampled_from([*UNITS, "reasoning_tokens"])),
+    st.booleans(), st.integers(0, 23), st.integers(0, 1000),
+), max_size=8)  # fmt: skip
+anything_of_rates = st.fixed_dictionaries(
+    {FIRST + timedelta(days=n): st.sampled_from([Decimal(1400), Decimal("1386.5"), Decimal(1)]) for n in range(5)}
+)
+
+
+@given(anything_ours, anything_billed, anything_at_edges, anything_of_rates)
+def test_the_proof_is_zero_with_rates_and_hours_at_the_edges(
+    ours: list[OurGroup], lines: list[VendorLine], edges: list[EdgeUse], rates: dict[date, Decimal]
+) -> None:
+    """Whatever causes take from one another, the breaks add up and none is without a reason."""
+    proved(ours, lines, replace(POLICY, edge_uses=edges, rates=rates, tolerance_share=Decimal("0.1")))
+
+
+@given(sold_months, st.data())
+def test_rows_that_stand_twice_are_told_where_one_of_them_agrees(sold: list[Sold], data: st.DataObject) -> None:
+    twice = data.draw(st.sampled_from(sold))
+    lines = vendor_side(sold)
+    copied = next(line for line in lines if (line.day, line.model, line.unit) == twice[:3])
+    found = proved(our_side(sold), [*lines, copied])
+    assert classes(found) == [BreakClass.DUPLICATE]
+    assert found.breaks[0].amount == copied.amount
+
+
+@given(sold_months, st.data())
+def test_use_that_moves_to_the_next_day_is_period_edge(sold: list[Sold], data: st.DataObject) -> None:
+    odd = data.draw(st.sampled_from(sold))
+    after = odd.day + timedelta(days=1)
+    assume(not any(one[:3] == (after, *odd[1:3]) for one in sold))
+    moved = data.draw(st.integers(1, odd.tokens))
+    billed = [one._replace(tokens=one.tokens - moved) if one == odd else one for one in sold]
+    lines = vendor_side([one for one in [*billed, odd._replace(day=after, tokens=moved)] if one.tokens])
+    found = proved(our_side(sold), lines)
+    assert classes(found) == [BreakClass.PERIOD_EDGE] * 2
+    assert sum(one.amount for one in found.breaks) == 0
 
 
 @given(anything_ours, anything_billed, st.randoms(use_true_random=False))

@@ -205,7 +205,8 @@ def test_month_end_is_judged_by_its_bounds() -> None:
 def test_the_steps_of_a_close_add_up_to_it() -> None:
     names = ("copies_out", "computed", "laws", "before_booking", "before_commit", "after_commit")
     close = {"points": {name: 2.0**place for place, name in enumerate(names)}, "entries": 1, "cpu_s": 1.0}
-    told = monthend.notes(month_filling.Filled(10, 9), 1.0, close, {"sums": 3, "read_s": 1.0, "amounts_cpu_s": [0.5]})[0]
+    rating = {"sums": 3, "read_s": 1.0, "amounts_cpu_s": [0.5]}
+    told = monthend.notes(month_filling.Filled(10, 9), 1.0, close, rating)[0]
     steps = [float(step) for step in re.findall(r"([0-9.]+) s\b", told)]
     assert (len(steps), sum(steps)) == (len(names), 32.0)
 

@@ -92,6 +92,25 @@ def test_the_months_edge_is_told_by_our_hours() -> None:
     assert named(found) == [("PERIOD_EDGE", "-0.0009")]
 
 
+def test_a_vendor_whose_days_begin_elsewhere_is_told_by_the_sum_of_its_gaps() -> None:
+    """Each hour of ours is 10 tokens, 11 in the last two of the month; the vendor's days begin two hours earlier."""
+    days = [FIRST, SECOND, date(2026, 10, 3)]
+
+    def uses(day: date, *, inside: bool, each: int) -> list[EdgeUse]:
+        key = UsageKey(day, None, MODEL, "standard", "input_tokens")
+        return [EdgeUse(key, inside, hour, each) for hour in range(24)]
+
+    edges = [*uses(FIRST, inside=False, each=7), *uses(FIRST, inside=True, each=10),
+             *uses(days[-1], inside=True, each=11), *uses(days[-1], inside=False, each=50)]  # fmt: skip
+    mine = [ours(240), ours(263, SECOND), ours(264, days[-1])]
+    theirs = [bills(240 - 20 + 14), bills(263 - 21 + 20, SECOND), bills(264 - 22 + 21, days[-1])]
+    policy = replace(POLICY, edge_uses=edges)
+    assert {cls for cls, _ in named(run(mine, theirs, policy))} == {"PERIOD_EDGE"}
+    assert {cls for cls, _ in named(run(mine, theirs))} == {"QUANTITY"}
+    theirs[1] = bills(300, SECOND)
+    assert "QUANTITY" in {cls for cls, _ in named(run(mine, theirs, policy))}
+
+
 def test_use_that_the_bill_dates_outside_its_period_is_period_edge() -> None:
     late = VendorLine("line 9", FIRST, LineKind.FEE, "use of 2026-09-30, billed later: x", amount=Decimal(3),
                       currency="USD")  # fmt: skip
@@ -168,6 +187,15 @@ def test_a_bill_in_another_currency_differs_by_the_rate() -> None:
     assert "converts at 1450" in first.why
 
 
+@pytest.mark.parametrize(("amount", "expected"), [("14500", "FX"), ("14503.33", "PRICE"), ("20000", "PRICE")])
+def test_one_group_alone_speaks_for_a_rate_as_banks_write_it(amount: str, expected: str) -> None:
+    mine = OurGroup(UsageKey(FIRST, None, MODEL, "standard", "input_tokens"), 10_000_000, Decimal(14_000), "KRW",
+                    (replace(ONE, unit_price=Decimal("0.0014"), currency="KRW"),))  # fmt: skip
+    policy = Policy("KRW", book, rounding_unit=Decimal("0.001"), rates={FIRST: Decimal(1400)})
+    found = run([mine], [bills(10_000_000, amount=amount, currency="KRW")], policy)
+    assert [cls for cls, _ in named(found)] == [expected]
+
+
 def test_without_a_rate_nothing_is_converted() -> None:
     lines = [bills(1, currency="KRW")]
     found = convert([ours(1)], lines, [FIRST], Vendor("r", "R", ("maker",)), FxTable([]))
@@ -199,6 +227,13 @@ def test_hints_say_since_when_how_long_and_which() -> None:
     assert "ago" not in run([ours(1000)], [], replace(policy, today=date(2026, 11, 14))).breaks[0].why
     (hint,) = run([ours(5, account="k1")], [bills(5, account="k1"), bills(9, SECOND, account="k2")], policy).hints
     assert (hint.cls, hint.accounts, hint.models, hint.days) == ("BYPASS", ("k2",), (MODEL,), (SECOND,))
+
+
+def test_an_unknown_name_for_as_many_tokens_as_are_not_billed_is_said() -> None:
+    found = run([ours(777)], [bills(777, model="mystery", price="0.000002")])
+    assert named(found) == [("NOT_BILLED", "-0.000777"), ("UNKNOWN_MODEL", "0.001554")]
+    assert any("exactly as many of maker-1" in one.why for one in found.breaks)
+    assert not any("exactly as many" in one.why for one in run([ours(7)], [bills(777, model="mystery")]).breaks)
 
 
 def test_name_rules_are_dated_and_the_longest_counts() -> None:
