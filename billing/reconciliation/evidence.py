@@ -16,7 +16,7 @@ from billing.reconciliation.groups import Break, BreakClass, Hint
 from billing.reconciliation.worth import PER
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from billing.reconciliation.groups import Policy
 
@@ -32,10 +32,26 @@ PROPOSAL_COLUMNS = (
 def with_evidence(breaks: Sequence[Break], policy: Policy) -> list[Break]:
     """The breaks with what others of the month say about them; amounts and classes as they were."""
     rates: dict[tuple[object, ...], list[Break]] = defaultdict(list)
+    silent: dict[tuple[object, ...], str | None] = {
+        (one.key.day, one.key.unit, one.ours.quantity): one.key.model
+        for one in breaks
+        if one.cls is BreakClass.NOT_BILLED and one.ours is not None and one.ours.quantity
+    }
     for one in breaks:
         if one.cls is BreakClass.PRICE and one.vendor_price is not None:
             rates[_rate_key(one)].append(one)
-    return [_one(found, rates, policy) for found in breaks]
+    return [_with_twin(_one(found, rates, policy), silent) for found in breaks]
+
+
+def _with_twin(found: Break, silent: Mapping[tuple[object, ...], str | None]) -> Break:
+    """A name that nothing knows, billed for exactly as many tokens as we saw of a model that is not billed."""
+    if found.cls is not BreakClass.UNKNOWN_MODEL or found.vendor is None or found.ours is not None:
+        return found
+    twin = silent.get((found.key.day, found.key.unit, found.vendor.quantity))
+    if twin is None:
+        return found
+    said = f"; we saw exactly as many of {twin} on this day, which is not billed"
+    return replace(found, why=f"{found.why}{said}: `jangbu vendor map import` if it is that")
 
 
 def _one(found: Break, rates: dict[tuple[object, ...], list[Break]], policy: Policy) -> Break:
