@@ -209,6 +209,11 @@ def read_all(connection: Connection, month: str, vendor: str) -> list[WorkItem]:
     return sorted(_items(connection, [month], vendor), key=lambda item: (item.currency, item.fingerprint))
 
 
+def has_open_breaks(connection: Connection, vendor: str, month: str) -> bool:
+    """Whether somebody has to decide about a vendor's month."""
+    return any(item.is_open for item in read_all(connection, month, vendor))
+
+
 class BreakCount(NamedTuple):
     """How many breaks of a vendor's month are undecided, how many disputed, how many were decided in any way."""
 

@@ -145,6 +145,9 @@ def test_each_planted_fault_is_named(run: Callable[..., Run], world: DatabaseUrl
     assert "ours 10 per 1,000,000" in found["PRICE"]["why"]
     assert "rate is 11 per 1,000,000" in found["PRICE"]["why"]
     assert found["UNKNOWN_MODEL"]["amount"] == "0.0000125"
+    assert run("break", "accept", "--vendor", "openai", "--month", "2026-10", "--reason", "looked at")[0] == 0
+    assert reconciled(run, 0)["breaks"] == document["breaks"]
+    assert run("reconcile", "--vendor", "openai", "--month", "2026-10", "--dry-run")[0] == 6
 
 
 def test_bypass_is_use_that_we_could_price_and_did_not_see(
