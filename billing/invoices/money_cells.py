@@ -9,10 +9,14 @@ from typing import TYPE_CHECKING
 
 from billing.invoices.errors import InvoiceRefused
 from billing.invoices.figures import decimals, figure
+from billing.invoices.lines import VendorLine
 from billing.invoices.token_meters import counted_as, scale_of
 from billing.money import exact
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from billing.invoices.lines import CoveredDay
     from billing.invoices.source import SourceFile
 
 _CURRENCY = re.compile(r"[A-Z]{3}")
@@ -71,3 +75,14 @@ class OneCurrency:
             )
         self.known = found
         return found
+
+
+def in_one_currency(
+    source: SourceFile, field: str, items: Iterator[VendorLine | CoveredDay]
+) -> Iterator[VendorLine | CoveredDay]:
+    """The items as they come. Raises InvoiceRefused at a line in another currency than those before."""
+    currency = OneCurrency(source, field)
+    for item in items:
+        if isinstance(item, VendorLine) and item.currency is not None:
+            currency.of(item.place, item.currency)
+        yield item

@@ -17,6 +17,7 @@ from billing.invoices.errors import InvoiceRefused
 from billing.invoices.figures import decimals
 from billing.invoices.json_pages import Json, pages_of
 from billing.invoices.lines import CoveredDay, FileKind, LineKind, VendorLine
+from billing.invoices.money_cells import in_one_currency
 from billing.invoices.openai_days import bucket_day, decimal_of, scaled
 from billing.invoices.openai_items import FOLDS, QUANTITY_UNITS, LineItem, counted_as, parse_line_item
 from billing.invoices.texts import text_of
@@ -64,6 +65,9 @@ class CostsApi:
 
     def read(self, source: SourceFile) -> Iterator[VendorLine | CoveredDay]:
         """Every result of every bucket of every page. `has_more` is not judged: the next page may be the next file."""
+        return in_one_currency(source, "amount.currency", self._read(source))
+
+    def _read(self, source: SourceFile) -> Iterator[VendorLine | CoveredDay]:
         for at, page in pages_of(source):
             _known(source, at or "the page", page, _PAGE_KEYS)
             buckets = page.get("data")
@@ -95,6 +99,9 @@ class CostCsv:
 
     def read(self, source: SourceFile) -> Iterator[VendorLine | CoveredDay]:
         """A line a row; an empty row covers its day."""
+        return in_one_currency(source, "amount_currency", self._read(source))
+
+    def _read(self, source: SourceFile) -> Iterator[VendorLine | CoveredDay]:
         for place, row in rows_of(source, _CSV_COLUMNS, _CSV_REQUIRED):
             cells = {name: cell or None for name, cell in row.items()}
             day = bucket_day(source.name, place, cells["start_time"], cells["end_time"])
