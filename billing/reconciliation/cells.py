@@ -253,7 +253,11 @@ def _add_reported(folded: Folded, line: VendorLine, name: str | None) -> None:
 
 
 def _cell(folded: Folded, day: date, account: str | None, name: str | None, tier: str, unit: str) -> Cell:
-    return folded.cells.setdefault(_key(folded.grain, day, account, name, tier, unit), Cell())
+    key = _key(folded.grain, day, account, name, tier, unit)
+    cell = folded.cells.get(key)
+    if cell is None:  # a million lines fall into some thousand cells: none is made in vain
+        cell = folded.cells[key] = Cell()
+    return cell
 
 
 def _key(grain: Grain, day: date, account: str | None, name: str | None, tier: str, unit: str) -> CellKey:
