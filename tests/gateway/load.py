@@ -20,6 +20,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -56,7 +57,11 @@ class Felt:
 
 @dataclass
 class Truth:
-    """What the ledger lacks of the bill, a line each, and what it should not."""
+    """What the ledger lacks of the bill, a line each, and what it should not.
+
+    unreached: calls that the proxy made and that failed on their way, so that the vendor never saw them: `failure`
+    with `requests` alone, beside a bill that agrees to the token. A reconciliation calls them NOT_BILLED.
+    """
 
     calls: int = 0
     billed: int = 0
@@ -65,6 +70,7 @@ class Truth:
     workers_killed: int = 0
     killed_at: float = 0.0
     lost: list[str] = field(default_factory=list)
+    unreached: list[str] = field(default_factory=list)
     wrong: list[str] = field(default_factory=list)
 
 
@@ -196,8 +202,18 @@ def _hold_against(
         before_s = found.killed_at - last_at.get(tag, 0.0)
         if found.killed_at and _lacks_calls_alone(ours.get(tag, {}), theirs.get(tag, {})) and -1.0 < before_s < 30.0:
             found.lost.append(f"{sentence}, {before_s:.3f} s before the kill")
+        elif tag in theirs and _failed_on_the_way(ours.get(tag, {}), theirs[tag]):
+            found.unreached.append(sentence)
         else:
             found.wrong.append(sentence)
+
+
+def _failed_on_the_way(ours: Tally, theirs: Tally) -> bool:
+    """Whether we count more failed calls than the vendor and all else agrees."""
+    failed = ours.get("failure", Counter())
+    known = theirs.get("failure", Counter())
+    rest = [{kind: tally for kind, tally in both.items() if kind != "failure"} for both in (ours, theirs)]
+    return rest[0] == rest[1] and failed["calls"] > known["calls"] and set(failed) == {"calls"}
 
 
 def _lacks_calls_alone(ours: Tally, theirs: Tally) -> bool:
@@ -233,6 +249,9 @@ def tell(speed: dict[str, Felt] | None, truth: Truth | None) -> int:
     )
     print(f"  {len(truth.lost)} calls that the killed proxy had not handed over:")
     for line in truth.lost:
+        print(f"    {line}")
+    print(f"  {len(truth.unreached)} calls with failures that never reached the vendor; tokens and all else agree:")
+    for line in truth.unreached:
         print(f"    {line}")
     print(f"  {len(truth.wrong)} other differences")
     for line in truth.wrong[:50]:

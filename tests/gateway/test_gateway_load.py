@@ -25,6 +25,15 @@ def event(tag: str, status: str = "success", tokens: int = 7) -> dict[str, Any]:
     return {"id": tag, "data": {"status": status, "usage_source": "provider", "tags": {"call": tag}, "units": units}}
 
 
+def test_a_failure_on_the_way_is_told_apart_from_a_difference() -> None:
+    found = load.Truth(killed_at=KILLED_AT)
+    bill, events = [line("a", 10)], [event("a"), event("a", "failure")]
+    load._hold_against(bill, events, {}, found)
+    assert (len(found.unreached), len(found.wrong)) == (1, 0)
+    load._hold_against(bill, [event("a", tokens=8), event("a", "failure")], {}, found)
+    assert (len(found.unreached), len(found.wrong)) == (1, 1)
+
+
 @pytest.mark.parametrize(
     ("bill", "events", "lost", "wrong"),
     [

@@ -151,7 +151,9 @@ def main() -> None:
     import uvicorn
 
     vendor = Vendor(Path(sys.argv[2]))
-    uvicorn.run(vendor, host="127.0.0.1", port=int(sys.argv[1]), log_level="critical", access_log=False)
+    # Connections stay open: one that is closed just as a busy proxy uses it is a call that never reaches the vendor.
+    patience = {"timeout_keep_alive": 300, "backlog": 4_096}
+    uvicorn.run(vendor, host="127.0.0.1", port=int(sys.argv[1]), log_level="critical", access_log=False, **patience)
 
 
 if __name__ == "__main__":
