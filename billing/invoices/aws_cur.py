@@ -15,7 +15,7 @@ import json
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from billing.invoices.aws_cur_columns import COLUMNS
 from billing.invoices.bedrock_meters import BedrockMeter, bedrock_meter, is_fee
@@ -23,12 +23,13 @@ from billing.invoices.charge_days import ChargeDays, Period
 from billing.invoices.csv_rows import header_of, rows_of
 from billing.invoices.errors import InvoiceRefused
 from billing.invoices.lines import CoveredDay, FileKind, LineKind, VendorLine
-from billing.invoices.money_cells import OneCurrency, decimal_cell, quantity_in
+from billing.invoices.money_cells import OneCurrency, decimal_cell, factor_of, scaled_cell
 from billing.invoices.texts import text_of
 from billing.invoices.token_meters import FOLDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from datetime import date
 
     from billing.invoices.source import SourceFile
 
@@ -38,7 +39,9 @@ _REQUIRED = (
     "line_item_usage_amount", "line_item_unblended_cost", "line_item_currency_code", "pricing_unit",
 )  # fmt: skip
 _WANTED = {*_REQUIRED, "line_item_usage_account_id", "line_item_line_item_description", "product"}
-_DOUBLES = {"line_item_usage_amount", "line_item_unblended_cost"}
+_USAGE, _COST = "line_item_usage_amount", "line_item_unblended_cost"
+_DOUBLES = {_USAGE, _COST}
+_FORMS_MAX = 50_000
 _KINDS = {
     "Usage": LineKind.USAGE,
     "DiscountedUsage": LineKind.USAGE,
@@ -84,16 +87,44 @@ class CostAndUsageReport:
         return None
 
     def read(self, source: SourceFile) -> Iterator[VendorLine | CoveredDay]:
-        """A line a row; at the end the days from the first to the last."""
+        """A line a row; at the end the days from the first to the last.
+
+        What rows share but for their figures is understood once: a bill has far fewer such forms than rows.
+        """
         days, currency, place = ChargeDays(source), OneCurrency(source, "line_item_currency_code"), "line 1"
+        forms: dict[tuple[str, ...], _Form] = {}
         for place, row in rows_of(source, COLUMNS, _REQUIRED, wanted=_WANTED, doubles=_DOUBLES):
-            yield _line(source, place, row, days, currency)
+            amount, quantity = row.pop(_COST), row.pop(_USAGE)
+            key = tuple(row.values())
+            form = forms.get(key)
+            if form is None:
+                if len(forms) >= _FORMS_MAX:
+                    forms.clear()
+                form = forms[key] = _form(source, place, row, days, currency)
+            yield _line(source, place, form, amount, quantity)
         yield from days.covered(place)
 
 
-def _line(
+class _Form(NamedTuple):
+    """What a line says beside its figures.
+
+    `scale` is how many of our unit one of theirs is, None for what is no use. `by_sign`: money back makes it a credit.
+    """
+
+    day: date
+    kind: LineKind
+    text: str
+    account: str | None
+    currency: str
+    by_sign: bool = False
+    model: str | None = None
+    meter: BedrockMeter | None = None
+    scale: Decimal | None = None
+
+
+def _form(
     source: SourceFile, place: str, row: Mapping[str, str], days: ChargeDays, currency: OneCurrency
-) -> VendorLine:
+) -> _Form:
     line_type, usage_type = row["line_item_line_item_type"], row["line_item_usage_type"]
     kind = _KINDS.get(line_type)
     if kind is None:
@@ -101,7 +132,6 @@ def _line(
             source.name, place, "line_item_line_item_type", line_type or None, f"unknown; known are {', '.join(_KINDS)}"
         )
     meter = _meter(source, place, row) if kind is LineKind.USAGE else None
-    amount = decimal_cell(source, place, "line_item_unblended_cost", row["line_item_unblended_cost"])
     start, end = "line_item_usage_start_date", "line_item_usage_end_date"
     bill_start, bill_end = "bill_billing_period_start_date", "bill_billing_period_end_date"
     day, outside = days.of(
@@ -113,14 +143,30 @@ def _line(
     account = text_of(source.name, place, "line_item_usage_account_id", row.get("line_item_usage_account_id"))
     money = currency.of(place, row["line_item_currency_code"])
     if meter is not None and outside is None:
-        line = VendorLine(place, day, kind, said, account, amount=amount, currency=money)
-        return _use(source, place, row, line, meter)
+        model = meter.model or _product_name(source, place, row)
+        scale = factor_of(source, place, "pricing_unit", row["pricing_unit"], meter.unit)
+        return _Form(day, kind, said, account, money, True, model, meter, scale)
     if kind is LineKind.USAGE:
-        kind = LineKind.CREDIT if amount < 0 else LineKind.FEE
         said = f"use of {outside}, billed later: {said}" if outside else f"{row['line_item_product_code']}: {said}"
-    elif kind is not LineKind.TAX:
+        return _Form(day, LineKind.FEE, said[:512], account, money, by_sign=True)
+    if kind is not LineKind.TAX:
         said = f"{line_type}: {said}"
-    return VendorLine(place, day, kind, said[:512], account, amount=amount, currency=money)
+    return _Form(day, kind, said[:512], account, money)
+
+
+def _line(source: SourceFile, place: str, form: _Form, written: str, used: str) -> VendorLine:
+    """The line with its figures. Money back without use taken back is a credit."""
+    amount = decimal_cell(source, place, _COST, written)
+    kind = LineKind.CREDIT if form.by_sign and amount < 0 else form.kind
+    if form.meter is None or form.scale is None:
+        return VendorLine(place, form.day, kind, form.text, form.account, amount=amount, currency=form.currency)
+    quantity, step = scaled_cell(source, place, _USAGE, used, form.scale)
+    if kind is LineKind.CREDIT and quantity < 0:
+        kind = form.kind
+    return VendorLine(
+        place, form.day, kind, form.text, form.account, form.model, form.meter.unit, form.meter.service_tier, quantity,
+        step, amount, form.currency,
+    )  # fmt: skip
 
 
 def _meter(source: SourceFile, place: str, row: Mapping[str, str]) -> BedrockMeter | None:
@@ -136,19 +182,6 @@ def _meter(source: SourceFile, place: str, row: Mapping[str, str]) -> BedrockMet
             "no usage type of Bedrock that is known, such as USE1-NovaPro-input-tokens; tell us what it counts",
         )  # fmt: skip
     return None
-
-
-def _use(source: SourceFile, place: str, row: Mapping[str, str], line: VendorLine, meter: BedrockMeter) -> VendorLine:
-    """The line with model, unit and quantity. Money back without use taken back is a credit."""
-    fields = ("line_item_usage_amount", "pricing_unit")
-    quantity, step = quantity_in(source, place, fields, row[fields[0]], row[fields[1]], meter.unit)
-    assert line.amount is not None
-    kind = LineKind.CREDIT if line.amount < 0 <= quantity else LineKind.USAGE
-    model = meter.model or _product_name(source, place, row)
-    return VendorLine(
-        place, line.day, kind, line.text, line.account, model, meter.unit, meter.service_tier, quantity, step,
-        line.amount, line.currency,
-    )  # fmt: skip
 
 
 def _product_name(source: SourceFile, place: str, row: Mapping[str, str]) -> str:

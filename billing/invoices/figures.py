@@ -13,8 +13,14 @@ FLOAT_DIGITS = 15
 _FIGURE = re.compile(r"[+-]?[0-9]+(\.[0-9]*)?([eE][+-]?[0-9]{1,3})?|[+-]?\.[0-9]+([eE][+-]?[0-9]{1,3})?")
 
 
+_SHORT = re.compile(r"-?[0-9]{1,18}(\.[0-9]{1,40})?")
+"""What most cells write: no exponent, and within the digits that a figure may have."""
+
+
 def figure(text: str) -> Decimal | None:
     """The exact decimal that a text writes; None where it writes none that a bill could hold."""
+    if _SHORT.fullmatch(text):
+        return Decimal(text)
     stripped = text.strip()
     if len(stripped) > FIGURE_DIGITS + 8 or not _FIGURE.fullmatch(stripped):
         return None

@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from billing.invoices.errors import InvoiceRefused
 from billing.invoices.figures import decimals, figure
 from billing.invoices.lines import VendorLine
 from billing.invoices.token_meters import counted_as, scale_of
-from billing.money import exact
+from billing.money import MONEY
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,17 +40,32 @@ def quantity_in(
 
     Raises InvoiceRefused for a unit whose scale is not known, or that counts something else than `unit` does.
     """
+    factor = factor_of(source, place, fields[1], unit_text, unit)
+    return scaled_cell(source, place, fields[0], value, factor)
+
+
+def factor_of(source: SourceFile, place: str, field: str, unit_text: str, unit: str) -> Decimal:
+    """How many of our unit one of theirs is. Raises InvoiceRefused as `quantity_in` does."""
     scale = scale_of(unit_text)
     if scale is None:
         raise InvoiceRefused.at(
-            source.name, place, fields[1], unit_text or None, "unknown unit; known are such as Tokens, 1M Tokens, 1K"
+            source.name, place, field, unit_text or None, "unknown unit; known are such as Tokens, 1M Tokens, 1K"
         )
     counts = counted_as(unit)
     if scale.noun not in {None, counts}:
-        raise InvoiceRefused.at(source.name, place, fields[1], unit_text, f"the meter counts {counts}")
-    written = decimal_cell(source, place, fields[0], value)
-    with exact():
-        return written * scale.factor, scale.factor.scaleb(-decimals(written))
+        raise InvoiceRefused.at(source.name, place, field, unit_text, f"the meter counts {counts}")
+    return scale.factor
+
+
+def scaled_cell(source: SourceFile, place: str, field: str, value: str, factor: Decimal) -> tuple[Decimal, Decimal]:
+    """(a cell's quantity times `factor`, how finely it is written)."""
+    written = decimal_cell(source, place, field, value)
+    return MONEY.multiply(written, factor), _step(factor, decimals(written))
+
+
+@lru_cache(maxsize=1024)
+def _step(factor: Decimal, places: int) -> Decimal:
+    return MONEY.scaleb(factor, -places)
 
 
 @dataclass
