@@ -10,7 +10,9 @@ All departments are computed together, because the rounding of one depends on th
 
 from __future__ import annotations
 
+import gc
 from collections import defaultdict
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
 from fractions import Fraction
@@ -35,7 +37,7 @@ from billing.sums import read_sums
 from billing.tax import VendorUse
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from billing.fx import FxRow
     from billing.invoices.vendors import Vendor
@@ -121,6 +123,19 @@ class _Line:
     """The same by the vendor that bills them (its place in AddedLines.vendors)."""
 
 
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Within it, nothing looks for cycles. Hundreds of thousands of small objects without any are made and kept;
+    walking over them again and again took half of the time."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
+
+
 def compute_month(connection: Connection, month: str, policy: MoneyPolicy) -> MonthStatements:
     """Read, rate, convert and round a month; the connection is a snapshot. Raises BillingError for a bad month."""
     conversion, lines = read_month_lines(connection, month, policy)
@@ -142,11 +157,12 @@ def read_month_lines(
     return conversion, rate_and_add_up(sums, book, conversion)
 
 
+@_uncollected()
 def make_statements(
     added: AddedLines, month: Month, policy: MoneyPolicy, names: Mapping[str, str], charges: Iterable[Charge] = ()
 ) -> MonthStatements:
     """Statements from the lines of all departments and from charges beside them. Pure."""
-    lines, used_rates = added.by_department, added.rates
+    lines, used_rates = added.by_department, _Rates(added.rates)
     beside: dict[Department, list[Charge]] = {}
     for charge in sorted(charges, key=lambda charge: (charge.section, charge.key)):
         beside.setdefault(charge.department, []).append(charge)
@@ -201,6 +217,7 @@ class AddedLines:
     def use_by_vendor(self) -> dict[Department, dict[Vendor | None, VendorUse]]:
         """What each department used of each row of the vendor register; None: of providers without a vendor."""
         found: dict[Department, dict[Vendor | None, VendorUse]] = {}
+        rates = _Rates(self.rates)
         for department, lines in self.by_department.items():
             costs = [Decimal(0)] * len(self.vendors)
             tokens = [0] * len(self.vendors)
@@ -208,7 +225,7 @@ class AddedLines:
                 for key, line in lines.items():
                     is_tokens = key.unit.endswith(TOKENS)
                     for place, by_rate in line.by_vendor.items():
-                        costs[place] += _amount_of(key, line.price, by_rate, self.rates) or 0
+                        costs[place] += _amount_of(key, line.price, by_rate, rates) or 0
                         tokens[place] += sum(by_rate.values()) if is_tokens else 0
             found[department] = {
                 vendor: VendorUse(Fraction(cost), count)
@@ -222,6 +239,7 @@ def read_conversion(connection: Connection, month: Month, policy: MoneyPolicy) -
     return Conversion(read_fx(connection), VendorTerms(read_register(connection)), month, policy)
 
 
+@_uncollected()
 def rate_and_add_up(sums: Iterable[UsageSum], book: PriceBook, conversion: Conversion) -> AddedLines:
     """A month's sums, rated, as lines; the sums have `conversion.dimensions`. Pure.
 
@@ -324,23 +342,32 @@ class _Adder:
         return AddedLines(by_department, self._rates, tuple(self._vendors))
 
 
-def _exact_amount(key: LineKey, line: _Line, rates: Mapping[int, FxRow]) -> Decimal | None:
-    """The line's exact amount in the statement's currency; 0 for what nobody bills, None for what is unknown."""
-    return _amount_of(key, line.price, line.by_rate, rates)
+class _Rates:
+    """Rates of exchange as whole numbers of 10**-digits, so that quantities are weighted as integers: exact, and one
+    decimal product a line instead of one a rate. Under 0 stands the rate of what needs no conversion."""
+
+    def __init__(self, rows: Mapping[int, FxRow]) -> None:
+        self.by_date = sorted(rows.items(), key=lambda item: (item[1].date, item[0]))
+        exponents = [row.rate.as_tuple().exponent for row in rows.values()]
+        self.digits = max([0, *(-exponent for exponent in exponents if isinstance(exponent, int))])
+        with exact():
+            self.scaled = {rate_id: int(row.rate.scaleb(self.digits)) for rate_id, row in rows.items()}
+        self.scaled[0] = 10**self.digits
+
+    def weigh(self, by_rate: Mapping[int, int]) -> Decimal:
+        """The sum of quantity x rate; within `exact`."""
+        scaled = self.scaled
+        return Decimal(sum([scaled[rate_id] * quantity for rate_id, quantity in by_rate.items()])).scaleb(-self.digits)
 
 
-def _amount_of(
-    key: LineKey, price: PriceRow | None, by_rate: Mapping[int, int], rates: Mapping[int, FxRow]
-) -> Decimal | None:
-    """The exact amount of quantities by rate, of one line."""
+def _amount_of(key: LineKey, price: PriceRow | None, by_rate: Mapping[int, int], rates: _Rates) -> Decimal | None:
+    """The exact amount in the statement's currency of quantities by rate, of one line; 0 for what nobody bills, None
+    for what is unknown. Within `exact`."""
     if key.status == "not_billable":
         return Decimal(0)
     if price is None or key.status == "unconverted":
         return None
-    with exact():
-        converted = (rates[rate_id].rate * quantity for rate_id, quantity in by_rate.items() if rate_id)
-        weighted = sum(converted, Decimal(by_rate.get(0, 0)))
-        return weighted * price.price / price.per
+    return rates.weigh(by_rate) * price.price / price.per
 
 
 @dataclass(frozen=True, slots=True)
@@ -355,19 +382,18 @@ class _Draft:
 
 
 def _draft(
-    department: Department, lines: Mapping[LineKey, _Line], charges: Sequence[Charge], rates: Mapping[int, FxRow]
+    department: Department, lines: Mapping[LineKey, _Line], charges: Sequence[Charge], rates: _Rates
 ) -> _Draft:
-    amounts = {key: _exact_amount(key, line, rates) for key, line in sorted(lines.items())}
     with exact():
+        amounts = {key: _amount_of(key, line.price, line.by_rate, rates) for key, line in sorted(lines.items())}
         known = sum((amount for amount in amounts.values() if amount is not None), Decimal(0))
     total = Fraction(known) + sum((charge.exact for charge in charges), Fraction(0))
     return _Draft(department, lines, amounts, charges, total)
 
 
 def _statement(
-    draft: _Draft, name: str | None, total: Decimal, rates: Mapping[int, FxRow], policy: MoneyPolicy
+    draft: _Draft, name: str | None, total: Decimal, rates: _Rates, policy: MoneyPolicy
 ) -> Statement:
-    by_date = sorted(rates, key=lambda rate_id: (rates[rate_id].date, rate_id))
     items: dict[LineKey | int, Decimal | Fraction] = {
         key: amount for key, amount in draft.amounts.items() if amount is not None
     }
@@ -377,7 +403,7 @@ def _statement(
     for key, amount in draft.amounts.items():
         line = draft.lines[key]
         by_rate = line.by_rate
-        used = tuple([(rates[rate_id], by_rate[rate_id]) for rate_id in by_date if rate_id in by_rate])
+        used = tuple([(row, by_rate[rate_id]) for rate_id, row in rates.by_date if rate_id in by_rate])
         made.append(StatementLine(key, line.quantity, line.price, used, amount, booked.get(key)))
     charges = tuple(BookedCharge(charge, booked[place]) for place, charge in enumerate(draft.charges))
     return Statement(draft.department, name, tuple(made), charges, draft.exact_total, total)
