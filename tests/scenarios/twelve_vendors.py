@@ -11,7 +11,7 @@ import json
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from tests.integration.vendor_apis import Reply, Seen, asked_days
+from tests.integration.vendor_apis import Reply, Seen, asked_days, openai_bucket
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -120,10 +120,7 @@ def openai_answer(seen: Seen, number: int) -> Reply:
     """Costs by day and line item, ten buckets a page, with 50,000 tokens on one day that never passed us; or tokens."""
     days = asked_days(seen)
     if seen.path.endswith("/usage/completions"):
-        buckets_of_use = [
-            {"object": "bucket", "start_time": _unix(day), "end_time": _unix(day + ONE_DAY), "results": _openai_use(day)}
-            for day in days
-        ]
+        buckets_of_use = [openai_bucket(day, _openai_use(day)) for day in days]
         return Reply.of({"object": "page", "data": buckets_of_use, "has_more": False, "next_page": None})
     start = int(seen.one("page") or 0)
     words = {"input_tokens": "input", "output_tokens": "output"}
