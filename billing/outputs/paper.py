@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from calendar import timegm
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -70,6 +71,6 @@ def _compile(
         ignore_system_fonts=True,
         sys_inputs={"data": json.dumps(page, ensure_ascii=False)},
         pdf_standards=[STANDARD] if form == "pdf" else [],
-        timestamp=int(moment.timestamp()),
+        timestamp=timegm(moment.utctimetuple()),
     )
     return made
