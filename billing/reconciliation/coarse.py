@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from billing.reconciliation.cells import Cell, CellKey, DayKey, Money
+BEYOND_PRICE_TIMES = 50
+"""A total that is over by more than so many times its worth is in another unit for some line, never another price."""
+NEARLY_ALL_PARTS = 1_000
+"""Such a line explains all but a thousandth of it."""
 SURE_OF_ONE, SURE_OF_TWO = 20, 1_000
 """How much finer than a price's last digit rounding must be, where one line is tried, and where pairs of lines are."""
 
@@ -155,6 +159,10 @@ def _scaled(case: DayCase, rest: Decimal) -> list[Break]:
         return []
     for key, cell, told, over, power in tries:
         if any(_is_priced(case, rest - over, *one[2:], SURE_OF_TWO) for one in lines if one[0] != key):
+            return [_scaled_line(key, cell, told, over, power), _rate(case, rest - over)]
+    if tries and abs(rest) > BEYOND_PRICE_TIMES * abs(sum((worth for _, _, _, worth in lines), Decimal(0))):
+        key, cell, told, over, power = min(tries, key=lambda one: (abs(rest - one[3]), str(one[0]), one[4]))
+        if abs(rest - over) * NEARLY_ALL_PARTS <= abs(rest):
             return [_scaled_line(key, cell, told, over, power), _rate(case, rest - over)]
     return []
 
