@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 PARTS = ("speed", "memory", "freshness", "growth")
 """In the order in which they run: the last one makes do with the time that is left."""
-APART = ("http", "monthend", "year")
+APART = ("http", "invoices", "monthend", "year")
 """What runs only where it is named, before the others: without Kafka."""
 ENDING_S = 25.0
 """Kept for stopping and removing everything."""
@@ -102,7 +102,7 @@ def _run(scale: Scale, parts: tuple[str, ...], found: list[Findings], failed: li
 
 
 def _part(part: str, stage: Stage, scale: Scale, end_s: float) -> Findings:
-    from tests.bench import freshness, growth, http_door, memory, monthend, speed
+    from tests.bench import freshness, growth, http_door, invoices, memory, monthend, speed
 
     measures: dict[str, Callable[[], Findings]] = {
         "speed": lambda: speed.measure(stage, scale, say),
@@ -110,6 +110,7 @@ def _part(part: str, stage: Stage, scale: Scale, end_s: float) -> Findings:
         "memory": lambda: memory.measure(stage, scale.memory_events, say),
         "freshness": lambda: freshness.measure(stage, scale.offered_s, say),
         "http": lambda: http_door.measure(stage.house, scale.offered_s, say),
+        "invoices": lambda: invoices.measure(stage, invoices.lines_of(scale), say),
         "monthend": lambda: monthend.measure(stage, scale.month_events, say),
         "year": lambda: monthend.measure_year(stage, scale.month_events, say),
     }
@@ -159,7 +160,8 @@ def _check_disk(scale: Scale, parts: tuple[str, ...]) -> None:
     from tests.bench.stage import Disturbed
 
     needs = {"speed": scale.events, "growth": scale.growth_events, "memory": 2 * scale.memory_events, "freshness": 0,
-             "http": 0, "monthend": 2 * scale.month_events, "year": YEAR_TIMES * scale.month_events}  # fmt: skip
+             "http": 0, "invoices": 0, "monthend": 2 * scale.month_events,
+             "year": YEAR_TIMES * scale.month_events}  # fmt: skip
     wanted = DISK_BYTES_BASE + max(needs[part] for part in parts) * DISK_BYTES_AN_EVENT
     free = shutil.disk_usage(tempfile.gettempdir()).free
     if free < wanted:

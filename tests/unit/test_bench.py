@@ -13,7 +13,19 @@ import pytest
 
 from jangbu.demo.departments import DEPARTMENTS
 from producers.contract import TimeBounds, check_time, decode_event, record_key, time_us_of
-from tests.bench import freshness, growth, http_door, memory, month_duck, month_filling, monthend, run, scale, speed
+from tests.bench import (
+    freshness,
+    growth,
+    http_door,
+    invoices,
+    memory,
+    month_duck,
+    month_filling,
+    monthend,
+    run,
+    scale,
+    speed,
+)
 from tests.bench.child import ROLES
 from tests.bench.house import HOUR_MS, House
 from tests.bench.report import Figure, of_rounds, table
@@ -256,7 +268,7 @@ def test_the_page_names_every_part_role_and_number() -> None:
     for part in run.PARTS + run.APART:
         assert f"`{part}`" in page
     modules: list[Callable[..., object]] = [speed.measure, growth.measure, memory.measure, freshness.measure,
-                                             monthend.measure, http_door.measure]  # fmt: skip
+                                             monthend.measure, http_door.measure, invoices.measure]  # fmt: skip
     for measure in modules:
         assert f"`tests/bench/{measure.__module__.rpartition('.')[2]}.py`" in page
     assert set(re.findall(r"`child\.py ([a-z]+)`", page)) == set(ROLES)
