@@ -129,7 +129,7 @@ def duck(file: Path) -> dict[str, Any]:
     import duckdb
 
     began_s = time.monotonic()
-    duckdb.sql(
+    duckdb.execute(
         "select left(line_item_usage_start_date::varchar, 10) as day, line_item_usage_type, "
         "sum(line_item_usage_amount), sum(line_item_unblended_cost) from "
         f"read_csv('{file}') group by all"
