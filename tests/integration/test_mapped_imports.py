@@ -110,7 +110,7 @@ def test_the_mapping_is_kept_and_a_better_one_reads_anew(
     run: Callable[..., Run], tmp_path: Path, migrated_database: DatabaseUrls
 ) -> None:
     """Without the kept mapping the stored bytes could not be read again; the same bytes by the same mapping refuse."""
-    wrong = MAPPING.replace('"out" = { unit = "output_tokens", scale = 1000 }', '"out" = "output_tokens"')
+    wrong = MAPPING.replace('currency = "USD"', 'currency = "USD"\ncents = true')
     (tmp_path / "wrong.toml").write_text(wrong)
     file = typed(tmp_path)
     assert imported(run, file, "--mapping", tmp_path / "wrong.toml")[0] == 0
