@@ -9,6 +9,8 @@ import secrets
 import socket
 import subprocess
 import time
+import urllib.error
+import urllib.request
 from collections import Counter
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -93,7 +95,7 @@ def settings(example: str) -> dict[str, str]:
     """The example's settings with passwords, free ports and a tag of our own."""
     values = dict(re.findall(r"^([A-Z_]+)=(.*)$", example, re.MULTILINE))
     made = {name: secrets.token_urlsafe(12) for name, value in values.items() if not value}
-    ports = {"HOST_PORT_KAFKA": str(free_port()), "HOST_PORT_POSTGRES": str(free_port())}
+    ports = {name: str(free_port()) for name in ("HOST_PORT_KAFKA", "HOST_PORT_POSTGRES", "HOST_PORT_HTTP")}
     return {**values, **made, **ports, "IMAGE_TAG": "test", "POSTGRES_SHARED_BUFFERS": "128MB"}
 
 
@@ -109,9 +111,9 @@ def house(compose_command: list[str], tmp_path_factory: pytest.TempPathFactory) 
     command = (*compose_command, "-p", project, "--env-file", str(env_file), "-f", str(CHECKOUT / "docker-compose.yml"))
     house = House(command, {**environment, **_builder(compose_command)}, values)
     try:
-        house.compose("build", "migrate", seconds_max=BUILD_SECONDS_MAX)  # one image for all three services
+        house.compose("build", "migrate", seconds_max=BUILD_SECONDS_MAX)  # one image for all services of ours
         house.compose("up", "-d", seconds_max=UP_SECONDS_MAX)
-        wait_healthy([*house.containers("kafka"), *house.containers("postgres"), *house.containers("worker")])
+        wait_healthy([one for service in ("kafka", "postgres", "worker", "http") for one in house.containers(service)])
         yield house
     finally:
         house.compose("down", "-v", "--remove-orphans", "-t", "20", seconds_max=180)
@@ -199,6 +201,25 @@ def test_events_are_counted_once_while_a_worker_dies(house: House) -> None:
 
     docker("start", killed)
     wait_healthy([killed])
+
+
+def test_events_over_http_reach_usage(house: House) -> None:
+    """Through the published port with the token of the settings; without it nothing is taken. Alerts are looked for."""
+    time_s, month = recent()
+    body = json.dumps([event(number, time_s, "D700") for number in range(700, 710)]).encode()
+    address = f"http://127.0.0.1:{house.values['HOST_PORT_HTTP']}/v1/events"
+    kind = {"Content-Type": "application/cloudevents-batch+json"}
+    with pytest.raises(urllib.error.HTTPError, match="401") as refused:
+        urllib.request.urlopen(urllib.request.Request(address, body, kind), timeout=20)
+    refused.value.close()
+    sent = urllib.request.Request(address, body, {**kind, "Authorization": f"Bearer {house.values['HTTP_TOKEN']}"})
+    with urllib.request.urlopen(sent, timeout=20) as answer:  # noqa: S310
+        assert answer.status == 202
+    deadline = time.monotonic() + 60
+    while shown(house, month).get(("D700", "requests")) != 10:
+        assert time.monotonic() < deadline
+    (alerts,) = house.containers("alerts")
+    assert docker("inspect", "-f", "{{.State.Status}} {{.RestartCount}}", alerts) == "running 0"
 
 
 def data_made(house: House) -> tuple[str, str]:

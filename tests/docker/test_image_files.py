@@ -55,7 +55,7 @@ def test_ports_are_bound_to_the_loopback_interface() -> None:
     """Kafka asks nobody for a password, so nothing may listen to the network."""
     listed = re.findall(r"ports:\n((?: +- .*\n)+)", COMPOSE)
     published = [line.strip(" -") for block in listed for line in block.splitlines()]
-    assert len(published) == 2
+    assert len(published) == 3
     assert all(line.startswith("127.0.0.1:") for line in published)
 
 
