@@ -28,8 +28,9 @@ PAGE = """# Seeded faults: the score of reconciliation
 
 Months are made by code that shares nothing with importers, rating and reconciliation (tests/seeded): whole numbers, an
 arithmetic of its own, its own writer of each file. Faults of every class that a file can show are planted, alone,
-several in groups of their own, several in one group; one month in ten of each shape is clean. The files go through the real
-importers into the real reconciliation. An amount counts as right as far as a break of its class stands at its place: a
+several in groups of their own, several in one group; one month in ten of each shape is clean. The files go through
+the real importers into the real reconciliation. An amount counts as right as far as a break of its class stands at its
+place: a
 group where money comes by group, a day where it comes as day totals, the month where it comes as one; every planted
 amount weighs alike, and the share in the right class is cut, not rounded. Where no file tells tokens, QUANTITY, PRICE
 and UNIT_SCALE are one class. Days of totals hold one unknown model and nothing else: one sum cannot tell two unknowns.
