@@ -38,13 +38,13 @@ def month(house: House, shell: CommandShell, tmp_path: Path) -> House:
     house.prices(
         "openai,gpt-x,input_tokens,,,,USD,0.25,1000000,2026-01-01T00:00:00Z,,letter",
         "openai,gpt-x,cache_write_5m_tokens,,,,USD,0.3,1000,2026-01-01T00:00:00Z,,letter",
-        "naver,hcx,output_tokens,,,,KRW,7,1000,2026-01-01T00:00:00Z,,letter",
+        "acme,hcx,output_tokens,,,,KRW,7,1000,2026-01-01T00:00:00Z,,letter",
     )
     house.fx("2026-09-01,USD,KRW,1400.55,bank", "2026-10-02,USD,KRW,1386.5,bank")
     house.use("2026-10-01T10:00:00+09:00", "D012", "gpt-x", {"input_tokens": 1_234_567})
     house.use("2026-10-03T10:00:00+09:00", "D012", "gpt-x", {"input_tokens": 7_654_321, "requests": 9})
     house.use("2026-10-03T10:00:00+09:00", "D013", "gpt-x", {"cache_write_5m_tokens": 4_321, "web_searches": 3})
-    house.use("2026-10-03T10:00:00+09:00", "D013", "hcx", {"output_tokens": 12_345}, provider="naver")
+    house.use("2026-10-03T10:00:00+09:00", "D013", "hcx", {"output_tokens": 12_345}, provider="acme")
     house.use("2026-10-04T10:00:00+09:00", None, "gpt-x", {"input_tokens": 10_000})
     for command, name, text in (("vendor", "vendors.csv", VENDORS), ("department", "departments.csv", DEPARTMENTS)):
         file = tmp_path / name
@@ -136,7 +136,7 @@ def test_the_generic_journal_balances(shell: CommandShell, month: House, tmp_pat
     assert total(rows, "debit") == total(rows, "credit") == Decimal(listed(shell)["total"])
     assert {row["date"] for row in rows} == {"2026-10-31"}
     by_account = {row["account"]: row for row in rows if row["credit"]}
-    assert set(by_account) == {"payable:openai", "payable:naver"}
+    assert set(by_account) == {"payable:openai", "payable:acme"}
     assert {row["account"] for row in rows if row["debit"]} == {"expense:ai-usage", "expense:tax"}
 
 
@@ -173,8 +173,8 @@ def test_columns_are_a_setting_and_workbooks_hold_numbers(
 
 def test_a_provider_without_a_vendor_is_said(shell: CommandShell, month: House, tmp_path: Path) -> None:
     code, out, err = shell.run("export", "journal", "--month", MONTH, "--out", tmp_path / "j.csv", "--json")
-    assert (code, json.loads(out)["creditors_unknown"]) == (0, ["naver"])
-    assert "'naver'" in err
+    assert (code, json.loads(out)["creditors_unknown"]) == (0, ["acme"])
+    assert "'acme'" in err
 
 
 @pytest.mark.parametrize(
