@@ -60,9 +60,9 @@ pytest: setup
 ifneq ($(strip $(ARGS)),)
 	$(BIN)/python -m pytest $(ARGS)
 else
-	@log=$$(mktemp); root=$$(mktemp -d); trap 'rm -f "$$log"' EXIT; \
-	PYTEST_DEBUG_TEMPROOT=$$root $(BIN)/python -m pytest -o cache_dir=.pytest_cache/second $(SECOND_SESSION) >"$$log" 2>&1 & second=$$!; \
-	first=0; $(BIN)/python -m pytest $(addprefix --ignore=,$(SECOND_SESSION)) || first=$$?; \
+	@log=$$(mktemp); first_root=$$(mktemp -d); second_root=$$(mktemp -d); trap 'rm -f "$$log"' EXIT; \
+	PYTEST_DEBUG_TEMPROOT=$$second_root $(BIN)/python -m pytest -o cache_dir=.pytest_cache/second $(SECOND_SESSION) >"$$log" 2>&1 & second=$$!; \
+	first=0; PYTEST_DEBUG_TEMPROOT=$$first_root $(BIN)/python -m pytest $(addprefix --ignore=,$(SECOND_SESSION)) || first=$$?; \
 	code=0; wait $$second || code=$$?; cat "$$log"; exit $$((first > code ? first : code))
 endif
 

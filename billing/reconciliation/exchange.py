@@ -96,7 +96,10 @@ def _common(sides: Sequence[Side], rates: dict[date, Decimal]) -> Decimal | None
     if len(implied) < SPEAK_MIN:
         return None
     rate = implied[len(implied) // 2][0]
-    largest = max((sides[at] for value, at in implied if _close(value, rate, sides[at])), key=lambda side: side.ours)
+    close = [sides[at] for value, at in implied if _close(value, rate, sides[at])]
+    if not close:
+        return None
+    largest = max(close, key=lambda side: side.ours)
     rate = largest.implied(rates)
     agree = [side for side in sides if _agrees(side, rate, rates)]
     differ = any(abs(side.money.amount - side.ours) > side.money.rounding_max for side in agree)

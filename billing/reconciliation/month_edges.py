@@ -46,8 +46,8 @@ def take_month_edges(folded: Folded, policy: Policy) -> list[Break]:
         if cell is None or gap is None or not gap.quantity or not can_take(key, cell, gap, policy):
             continue
         number = _hours_that_make(hours[key, inside], gap.quantity, inside=inside)
-        if number is None:
-            continue
+        if number is None or (inside and number > 1 and -gap.quantity >= cell.our_quantity):
+            continue  # a day of which nothing is billed is no matter of its edge, unless all of it lay in the last hour
         where = "inside the month, which stands on the neighbouring bill" if inside else "outside it, which stands here"
         why = (
             f"{signed(gap.quantity)} {key.unit}: exactly what we saw in the {number} hour{'' if number == 1 else 's'} "

@@ -61,7 +61,9 @@ WISHES = st.lists(
         lambda one: wish(one[0], one[1], None if one[2] is None else one[1] + one[2])
     ),
     max_size=14,
+    unique_by=lambda one: (one.user, one.applied_at),
 )
+"""As `counting_applications` leaves them: one of a person and an instant."""
 
 
 @given(WISHES, st.integers(1, 4), st.integers(0, 60), st.randoms())

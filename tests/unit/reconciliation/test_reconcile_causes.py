@@ -92,6 +92,13 @@ def test_the_months_edge_is_told_by_our_hours() -> None:
     assert named(found) == [("PERIOD_EDGE", "-0.0009")]
 
 
+def test_a_first_day_of_which_nothing_is_billed_is_not_billed() -> None:
+    """All hours of a day make up the day: that is no evidence for its edge."""
+    inside = [EdgeUse(UsageKey(FIRST, None, MODEL, "standard", "input_tokens"), True, hour, 100) for hour in range(9)]
+    found = run([ours(900), ours(5, SECOND)], [bills(5, SECOND)], replace(POLICY, edge_uses=inside))
+    assert named(found) == [("NOT_BILLED", "-0.0009")]
+
+
 def test_a_vendor_whose_days_begin_elsewhere_is_told_by_the_sum_of_its_gaps() -> None:
     """Each hour of ours is 10 tokens, 11 in the last two of the month; the vendor's days begin two hours earlier."""
     days = [FIRST, SECOND, date(2026, 10, 3)]
