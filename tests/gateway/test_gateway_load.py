@@ -56,6 +56,7 @@ def test_only_what_was_under_way_at_the_kill_is_excused(
     assert (len(found.lost), len(found.wrong)) == (lost, wrong)
 
 
+@pytest.mark.load
 @pytest.mark.slow
 @pytest.mark.kafka
 @pytest.mark.postgres

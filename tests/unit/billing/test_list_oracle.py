@@ -13,6 +13,7 @@ from collections import Counter
 from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -111,9 +112,15 @@ def timed(seed: Seed) -> set[str]:
     return {sentence.split(":")[0] for sentence in seed.not_carried if "time of day" in sentence}
 
 
-def band_of(seed: Seed, prompt_tokens: int) -> int:
+@cache
+def thresholds() -> list[int]:
+    """The thresholds of the list, rising."""
+    return sorted({row.key.prompt_above for row in read_seed().rows})
+
+
+def band_of(prompt_tokens: int) -> int:
     """The largest threshold of the book that a prompt exceeds."""
-    return max((row.key.prompt_above for row in seed.rows if row.key.prompt_above < prompt_tokens), default=0)
+    return max((above for above in thresholds() if above < prompt_tokens), default=0)
 
 
 def amounts(book: PriceBook, asked: Asked, units: Mapping[str, int]) -> dict[str, Decimal | None]:
@@ -160,7 +167,7 @@ def test_every_unit_of_every_model_costs_the_same_or_a_rule_says_why(
                 usage = Usage(**dict.fromkeys(fields, count))
                 theirs = model.calc_price(usage, provider, genai_request_timestamp=WHEN).total_price
                 theirs = theirs - fee if fields else fee
-                asked = Asked(provider.id, model.id, "standard", None, band_of(seed, prompt))
+                asked = Asked(provider.id, model.id, "standard", None, band_of(prompt))
                 (ours,) = amounts(book, asked, {unit: count}).values()
                 why = reason(unit, ours, theirs, is_timed=f"{provider.id}/{model.id}" in timed)
                 if why is None:
@@ -201,7 +208,7 @@ def test_every_recorded_body_of_a_listed_model_costs_the_same_or_a_rule_says_why
             if quantity and unit.endswith("_tokens")
         }
         prompt = sum(quantity for unit, quantity in units.items() if is_input_unit(unit))
-        asked = Asked(theirs.provider.id, body["model"], "standard", None, band_of(seed, prompt))
+        asked = Asked(theirs.provider.id, body["model"], "standard", None, band_of(prompt))
         ours = amounts(book, asked, units)
         with exact():
             known = sum((cost for cost in ours.values() if cost is not None), Decimal(0))
