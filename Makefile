@@ -49,7 +49,7 @@ clients: $(CLIENTS)/ready
 demo: setup  ## One month of usage, from gateway event to reconciled invoice (about 3 minutes)
 	@$(BIN)/jangbu demo $(ARGS)
 
-SECOND_SESSION := tests/docker tests/e2e tests/faults tests/unit tests/properties tests/scenarios
+SECOND_SESSION := tests/docker tests/e2e tests/faults tests/unit tests/properties tests/scenarios tests/gateway
 
 test: setup lint kafka-libs clients pytest  ## Lint, types, import rules and every test; REQUIRE_SERVICES=1: a skip fails
 

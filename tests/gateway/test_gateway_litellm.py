@@ -113,9 +113,16 @@ def test_a_batch_is_counted_once_with_its_answers(seen: Seen) -> None:
     assert {name: batches[0]["data"]["units"][name] for name in line["units"]} == line["units"]
 
 
-def test_a_client_that_leaves_is_a_cut_stream_with_an_estimate(seen: Seen) -> None:
-    (event,) = (event for event in seen.events if (event["data"].get("tags") or {}).get("call") == LEFT)
-    assert (event["data"]["status"], event["data"]["usage_source"]) == ("cut", "estimated")
+def test_a_client_that_leaves_is_a_cut_stream(seen: Seen) -> None:
+    """With an estimate, or without where little had come by then; never with counts of the vendor's.
+
+    Where the machine is so slow that LiteLLM tells of it late, the event that is owed has been made by then: a failed
+    call without counts may stand beside the cut one.
+    """
+    events = [event["data"] for event in seen.events if (event["data"].get("tags") or {}).get("call") == LEFT]
+    (cut,) = (data for data in events if data["status"] == "cut")
+    assert cut["usage_source"] in ("estimated", "missing")
+    assert all(data["usage_source"] == "missing" for data in events if data is not cut)
 
 
 def test_cut_streams_have_no_counts_of_the_vendors(seen: Seen) -> None:
