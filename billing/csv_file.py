@@ -10,6 +10,7 @@ import csv
 import io
 import re
 from dataclasses import dataclass
+from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, TypeVar
 
 from billing.errors import CellProblem, FileRefused
@@ -67,6 +68,28 @@ def read_file(
     if problems:
         raise FileRefused(problems)
     return values
+
+
+def day_cell(column: str, text: str) -> date:
+    """A calendar day, as YYYY-MM-DD and no other way. Raises CellError."""
+    try:
+        day = date.fromisoformat(text)
+    except ValueError:
+        day = None
+    if day is None or text != day.isoformat():
+        raise CellError(column, text, "write the day as YYYY-MM-DD")
+    return day
+
+
+def instant_cell(column: str, text: str) -> datetime:
+    """An instant with its offset, in UTC. Raises CellError."""
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        moment = None
+    if moment is None or moment.tzinfo is None:
+        raise CellError(column, text, "write an instant with its offset, such as 2026-10-01T09:00:00+09:00")
+    return moment.astimezone(UTC)
 
 
 def _take(

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import date
 from typing import TYPE_CHECKING
 
-from billing.csv_file import CellError, Columns, read_file
+from billing.csv_file import CellError, Columns, day_cell, read_file
 from billing.errors import CellProblem, FileRefused
 from billing.money import MINOR_DIGITS, exact, parse_amount, plain
 
@@ -115,7 +115,7 @@ def doubtful_rates(book: Iterable[FxRow], rows: Iterable[FxRow]) -> list[str]:
 
 
 def _row(cells: Mapping[str, str], name: str) -> FxRow:
-    day = _day(cells["date"])
+    day = day_cell("date", cells["date"])
     base, units = _base(cells["base"])
     quote = _currency("quote", cells["quote"])
     if base == quote:
@@ -128,16 +128,6 @@ def _row(cells: Mapping[str, str], name: str) -> FxRow:
         raise CellError("rate", cells["rate"], "give a rate above 0, or leave the day out")
     with exact():
         return FxRow(0, day, base, quote, rate / units, cells.get("source") or name)
-
-
-def _day(text: str) -> date:
-    try:
-        day = date.fromisoformat(text)
-    except ValueError:
-        day = None
-    if day is None or text != day.isoformat():
-        raise CellError("date", text, "write the day as YYYY-MM-DD")
-    return day
 
 
 def _base(text: str) -> tuple[str, int]:

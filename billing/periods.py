@@ -41,7 +41,7 @@ def month_in(name: str, zone: str) -> Month:
     first = date(year, number, 1)
     after = date(year + number // 12, number % 12 + 1, 1)
     days = tuple(first + timedelta(days=n) for n in range((after - first).days))
-    starts = tuple(_start_hour(day, zone) for day in (*days, after))
+    starts = tuple(day_start(day, zone) for day in (*days, after))
     return Month(name, zone, starts[0], starts[-1], days, starts[:-1])
 
 
@@ -74,7 +74,8 @@ def load_zone(name: str) -> ZoneInfo:
         raise BillingError(f"time zone is {name!r}: use a name such as Asia/Seoul or UTC") from None
 
 
-def _start_hour(day: date, zone: str) -> int:
+def day_start(day: date, zone: str) -> int:
+    """The UTC hour at which a local day begins. Raises BillingError for a zone off whole hours."""
     try:
         start = datetime(day.year, day.month, day.day, tzinfo=load_zone(zone)).astimezone(UTC)
     except OverflowError:
@@ -82,3 +83,9 @@ def _start_hour(day: date, zone: str) -> int:
     if not is_whole_hour(start):
         raise BillingError(f"time zone is {zone!r}: its days do not begin on a whole UTC hour; use one where they do")
     return hour_number(start)
+
+
+def day_starts(first_hour: int, end_hour: int, zone: str) -> set[int]:
+    """The UTC hours strictly between two at which a local day begins."""
+    zone_info = load_zone(zone)
+    return {hour for hour in range(first_hour + 1, end_hour) if hour_start(hour).astimezone(zone_info).hour == 0}

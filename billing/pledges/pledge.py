@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
 
-from billing.csv_file import CellError, Columns, read_file
+from billing.csv_file import CellError, Columns, day_cell, read_file
 from billing.errors import CellProblem, FileRefused
 
 if TYPE_CHECKING:
@@ -109,20 +109,11 @@ def _row(cells: Mapping[str, str], today: date) -> Signature:
     for column in ("user", "version"):
         if not cells[column]:
             raise CellError(column, "", f"name the {column}")
-    signed_on = _day("signed_on", cells["signed_on"])
+    signed_on = day_cell("signed_on", cells["signed_on"])
     if signed_on > today:
         raise CellError("signed_on", cells["signed_on"], f"today is {today}: nobody has signed later")
-    expires_on = _day("expires_on", cells["expires_on"]) if cells.get("expires_on") else None
+    expires_on = day_cell("expires_on", cells["expires_on"]) if cells.get("expires_on") else None
     if expires_on is not None and expires_on < signed_on:
         raise CellError("expires_on", cells["expires_on"], "let it end on the day of signing (taken back) or later")
     return Signature(cells["user"], cells["version"], signed_on, expires_on)
 
-
-def _day(column: str, text: str) -> date:
-    try:
-        day = date.fromisoformat(text)
-    except ValueError:
-        day = None
-    if day is None or text != day.isoformat():
-        raise CellError(column, text, "write the day as YYYY-MM-DD")
-    return day

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeVar
 
-from billing.csv_file import CellError, Columns, read_file
+from billing.csv_file import CellError, Columns, day_cell, instant_cell, read_file
 from billing.errors import CellProblem, FileRefused
 from billing.money import minor_digits, parse_amount, plain
 
@@ -117,7 +117,7 @@ def _programme(cells: Mapping[str, str], currency: str) -> Programme:
     for column in ("programme", "name"):
         if not cells[column]:
             raise CellError(column, "", "fill it in")
-    starts_on, ends_on = _day("starts_on", cells["starts_on"]), _day("ends_on", cells["ends_on"])
+    starts_on, ends_on = day_cell("starts_on", cells["starts_on"]), day_cell("ends_on", cells["ends_on"])
     if ends_on <= starts_on:
         raise CellError("ends_on", cells["ends_on"], "write the first day after it: later than it starts")
     places = _places("places", cells["places"])
@@ -147,8 +147,8 @@ def _application(cells: Mapping[str, str], programmes: set[str]) -> Application:
     for column in ("user", "department"):
         if not cells[column]:
             raise CellError(column, "", f"name the {column}")
-    applied_at = _moment("applied_at", cells["applied_at"])
-    left_at = _moment("left_at", cells["left_at"]) if cells.get("left_at") else None
+    applied_at = instant_cell("applied_at", cells["applied_at"])
+    left_at = instant_cell("left_at", cells["left_at"]) if cells.get("left_at") else None
     if left_at is not None and left_at <= applied_at:
         raise CellError("left_at", cells["left_at"], "let it be later than the application")
     return Application(cells["programme"], cells["user"], cells["department"], applied_at, left_at)
@@ -189,21 +189,3 @@ def _parts(text: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in text.split(";") if part.strip())
 
 
-def _day(column: str, text: str) -> date:
-    try:
-        day = date.fromisoformat(text)
-    except ValueError:
-        day = None
-    if day is None or text != day.isoformat():
-        raise CellError(column, text, "write the day as YYYY-MM-DD")
-    return day
-
-
-def _moment(column: str, text: str) -> datetime:
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        moment = None
-    if moment is None or moment.tzinfo is None:
-        raise CellError(column, text, "write an instant with its offset, such as 2026-10-01T09:00:00+09:00")
-    return moment.astimezone(UTC)

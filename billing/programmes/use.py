@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from billing.money import exact
-from billing.periods import hour_number, hour_start, load_zone
+from billing.periods import day_start, day_starts, hour_number
 from billing.rating import rate
 from billing.sums import read_sums
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+    from datetime import datetime
 
     from sqlalchemy import Connection
 
@@ -35,14 +35,14 @@ def read_use(
     connection: Connection, programme: Programme, places: Sequence[Place], prices: Prices, moment: datetime
 ) -> ProgrammeUse:
     """From the programme's start to its end, or to an instant before; the connection is a snapshot."""
-    first = hour_at(programme.starts_on, prices.zone)
-    end = min(hour_at(programme.ends_on, prices.zone), hour_number(moment) + 1)
+    first = day_start(programme.starts_on, prices.zone)
+    end = min(day_start(programme.ends_on, prices.zone), hour_number(moment) + 1)
     held = _hours_by_user(places, end)
     used, unknown, users = Decimal(0), 0, set()
     if first >= end or not held:
         return ProgrammeUse(used, unknown, 0)
     edges = {edge for spans in held.values() for span in spans for edge in span if first < edge < end}
-    cuts = sorted(edges | _day_hours(first, end, prices.zone) | prices.book.cuts(first, end))
+    cuts = sorted(edges | day_starts(first, end, prices.zone) | prices.book.cuts(first, end))
     for usage in read_sums(connection, first, end, cuts, ("user",)):
         (user,) = usage.dimensions
         if not isinstance(user, str) or not programme.allows(usage.model):
@@ -63,11 +63,6 @@ def read_use(
     return ProgrammeUse(used, unknown, len(users))
 
 
-def hour_at(day: date, zone: str) -> int:
-    """The UTC hour at which a local day begins."""
-    return hour_number(datetime(day.year, day.month, day.day, tzinfo=load_zone(zone)).astimezone(UTC))
-
-
 def _hours_by_user(places: Iterable[Place], end: int) -> dict[str, list[tuple[int, int]]]:
     """Whole UTC hours, from the one in which a place is taken to the one in which it is left, both included."""
     found: dict[str, list[tuple[int, int]]] = {}
@@ -75,8 +70,3 @@ def _hours_by_user(places: Iterable[Place], end: int) -> dict[str, list[tuple[in
         until = end if place.until is None else hour_number(place.until) + 1
         found.setdefault(place.user, []).append((hour_number(place.since), until))
     return found
-
-
-def _day_hours(first: int, end: int, zone: str) -> set[int]:
-    zone_info = load_zone(zone)
-    return {hour for hour in range(first + 1, end) if hour_start(hour).astimezone(zone_info).hour == 0}

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeVar, get_args
 
-from billing.csv_file import CellError, Columns, read_file
+from billing.csv_file import CellError, Columns, instant_cell, read_file
 from billing.errors import CellProblem, FileRefused
 from billing.money import MINOR_DIGITS, parse_amount, plain
 from billing.quotas.recipients import parse_recipients
@@ -170,7 +170,9 @@ def _row(cells: Mapping[str, str]) -> Quota:
     unit = cells["unit"]
     if not _UNIT.fullmatch(unit) and unit not in MINOR_DIGITS:
         raise CellError("unit", unit, "write a unit (output_tokens), tokens, requests, or a currency (KRW)")
-    valid_from, valid_to = (_moment(cells, column) for column in ("valid_from", "valid_to"))
+    valid_from, valid_to = (
+        instant_cell(column, text) if (text := cells.get(column)) else None for column in ("valid_from", "valid_to")
+    )
     if valid_from is not None and valid_to is not None and valid_to <= valid_from:
         raise CellError("valid_to", cells["valid_to"], "let it end after it begins")
     return Quota(
@@ -227,16 +229,3 @@ def _notify(text: str) -> tuple[str, ...]:
         return parse_recipients(text)
     except ValueError as error:
         raise CellError("notify", text, str(error)) from None
-
-
-def _moment(cells: Mapping[str, str], column: str) -> datetime | None:
-    text = cells.get(column, "")
-    if not text:
-        return None
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        moment = None
-    if moment is None or moment.tzinfo is None:
-        raise CellError(column, text, "write an instant with its offset, such as 2026-10-01T00:00:00+09:00")
-    return moment.astimezone(UTC)

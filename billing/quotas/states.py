@@ -12,14 +12,14 @@ from decimal import ROUND_FLOOR, Context, Decimal
 from typing import TYPE_CHECKING, Literal, get_args
 
 from billing.money import exact, plain
-from billing.periods import hour_start, load_zone
+from billing.periods import day_starts, hour_start, load_zone
 from billing.quotas.quota import EACH, Quota, QuotaKey, in_force
 from billing.quotas.windows import Window, window_of
 from billing.rating import UsageSum, cost_of, rate
 from billing.sums import read_sums
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
     from datetime import datetime
 
     from sqlalchemy import Connection
@@ -203,9 +203,5 @@ def _count(tally: _Tally, quota: Quota, usage: UsageSum, prices: Prices) -> None
 
 def _cuts(window: Window, prices: Prices) -> list[int]:
     """UTC hours where a price changes and where a local day begins: a rate belongs to a day."""
-    days: Iterable[int] = (
-        hour
-        for hour in range(window.first_hour + 1, window.end_hour)
-        if hour_start(hour).astimezone(load_zone(prices.zone)).hour == 0
-    )
-    return sorted({*days, *prices.book.cuts(window.first_hour, window.end_hour)})
+    days = day_starts(window.first_hour, window.end_hour, prices.zone)
+    return sorted(days | prices.book.cuts(window.first_hour, window.end_hour))

@@ -6,10 +6,10 @@ double a window. Weeks begin on Monday (ISO 8601).
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Literal, NamedTuple, get_args
 
-from billing.periods import hour_number, hour_start, load_zone
+from billing.periods import day_start, hour_number, hour_start, load_zone
 
 WindowKind = Literal["hour", "day", "week", "month", "year"]
 WINDOW_KINDS: tuple[WindowKind, ...] = get_args(WindowKind)
@@ -40,7 +40,7 @@ def window_of(kind: WindowKind, moment: datetime, zone: str) -> Window:
         return Window(kind, hour, hour + 1)
     day = moment.astimezone(load_zone(zone)).date()
     first, after = _days(kind, day)
-    return Window(kind, _hour_of(first, zone), _hour_of(after, zone))
+    return Window(kind, day_start(first, zone), day_start(after, zone))
 
 
 def _days(kind: WindowKind, day: date) -> tuple[date, date]:
@@ -52,8 +52,3 @@ def _days(kind: WindowKind, day: date) -> tuple[date, date]:
     if kind == "month":
         return day.replace(day=1), date(day.year + day.month // 12, day.month % 12 + 1, 1)
     return date(day.year, 1, 1), date(day.year + 1, 1, 1)
-
-
-def _hour_of(day: date, zone: str) -> int:
-    """The UTC hour at which a local day begins; zones are whole hours off (contract.md, section 2)."""
-    return hour_number(datetime(day.year, day.month, day.day, tzinfo=load_zone(zone)).astimezone(UTC))

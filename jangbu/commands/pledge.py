@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from jangbu.importing import ExistingFile, Outcome, print_import, refusals, write
+from jangbu.importing import Outcome, file_import_options, print_import, refusals, write
 from jangbu.output import print_json, print_rows
 
 if TYPE_CHECKING:
@@ -39,10 +39,7 @@ def pledge() -> None:
 
 
 @pledge.command("import")
-@click.argument("file", type=ExistingFile())
-@click.option("--dry-run", is_flag=True, help="Show what would change; write nothing.")
-@click.option("--yes", is_flag=True, help="Do not ask.")
-@click.option("--json", "as_json", is_flag=True)
+@file_import_options
 @click.pass_obj
 def pledge_import(ctx: Context, file: Path, dry_run: bool, yes: bool, as_json: bool) -> None:
     """Add signatures from a CSV file; what is known already is left as it is."""

@@ -10,7 +10,7 @@ import click
 
 from jangbu.commands.quota import Instant
 from jangbu.errors import NotFoundError
-from jangbu.importing import ExistingFile, Outcome, print_import, refusals, write
+from jangbu.importing import Outcome, file_import_options, print_import, refusals, write
 from jangbu.output import print_json, print_rows
 
 if TYPE_CHECKING:
@@ -31,10 +31,7 @@ def programme() -> None:
 
 
 @programme.command("import")
-@click.argument("file", type=ExistingFile())
-@click.option("--dry-run", is_flag=True, help="Show what would change; write nothing.")
-@click.option("--yes", is_flag=True, help="Do not ask.")
-@click.option("--json", "as_json", is_flag=True)
+@file_import_options
 @click.pass_obj
 def programme_import(ctx: Context, file: Path, dry_run: bool, yes: bool, as_json: bool) -> None:
     """Add programmes from a CSV file; a later row of a programme takes the earlier one's place."""
@@ -56,10 +53,7 @@ def programme_import(ctx: Context, file: Path, dry_run: bool, yes: bool, as_json
 
 
 @programme.command("apply")
-@click.argument("file", type=ExistingFile())
-@click.option("--dry-run", is_flag=True, help="Show what would change; write nothing.")
-@click.option("--yes", is_flag=True, help="Do not ask.")
-@click.option("--json", "as_json", is_flag=True)
+@file_import_options
 @click.pass_obj
 def programme_apply(ctx: Context, file: Path, dry_run: bool, yes: bool, as_json: bool) -> None:
     """Add applications for places, and who left, from a CSV file."""

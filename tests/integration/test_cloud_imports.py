@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 import pytest
 
-from jangbu.cli import main
-from tests.integration.command_world import use_database
+from tests.integration.command_world import CommandShell, use_database
 from tests.integration.invoice_world import WORDS, Used, cost_of, dollars, month_days, put_prices, put_use
 
 if TYPE_CHECKING:
@@ -46,15 +45,6 @@ def run(
     use_database(migrated_database, monkeypatch, tmp_path)
     monkeypatch.setenv("JANGBU_DATA_DIR", str(tmp_path / "data"))
 
-    def call(*words: object) -> Run:
-        code = 0
-        try:
-            main([str(word) for word in words])
-        except SystemExit as stop:
-            code = int(stop.code or 0)
-        said = capsys.readouterr()
-        return code, said.out, said.err
-
     with psycopg.connect(migrated_database.owner) as connection:
         put_prices(connection, PRICES, "aws")
         for (model, what), price in GEMINI.items():
@@ -68,8 +58,9 @@ def run(
         put_use(connection, USE, provider="aws")
         put_use(connection, GEMINI_USE, provider="google")
     (tmp_path / "vendors.csv").write_text(REGISTER)
-    assert call("vendor", "import", tmp_path / "vendors.csv")[0] == 0
-    return call
+    run = CommandShell(capsys).run
+    assert run("vendor", "import", tmp_path / "vendors.csv")[0] == 0
+    return run
 
 
 def reconciled(run: Callable[..., Run], vendor: str, code: int) -> dict[str, Any]:

@@ -12,8 +12,7 @@ import pytest
 from billing.invoices.lines import ANYBODY
 from billing.invoices.recognise import IMPORTERS
 from billing.invoices.vendors import BUILT_IN
-from jangbu.cli import main
-from tests.integration.command_world import use_database
+from tests.integration.command_world import CommandShell, use_database
 from tests.integration.invoice_world import Used, put_prices, put_use
 
 if TYPE_CHECKING:
@@ -39,19 +38,10 @@ def run(
     use_database(migrated_database, monkeypatch, tmp_path)
     monkeypatch.setenv("JANGBU_DATA_DIR", str(tmp_path / "data"))
 
-    def call(*words: object) -> Run:
-        code = 0
-        try:
-            main([str(word) for word in words])
-        except SystemExit as stop:
-            code = int(stop.code or 0)
-        said = capsys.readouterr()
-        return code, said.out, said.err
-
     with psycopg.connect(migrated_database.owner) as connection:
         put_prices(connection, PRICES, "mistral")
         put_use(connection, USE, provider="mistral")
-    return call
+    return CommandShell(capsys).run
 
 
 def answer(use: list[Used], currency: str, *, free: int = 0) -> dict[str, Any]:

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 import pytest
 
-from jangbu.cli import main
-from tests.integration.command_world import use_database
+from tests.integration.command_world import CommandShell, use_database
 from tests.integration.invoice_world import (
     PRICES,
     Used,
@@ -65,16 +64,7 @@ def run(
     use_database(migrated_database, monkeypatch, tmp_path)
     monkeypatch.setenv("JANGBU_DATA_DIR", str(tmp_path / "data"))
 
-    def call(*words: object) -> Run:
-        code = 0
-        try:
-            main([str(word) for word in words])
-        except SystemExit as stop:
-            code = int(stop.code or 0)
-        said = capsys.readouterr()
-        return code, said.out, said.err
-
-    return call
+    return CommandShell(capsys).run
 
 
 @pytest.fixture

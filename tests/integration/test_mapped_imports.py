@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 import pytest
 
-from jangbu.cli import main
-from tests.integration.command_world import use_database
+from tests.integration.command_world import CommandShell, use_database
 from tests.integration.invoice_world import PRICES, Used, cost_of, dollars, month_days, put_prices, put_use
 
 if TYPE_CHECKING:
@@ -53,20 +52,11 @@ def run(
     use_database(migrated_database, monkeypatch, tmp_path)
     monkeypatch.setenv("JANGBU_DATA_DIR", str(tmp_path / "data"))
 
-    def call(*words: object) -> Run:
-        code = 0
-        try:
-            main([str(word) for word in words])
-        except SystemExit as stop:
-            code = int(stop.code or 0)
-        said = capsys.readouterr()
-        return code, said.out, said.err
-
     with psycopg.connect(migrated_database.owner) as connection:
         put_prices(connection, PRICES)
         put_use(connection, USE)
     (tmp_path / "map.toml").write_text(MAPPING)
-    return call
+    return CommandShell(capsys).run
 
 
 def typed(tmp_path: Path, vat: int = 0, name: str = "typed.csv") -> Path:

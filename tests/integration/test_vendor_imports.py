@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import psycopg
 import pytest
 
-from jangbu.cli import main
-from tests.integration.command_world import use_database
+from tests.integration.command_world import CommandShell, use_database
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -127,16 +126,7 @@ def world(
     use_database(migrated_database, monkeypatch, tmp_path)
     monkeypatch.setenv("JANGBU_DATA_DIR", str(tmp_path / "data"))
 
-    def call(*words: object) -> Run:
-        code = 0
-        try:
-            main([str(word) for word in words])
-        except SystemExit as stop:
-            code = int(stop.code or 0)
-        said = capsys.readouterr()
-        return code, said.out, said.err
-
-    return World(migrated_database, call, tmp_path)
+    return World(migrated_database, CommandShell(capsys).run, tmp_path)
 
 
 def money(amount: int, scale: int = E8, digits: int = 8) -> str:
