@@ -1,0 +1,1 @@
+-- Leases and reservations of hard quotas.

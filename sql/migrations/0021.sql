@@ -1,0 +1,1 @@
+-- Alerts: kinds, silences, quiet hours and digests.

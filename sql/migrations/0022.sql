@@ -1,0 +1,1 @@
+-- A gateway guardrail's verdicts as flags of events.

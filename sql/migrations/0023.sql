@@ -1,0 +1,1 @@
+-- What reconciliation knows beside an invoice's lines.
