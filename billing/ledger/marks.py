@@ -26,7 +26,8 @@ COUNTED = ("price_rule", "vendor", "invoice_import", "contract_term", "allocatio
 NO_INPUT = (
     "book_import", "contract_import", "contract_tier", "register_import", "budget", "invoice_content", "invoice_day",
     "invoice_line", "reconciliation", "reconciliation_break", "period_close", "period_state", "ledger_entry",
-    "ledger_line", "statement", "quarantine_decision", "quota", "quota_alert", "alert_delivery", "pledge", "programme",
+    "ledger_line", "statement", "quarantine_decision", "quota", "quota_alert", "alert", "alert_delivery",
+    "alert_silence", "alert_known", "pledge", "programme",
     "programme_application", "vendor_name_rule",
 )  # fmt: skip
 """Tables that only grow and of which no amount depends, or that come with a row of a counted one (what names of vendors

@@ -13,10 +13,10 @@ from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeVar, get_args
 
+from billing.alerts.recipients import parse_recipients
 from billing.csv_file import CellError, Columns, instant_cell, read_file
 from billing.errors import CellProblem, FileRefused
 from billing.money import MINOR_DIGITS, parse_amount, plain
-from billing.quotas.recipients import parse_recipients
 from billing.quotas.windows import WINDOW_KINDS, WindowKind
 
 if TYPE_CHECKING:

@@ -1,8 +1,8 @@
-"""Quotas and their alerts in PostgreSQL. Nothing here decides anything."""
+"""Quotas in PostgreSQL, and when they were looked at. Nothing here decides anything."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, text
 
@@ -12,30 +12,9 @@ from billing.quotas.quota import Quota, QuotaKey
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
-    from decimal import Decimal
-
-    from billing.quotas.states import QuotaState
 
 LOOK_LOCK = 0x6A620008
 """Advisory lock of looking for alerts: one at a time, so that each is told once."""
-
-
-class Alert(NamedTuple):
-    """A threshold that was reached in a window, as it is kept."""
-
-    id: int
-    quota: int
-    scope: str
-    subject: str
-    model: str
-    unit: str
-    window: str
-    window_hour: int
-    threshold: Decimal
-    used: Decimal
-    limit: Decimal
-    recorded_at: datetime
-    notify: tuple[str, ...]
 
 
 def held_quotas(connection: Connection) -> list[Quota]:
@@ -89,36 +68,6 @@ def write_quotas(connection: Connection, rows: Sequence[Quota], *, name: str, sh
     write_register(connection, "quota", values, name=name, sha256=sha256, actor=actor)
 
 
-def record_alerts(connection: Connection, states: Sequence[QuotaState]) -> list[int]:
-    """Keep each threshold that is reached, once; returns the ids of those that are new. The billing login."""
-    due: list[dict[str, Any]] = [
-        {
-            "quota": state.quota.id,
-            "subject": state.subject,
-            "hour": state.window.first_hour,
-            "threshold": threshold,
-            "used": state.used,
-            "limit": state.limit,
-        }
-        for state in states
-        for threshold in state.crossed
-    ]
-    new: list[int] = []
-    known = _known(connection, {one["hour"] for one in due})
-    for one in due:
-        if (one["quota"], one["subject"], one["hour"], one["threshold"]) in known:
-            continue
-        row = connection.execute(
-            text("""insert into quota_alert (quota_id, subject, window_hour, threshold, used, limit_amount)
-                    values (:quota, :subject, :hour, :threshold, :used, :limit)
-                    on conflict do nothing returning id"""),
-            one,
-        ).scalar()
-        if row is not None:
-            new.append(int(row))
-    return new
-
-
 def lock_look(connection: Connection) -> bool:
     """Whether this transaction is the one that looks; another is at it otherwise."""
     return bool(connection.execute(text("select pg_try_advisory_xact_lock(:key)"), {"key": LOOK_LOCK}).scalar_one())
@@ -132,25 +81,3 @@ def note_look(connection: Connection, moment: datetime, zone: str) -> None:
                 set looked_at = excluded.looked_at, as_of = excluded.as_of, zone = excluded.zone"""),
         {"moment": moment, "zone": zone},
     )
-
-
-def read_alerts(connection: Connection, *, after_id: int = 0, only_id: int | None = None) -> list[Alert]:
-    """Alerts by id: those after one, or one alone."""
-    rows = connection.execute(
-        text("""
-        select a.id, a.quota_id as quota, q.scope, a.subject, q.model, q.unit, q.window_kind as "window", a.window_hour,
-               a.threshold, a.used, a.limit_amount as "limit", a.recorded_at, q.notify
-        from quota_alert a join quota q on q.id = a.quota_id
-        where a.id > :after and (cast(:only as bigint) is null or a.id = :only) order by a.id"""),
-        {"after": after_id, "only": only_id},
-    )
-    return [Alert(**{**row._asdict(), "notify": tuple(row.notify)}) for row in rows]
-
-
-def _known(connection: Connection, hours: set[int]) -> set[tuple[int, str, int, Decimal]]:
-    rows = connection.execute(
-        text("""select quota_id, subject, window_hour, threshold from quota_alert
-                where window_hour = any(cast(:hours as integer[]))"""),
-        {"hours": sorted(hours)},
-    )
-    return {(row.quota_id, row.subject, row.window_hour, row.threshold) for row in rows}

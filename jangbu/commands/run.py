@@ -111,13 +111,13 @@ def publisher(ctx: Context) -> None:
 @click.pass_obj
 def alerts(ctx: Context) -> None:
     """Look for due alerts each second and deliver them, until stopped. Any number may run; one at a time looks."""
-    from jangbu.alerting import run
+    from jangbu.alerting import run, watch_of
     from jangbu.sending import senders_of
 
     _log_to_stderr("WARNING")
     _mark_signals()
     with ctx.engine("billing") as engine:
-        run(engine, ctx.policy.zone, senders_of(ctx.settings, ctx.people), _stop)
+        run(engine, ctx.policy.zone, senders_of(ctx.settings, ctx.people), _stop, watch_of(ctx.settings))
 
 
 def prepare(settings: Settings, endpoints: Endpoints) -> None:

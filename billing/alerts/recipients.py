@@ -1,22 +1,27 @@
-"""Who hears of an alert: entries of `notify`, and the department's own where a quota names none. Pure.
+"""Who hears of an alert: entries of `notify`, and how each is told. Pure.
 
 `name@host` is mail, `slack:https://…` a webhook that takes Slack's form, `https://…` (or `http://…` within the house) a
-signed webhook of ours.
+signed webhook of ours, `command:NAME` a program that the settings name.
 """
 
 from __future__ import annotations
 
 import re
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
 from urllib.parse import urlsplit
 
-Channel = Literal["mail", "slack", "webhook"]
+Channel = Literal["mail", "slack", "webhook", "command"]
+CHANNELS: tuple[Channel, ...] = get_args(Channel)
+FOR_PEOPLE: frozenset[Channel] = frozenset({"mail", "slack"})
+"""Where several alerts may go in one message; programs get each by itself."""
+COMMAND = "command:"
 _MAIL = re.compile(r"[A-Za-z0-9._%+-]{1,64}@[A-Za-z0-9-]{1,63}(\.[A-Za-z0-9-]{1,63}){0,8}")
+_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 ADDRESS_CHARACTERS_MAX = 500
 
 
 class Recipient(NamedTuple):
-    """Where one message goes. `address` is a mail address or a URL."""
+    """Where one message goes. `address` is a mail address, a URL, or the name of a command."""
 
     channel: Channel
     address: str
@@ -24,7 +29,9 @@ class Recipient(NamedTuple):
     @property
     def shown(self) -> str:
         """For lists and logs: of a URL only the host, because its path may be what lets one in."""
-        return self.address if self.channel == "mail" else f"{self.channel}:{urlsplit(self.address).hostname}"
+        if self.channel == "mail":
+            return self.address
+        return f"{self.channel}:{self.address if self.channel == 'command' else urlsplit(self.address).hostname}"
 
 
 def parse_recipient(text: str) -> Recipient:
@@ -33,6 +40,8 @@ def parse_recipient(text: str) -> Recipient:
         raise ValueError(f"at most {ADDRESS_CHARACTERS_MAX} characters")
     if _MAIL.fullmatch(text):
         return Recipient("mail", text)
+    if text.startswith(COMMAND) and is_command_name(text.removeprefix(COMMAND)):
+        return Recipient("command", text.removeprefix(COMMAND))
     channel: Channel = "slack" if text.startswith("slack:") else "webhook"
     address = text.removeprefix("slack:")
     try:
@@ -41,7 +50,7 @@ def parse_recipient(text: str) -> Recipient:
     except ValueError:
         is_web = False
     if not is_web or not address.isascii() or any(letter.isspace() for letter in address):
-        raise ValueError("write a mail address, https://…, or slack:https://…, separated by ;")
+        raise ValueError("write a mail address, https://…, slack:https://… or command:NAME, separated by ;")
     return Recipient(channel, address)
 
 
@@ -56,3 +65,14 @@ def parse_recipients(text: str) -> tuple[str, ...]:
                 raise ValueError(f"{part!r} is nobody that can be told: {error}") from None
             found[part] = None
     return tuple(found)
+
+
+def is_command_name(text: str) -> bool:
+    """Whether a command may be called so."""
+    return _NAME.fullmatch(text) is not None
+
+
+def mail_of_user(user: str | None, domain: str | None) -> str | None:
+    """A person's address in the organisation's mail domain; None where there is none, or the id makes no address."""
+    address = f"{user}@{domain}" if user and domain else ""
+    return address if _MAIL.fullmatch(address) else None

@@ -1,0 +1,1 @@
+"""Alerts: what is due, who is told, in which words, and when."""

@@ -1,0 +1,89 @@
+"""Who hears of an alert. Pure: registers in, recipients out.
+
+1. Whom its quota names, where it names somebody.
+2. What is about one person: that person, where the roster knows them and mail has a domain. What is a matter of the
+   house too (a pledge, a place) goes on to 3 and 4 where that is nobody; a user's quota does not.
+3. A department's: whom the department's row names, and its head. The deputy: where there is no head, where the roster
+   says that the head has left, and of what is critical. For a department that names nobody the one above it hears.
+4. Everything else, and what nobody was found for, goes to the organisation's own recipients.
+
+Where a head's mail is given up, the deputy gets what the head could not be told (`deputy_for`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from billing.alerts.recipients import mail_of_user, parse_recipients
+
+if TYPE_CHECKING:
+    from billing.alerts.alert import Due, Severity
+    from billing.plans.departments import Department
+
+PERSONAL = ("pledge", "place")
+DEPTH_MAX = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Registers:
+    """What is looked up: departments in force, the users whom the roster knows (None: there is no roster), the
+    organisation's own recipients, and the domain in which a user id is a mail address."""
+
+    departments: Mapping[str, Department] = field(default_factory=dict)
+    members: frozenset[str] | None = None
+    organisation: tuple[str, ...] = ()
+    mail_domain: str | None = None
+
+    def recipients_of(self, due: Due) -> tuple[str, ...]:
+        """Who hears of something due, each once."""
+        if due.notify:
+            return due.notify
+        found: list[str] = []
+        if due.scope == "user" and self.members is not None and due.subject in self.members:
+            found += filter(None, [mail_of_user(due.subject, self.mail_domain)])
+        if due.department is not None and not found:
+            found += self.of_department(due.department, due.severity)
+        if not found and (due.scope != "user" or due.kind in PERSONAL):
+            found += self.organisation
+        return tuple(dict.fromkeys(found))
+
+    def of_department(self, code: str, severity: Severity) -> list[str]:
+        """A department's recipients, or those of the nearest one above it that has some."""
+        seen: set[str] = set()
+        at: str | None = code
+        while at is not None and at not in seen and len(seen) < DEPTH_MAX:
+            seen.add(at)
+            row = self.departments.get(at)
+            if row is None:
+                break
+            found = self._of_row(row, severity)
+            if found:
+                return found
+            at = row.parent
+        return []
+
+    def deputy_for(self, address: str, code: str | None) -> str | None:
+        """Who is told instead where the mail of a department's head is given up."""
+        row = self.departments.get(code or "")
+        if row is None or mail_of_user(row.head_user, self.mail_domain) != address:
+            return None
+        deputy = mail_of_user(row.deputy_user, self.mail_domain)
+        return deputy if deputy != address else None
+
+    def _of_row(self, row: Department, severity: Severity) -> list[str]:
+        found: list[str] = []
+        with contextlib.suppress(ValueError):  # the register takes any text; what cannot be told is nobody
+            found += parse_recipients(row.notify or "")
+        head = mail_of_user(row.head_user, self.mail_domain) if self._is_there(row.head_user) else None
+        deputy = mail_of_user(row.deputy_user, self.mail_domain) if self._is_there(row.deputy_user) else None
+        if head is not None:
+            found.append(head)
+        if deputy is not None and (head is None or severity == "critical"):
+            found.append(deputy)
+        return found
+
+    def _is_there(self, user: str | None) -> bool:
+        return user is not None and (self.members is None or user in self.members)
