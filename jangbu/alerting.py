@@ -5,38 +5,54 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from sqlalchemy import exc
 
+from billing.alerts.around import EVERY_S as KINDS_EVERY_S
+from billing.alerts.around import Memory, look_around
 from billing.alerts.deliveries import Plan, note_failed, note_sent, pack_due, take_due, tell_deputies
 from billing.alerts.quiet import QuietHours
 from billing.alerts.recipients import CHANNELS
 from billing.alerts.watching import Watch, look, read_registers
+from billing.pledges.pledge import PledgeRules
+from jangbu.money_policy import policy_of
 from jangbu.sending import NotTaken, Senders
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Sequence
 
     from sqlalchemy import Connection, Engine
 
+    from billing.alerts.alert import Kind
     from billing.alerts.deliveries import Parcel
+    from billing.alerts.pipeline_rules import Standing
     from jangbu.settings import Settings
 
 EVERY_S = 1.0
 BACKOFF_MAX_S = 15.0
+SHARE_OF_TIME = 20
+"""What took a second is looked at again after so many."""
 _SERIALIZATION_FAILURE = "40001"
 _log = logging.getLogger(__name__)
 
 
 def watch_of(settings: Settings) -> Watch:
-    """What the settings say about looking and telling."""
+    """What the settings say about looking and telling. Raises SettingsError."""
     quiet = None
     if settings.alert_quiet_hours is not None:
         quiet = QuietHours(*settings.alert_quiet_hours, settings.alert_quiet_except)  # type: ignore[arg-type]
-    plan = Plan(settings.timezone, quiet, settings.alert_digest_seconds)
-    return Watch(plan, settings.alert_notify or (), settings.alert_mail_domain)
+    return Watch(
+        Plan(settings.timezone, quiet, settings.alert_digest_seconds),
+        settings.alert_notify or (),
+        settings.alert_mail_domain,
+        policy_of(settings),
+        settings.alert_budget_thresholds,
+        PledgeRules(settings.pledge_version, settings.pledge_valid_days),
+        settings.alert_late_seconds,
+    )
 
 
 def look_once(
@@ -58,13 +74,43 @@ def in_snapshot(engine: Engine, work: Callable[[Connection], list[int] | None]) 
         raise
 
 
-def run(engine: Engine, zone: str, senders: Senders, stop: threading.Event, watch: Watch | None = None) -> None:
-    """Look each second, and deliver beside it, a thread a channel, until `stop` is set."""
+def look_around_once(
+    engine: Engine,
+    watch: Watch,
+    moment: datetime | None = None,
+    memory: Memory | None = None,
+    kinds: Collection[Kind] = tuple(KINDS_EVERY_S),
+) -> list[int] | None:
+    """Keep what is due of everything but quotas; as `look_once`. What is remembered is as it was where nothing came of
+    it."""
+    kept = Memory() if memory is None else memory
+    try:
+        new = in_snapshot(
+            engine, lambda connection: look_around(connection, moment or datetime.now(UTC), watch, kept, kinds)
+        )
+    except BaseException:
+        kept.forget()
+        raise
+    if new is None:
+        kept.forget()
+    return new
+
+
+def run(
+    engine: Engine,
+    zone: str,
+    senders: Senders,
+    stop: threading.Event,
+    watch: Watch | None = None,
+    standing: Callable[[], Sequence[Standing]] | None = None,
+) -> None:
+    """Look each second, and deliver beside it, a thread a channel, until `stop` is set. `standing` tells where records
+    wait in Kafka."""
     asked = watch or Watch(Plan(zone))
     is_due = {channel: threading.Event() for channel in CHANNELS}
 
-    def looking() -> None:
-        if look_once(engine, zone, watch=asked):
+    def wake_if(new: list[int] | None) -> None:
+        if new:
             for event in is_due.values():
                 event.set()
 
@@ -72,19 +118,59 @@ def run(engine: Engine, zone: str, senders: Senders, stop: threading.Event, watc
         own = senders.fresh()
         return lambda: deliver_due(engine, own, stop, asked, channels={channel})
 
+    around = _Around(engine, asked, wake_if, standing)
+    work = [("delivering", delivering(channel), is_due[channel]) for channel in CHANNELS]
     threads = [
-        threading.Thread(
-            target=_again_and_again, args=("delivering", delivering(channel), stop, is_due[channel]), name=channel
-        )
-        for channel in CHANNELS
+        threading.Thread(target=_again_and_again, args=(what, do, stop, wake), name=what)
+        for what, do, wake in [*work, ("looking around", around.look, stop)]
     ]
     for thread in threads:
         thread.start()
-    _again_and_again("looking", looking, stop, stop)
+    _again_and_again("looking", lambda: wake_if(look_once(engine, zone, watch=asked)), stop, stop)
     for event in is_due.values():
         event.set()
     for thread in threads:
         thread.join()
+
+
+class _Around:
+    """Each kind in its own time: after its seconds, and never so often that it takes more than a twentieth of a core.
+    One that fails is told of, and keeps no other from being looked at."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        watch: Watch,
+        tell: Callable[[list[int] | None], None],
+        standing: Callable[[], Sequence[Standing]] | None,
+    ) -> None:
+        self._engine, self._watch, self._tell, self._standing = engine, watch, tell, standing
+        self._memory = Memory()
+        self._failed: dict[Kind, str] = {}
+        self._next_s: dict[Kind, float] = dict.fromkeys(KINDS_EVERY_S, 0.0)
+
+    def look(self) -> None:
+        """Look at the kinds whose time has come."""
+        for kind in KINDS_EVERY_S:
+            began_s = time.monotonic()
+            if self._next_s[kind] <= began_s:
+                if kind == "late":
+                    self._memory.standing = () if self._standing is None else self._standing()
+                self._look_at(kind)
+                took_s = time.monotonic() - began_s
+                self._next_s[kind] = began_s + max(KINDS_EVERY_S[kind], SHARE_OF_TIME * took_s)
+
+    def _look_at(self, kind: Kind) -> None:
+        try:
+            self._tell(look_around_once(self._engine, self._watch, memory=self._memory, kinds=(kind,)))
+        except exc.OperationalError:
+            raise
+        except Exception as error:  # noqa: BLE001 - said, and looked at again
+            if self._failed.get(kind) != str(error):
+                _log.error("alerts: looking at %s: %s", kind, error)  # noqa: TRY400 - one line, once
+            self._failed[kind] = str(error)
+        else:
+            self._failed.pop(kind, None)
 
 
 def _again_and_again(what: str, work: Callable[[], object], stop: threading.Event, wake: threading.Event) -> None:
@@ -103,6 +189,9 @@ def _again_and_again(what: str, work: Callable[[], object], stop: threading.Even
                 said = str(error.orig).splitlines()[0]
                 _log.warning("alerts: %s: the database does not answer (%s); trying again", what, said)
             is_away = True
+        except Exception:
+            wait_s = min(BACKOFF_MAX_S, wait_s * 2)
+            _log.exception("alerts: %s: trying again", what)
         else:
             if is_away:
                 _log.warning("alerts: %s: the database answers again", what)

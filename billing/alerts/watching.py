@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import timedelta
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from billing.alerts.deliveries import Plan, make_deliveries
@@ -29,16 +30,24 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from billing.alerts.alert import Due
+    from billing.pledges.pledge import PledgeRules
+    from billing.policy import MoneyPolicy
     from billing.quotas.quota import Quota
 
 
 @dataclass(frozen=True, slots=True)
 class Watch:
-    """What is looked at and who hears of it. `organisation`: who hears of what concerns the house itself."""
+    """What is looked at and who hears of it. `organisation`: who hears of what concerns the house itself. `policy`
+    None: the default one in the plan's zone. `pledge_rules` None: pledges are no matter. `late_s`: how long records may
+    wait without any being read."""
 
     plan: Plan
     organisation: tuple[str, ...] = field(default=())
     mail_domain: str | None = None
+    policy: MoneyPolicy | None = None
+    budget_thresholds: tuple[Decimal, ...] = (Decimal(50), Decimal(80), Decimal(100))
+    pledge_rules: PledgeRules | None = None
+    late_s: int = 300
 
 
 def look(connection: Connection, moment: datetime, watch: Watch) -> list[int] | None:

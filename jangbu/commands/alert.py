@@ -74,10 +74,14 @@ def alert_list(
 @click.pass_obj
 def alert_check(ctx: Context, moment: datetime | None, as_json: bool) -> None:
     """Look at everything once and keep what is newly due (`up` does so each second)."""
-    from jangbu.alerting import look_once, watch_of
+    from jangbu.alerting import look_around_once, look_once, watch_of
 
     with refusals(), ctx.engine("billing") as engine:
-        new = look_once(engine, ctx.policy.zone, moment, watch_of(ctx.settings))
+        watch = watch_of(ctx.settings)
+        new = look_once(engine, ctx.policy.zone, moment, watch)
+        around = look_around_once(engine, watch, moment)
+        if new is not None:
+            new += around or []
     if as_json:
         print_json({"looked": new is not None, "new": new or []})
     elif new is None:

@@ -112,12 +112,18 @@ def publisher(ctx: Context) -> None:
 def alerts(ctx: Context) -> None:
     """Look for due alerts each second and deliver them, until stopped. Any number may run; one at a time looks."""
     from jangbu.alerting import run, watch_of
+    from jangbu.context import engine_for
+    from jangbu.pipeline_eye import PipelineEye
     from jangbu.sending import senders_of
 
     _log_to_stderr("WARNING")
     _mark_signals()
-    with ctx.engine("billing") as engine:
-        run(engine, ctx.policy.zone, senders_of(ctx.settings, ctx.people), _stop, watch_of(ctx.settings))
+    with ctx.services() as endpoints, engine_for(endpoints, "billing") as engine:
+        # No Kafka, no word about records that wait in it.
+        bootstrap = endpoints.kafka_bootstrap
+        eye = None if bootstrap is None else PipelineEye(engine, bootstrap, ctx.settings.topic)
+        senders = senders_of(ctx.settings, ctx.people)
+        run(engine, ctx.policy.zone, senders, _stop, watch_of(ctx.settings), eye)
 
 
 def prepare(settings: Settings, endpoints: Endpoints) -> None:

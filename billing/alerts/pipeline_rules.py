@@ -1,0 +1,73 @@
+"""What is due of the pipeline: records that wait and are not read, and sources that say nothing. Pure."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, NamedTuple
+
+from billing.alerts.alert import Due
+from billing.periods import hour_number, hour_start, load_zone
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Iterator, Mapping
+
+WEEKS = 4
+ACTIVE_MIN = 3
+"""An hour of the week is usually busy where a source was heard in so many of the last `WEEKS` weeks."""
+MISSED_MIN = 3
+"""So many busy hours in a row without a word are longer than usual."""
+
+
+class Standing(NamedTuple):
+    """A partition where records wait: read up to `offset`, and there is more up to `end`. `since`: when it was first
+    seen to stand there."""
+
+    log: int
+    partition: int
+    offset: int
+    end: int
+    since: datetime
+
+
+def late_due(places: Iterable[Standing], moment: datetime, late_s: int) -> Iterator[Due]:
+    """Once for a place in a partition: where it goes on and stands still again, it is told again."""
+    for place in places:
+        if place.end > place.offset and moment - place.since >= timedelta(seconds=late_s):
+            yield Due(
+                "late",
+                f"{place.log}/{place.partition}/{place.offset}",
+                "critical",
+                {
+                    "partition": str(place.partition),
+                    "offset": str(place.offset),
+                    "waiting": str(place.end - place.offset),
+                    "since": place.since.isoformat(),
+                },
+            )
+
+
+def silent_due(heard: Mapping[str, Collection[int]], now_hour: int, zone: str) -> Iterator[Due]:
+    """`heard`: the UTC hours in which each source was heard, of the last five weeks at least. Once for a silence, which
+    is known by the last hour in which the source was heard. The hour that runs does not count."""
+    for source, hours in heard.items():
+        last = max((hour for hour in hours if hour < now_hour), default=None)
+        if last is None or any(hour >= now_hour for hour in hours):
+            continue
+        missed = sum(_is_busy(set(hours), hour, zone) for hour in range(last + 1, now_hour))
+        if missed >= MISSED_MIN:
+            yield Due(
+                "silent",
+                f"{last}/{source}",
+                "critical",
+                {"source": source, "last_seen": hour_start(last).isoformat(), "hours": str(missed)},
+            )
+
+
+def _is_busy(hours: Collection[int], hour: int, zone: str) -> bool:
+    """Whether a source is usually heard at this hour of the local week."""
+    tz = load_zone(zone)
+    here = hour_start(hour).astimezone(tz)
+    weeks = (
+        hour_number((here - timedelta(weeks=week)).replace(tzinfo=tz).astimezone(UTC)) for week in range(1, WEEKS + 1)
+    )
+    return sum(one in hours for one in weeks) >= ACTIVE_MIN

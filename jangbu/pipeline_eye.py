@@ -1,0 +1,63 @@
+"""Where records wait in Kafka: what the topic holds against what is stored; since when a place stands still."""
+
+from __future__ import annotations
+
+import logging
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from kafka.errors import KafkaError
+from sqlalchemy import text
+
+from billing.alerts.pipeline_rules import Standing
+from producers.topic import TopicMissing, describe_log, reach
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sqlalchemy import Engine
+
+_log = logging.getLogger(__name__)
+
+
+class PipelineEye:
+    """Looks at one topic. A broker that does not answer says nothing: that nothing is read is not known then."""
+
+    def __init__(
+        self, engine: Engine, bootstrap: str, topic: str, clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+    ) -> None:
+        self._engine, self._bootstrap, self._topic, self._clock = engine, bootstrap, topic, clock
+        self._since: dict[tuple[int, int], tuple[int, datetime]] = {}
+        self._is_away = False
+
+    def __call__(self) -> list[Standing]:
+        """The partitions in which records wait, with the instant since which each was seen to stand where it does."""
+        try:
+            log = describe_log(self._bootstrap, self._topic)
+            ends = {partition: place.end for partition, place in reach(self._bootstrap, log).items()}
+        except (KafkaError, TopicMissing) as error:
+            if not self._is_away:
+                _log.warning("alerts: whether records wait is not known: %s", error)
+            self._is_away = True
+            return []
+        self._is_away = False
+        with self._engine.connect() as connection:
+            rows = connection.execute(
+                text("""select l.id, o.partition, o.next_offset from topic_log l
+                        left join stream_offset o on o.log_id = l.id
+                        where (l.cluster_id, l.topic, l.topic_id) = (:cluster, :topic, :topic_id)"""),
+                {"cluster": log.cluster_id, "topic": log.topic, "topic_id": log.topic_id},
+            ).all()
+        number = rows[0].id if rows else 0
+        stored = {row.partition: int(row.next_offset) for row in rows if row.partition is not None}
+        found = []
+        for partition, end in sorted(ends.items()):
+            offset, at = stored.get(partition, 0), (number, partition)
+            known = self._since.get(at)
+            if end <= offset:
+                self._since.pop(at, None)
+                continue
+            if known is None or known[0] != offset:
+                self._since[at] = offset, self._clock()
+            found.append(Standing(number, partition, offset, end, self._since[at][1]))
+        return found
