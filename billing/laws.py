@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, NamedTuple
 from billing.ledger.closes import read_closes
 from billing.ledger.kept import KeptStatement, read_kept
 from billing.money import exact
+from billing.open_months import read_kept_open, read_mark
 from billing.periods import month_of_hour
+from billing.statement_document import content_hash, organisation_document, statement_document
 from billing.statements import MonthStatements, Statement, compute_month
 from billing.sums import first_and_last_hour
 
@@ -44,12 +46,35 @@ def check_rounding(connection: Connection, policy: MoneyPolicy) -> LawResult:
     last = max(closes, default="")
     used = (month for month in months_with_usage(connection, policy) if month > last)
     results = [rounding_of_kept(read_kept(connection, name), close.policy) for name, close in closes.items()]
-    results += [rounding_of(compute_month(connection, month, policy)) for month in used]
+    for month in used:
+        computed = compute_month(connection, month, policy)
+        results += [rounding_of(computed), kept_as_computed(connection, computed)]
     return LawResult(
         ROUNDING,
         sum(result.checked for result in results),
         tuple(sentence for result in results for sentence in result.violations),
     )
+
+
+def kept_as_computed(connection: Connection, computed: MonthStatements) -> LawResult:
+    """What is kept of an open month's documents, where it would be shown, must be what the month comes to."""
+    month, policy = computed.month, computed.policy
+    mark = read_mark(connection, month, policy)
+    held = None if mark is None else read_kept_open(connection, month, mark)
+    if held is None:
+        return LawResult(ROUNDING, 0, ())
+    shown = {one["department"]: one for kind, one in held if kind == "department"}
+    documents = {one.department: statement_document(one, computed) for one in computed.statements}
+    violations = [
+        f"{month.name}, department {code or '(unattributed)'}: the kept document of the open month is not what its "
+        f"inputs come to; any change of an input, or `delete from open_month` as billing's login, has it computed anew"
+        for code in sorted(shown.keys() | documents.keys(), key=lambda code: (code is None, code or ""))
+        if code not in shown or code not in documents or content_hash(shown[code]) != documents[code]["content_hash"]
+    ]
+    whole = organisation_document(computed, documents.values())
+    if content_hash(held[-1][1]) != whole["content_hash"]:
+        violations.append(f"{month.name}, organisation: the kept document of the open month is not what it comes to")
+    return LawResult(ROUNDING, len(documents) + 1, tuple(violations))
 
 
 def months_with_usage(connection: Connection, policy: MoneyPolicy) -> list[str]:

@@ -18,8 +18,10 @@ from typing import TYPE_CHECKING, Any
 from billing.ledger.closes import is_closed, month_before, read_state
 from billing.ledger.kept import read_kept
 from billing.money import exact, exact_text, plain
+from billing.open_months import OpenMonth, not_kept, read_kept_open, read_locked, read_mark, unwatched
+from billing.periods import month_in
 from billing.plans.budget_states import show_budgets
-from billing.statements import LineKey, Statement, StatementLine, compute_month, empty_statement
+from billing.statements import LineKey, MonthStatements, Statement, StatementLine, compute_month, empty_statement
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -28,8 +30,8 @@ if TYPE_CHECKING:
 
     from billing.charges import BookedCharge, Department, Section
     from billing.fx import FxRow
+    from billing.open_months import Keeper, Mark
     from billing.policy import MoneyPolicy
-    from billing.statements import MonthStatements
 
 NOT_HASHED = ("content_hash", "status", "department_name", "last_month", "budget")
 SUMMARY = ("department", "department_name", "total", "total_exact", "tax", "unpriced_quantity", "unconverted_quantity",
@@ -92,68 +94,99 @@ def month_document(
     return _summary(organisation_document(month, documents, status), documents)
 
 
-def read_documents(connection: Connection, month: str, policy: MoneyPolicy) -> list[dict[str, Any]]:
+def read_documents(
+    connection: Connection, month: str, policy: MoneyPolicy, keeper: Keeper = not_kept
+) -> list[dict[str, Any]]:
     """The statement of every department that has one, by code, the unattributed one last, its budget beside: as it was
-    closed, or computed now. The connection is a snapshot."""
-    documents = read_month(connection, month, policy)[1]
+    closed, or as it is now. The connection is a snapshot."""
+    documents = read_month(connection, month, policy, keeper)[1]
     show_budgets(connection, month, policy, documents)
     return documents
 
 
 def read_month(
-    connection: Connection, month: str, policy: MoneyPolicy
+    connection: Connection, month: str, policy: MoneyPolicy, keeper: Keeper = not_kept
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """The organisation's statement and every department's: as they were closed, or computed now."""
+    """The organisation's statement and every department's: as they were closed, or as they are now.
+
+    The connection is a snapshot. Of an open month the kept documents are read where they hold (`billing.open_months`),
+    else all are computed, and handed to `keeper`.
+    """
     kept = read_kept(connection, month)
     if kept:
         whole = next(one for one in kept if one.is_organisation)
         return whole.document, [one.document for one in kept if not one.is_organisation]
-    computed, status = compute_open(connection, month, policy)
-    documents = [statement_document(one, computed, status) for one in computed.statements]
-    return organisation_document(computed, documents, status), documents
+    when = month_in(month, policy.zone)
+    mark = read_mark(connection, when, policy)
+    held = None if mark is None else read_kept_open(connection, when, mark)
+    if held is not None:
+        return held[-1][1], [document for kind, document in held if kind == "department"]
+    return _compute_documents(connection, month, policy, mark, keeper)
 
 
 def read_statement(
-    connection: Connection, month: str, policy: MoneyPolicy, department: Department
+    connection: Connection, month: str, policy: MoneyPolicy, department: Department, keeper: Keeper = not_kept
 ) -> tuple[dict[str, Any], bool]:
-    """One department's statement, as it was closed or computed now, and whether it has one; else an empty one."""
+    """One department's statement, as it was closed or as it is now, and whether it has one; else an empty one."""
     kept = read_kept(connection, month, department)
     if kept:
         return kept[0].document, True
-    computed, status = compute_open(connection, month, policy)
-    found = computed.of(department)
-    return statement_document(found or empty_statement(department), computed, status), found is not None
+    when = month_in(month, policy.zone)
+    mark = read_mark(connection, when, policy)
+    held = None if mark is None else read_kept_open(connection, when, mark, department)
+    if held is None:
+        _, documents = _compute_documents(connection, month, policy, mark, keeper)
+        held = [("department", one) for one in documents if one["department"] == department]
+    if held:
+        return held[0][1], True
+    nothing = MonthStatements(when, policy, (), Fraction(0), Decimal(0))
+    return statement_document(empty_statement(department), nothing, read_state(connection, month)), False
 
 
-def read_organisation(connection: Connection, month: str, policy: MoneyPolicy) -> dict[str, Any]:
-    """The organisation's statement, as it was closed or computed now."""
-    return read_month(connection, month, policy)[0]
+def read_organisation(
+    connection: Connection, month: str, policy: MoneyPolicy, keeper: Keeper = not_kept
+) -> dict[str, Any]:
+    """The organisation's statement, as it was closed or as it is now."""
+    return read_month(connection, month, policy, keeper)[0]
 
 
 def read_last_month(
-    connection: Connection, month: str, policy: MoneyPolicy, department: Department, *, organisation: bool = False
-) -> dict[str, Any]:
+    connection: Connection, month: str, policy: MoneyPolicy, department: Department, keeper: Keeper = not_kept,
+    *, organisation: bool = False,
+) -> dict[str, Any]:  # fmt: skip
     """Month, total and status of the statement of the month before, to stand beside a statement."""
     before = month_before(month)
     if organisation:
-        document = read_organisation(connection, before, policy)
+        document = read_organisation(connection, before, policy, keeper)
     else:
-        document, _ = read_statement(connection, before, policy, department)
+        document, _ = read_statement(connection, before, policy, department, keeper)
     return {name: document[name] for name in ("month", "total", "status")}
 
 
-def read_summary(connection: Connection, month: str, policy: MoneyPolicy) -> dict[str, Any]:
-    """All statements of a month in short (`statement list`), as they were closed, or computed now."""
-    whole, documents = read_month(connection, month, policy)
+def read_summary(
+    connection: Connection, month: str, policy: MoneyPolicy, keeper: Keeper = not_kept
+) -> dict[str, Any]:
+    """All statements of a month in short (`statement list`), as they were closed, or as they are now."""
+    whole, documents = read_month(connection, month, policy, keeper)
     return _summary(whole, documents)
+
+
+def _compute_documents(
+    connection: Connection, month: str, policy: MoneyPolicy, mark: Mark | None, keeper: Keeper
+) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """Compute a month that is not closed, and have it kept where its mark holds all that was read."""
+    before = frozenset() if mark is None else read_locked(connection)
+    computed, status = compute_open(connection, month, policy)
+    documents = [statement_document(one, computed, status) for one in computed.statements]
+    whole = organisation_document(computed, documents, status)
+    if mark is not None and status != "closed" and not unwatched(connection, read_locked(connection) - before):
+        keeper(OpenMonth(month, mark, whole, documents))
+    return whole, documents
 
 
 def compute_open(connection: Connection, month: str, policy: MoneyPolicy) -> tuple[MonthStatements, str]:
     """The statements of a month that has no kept ones, and its state. A month that closes have passed over, because
     nobody had used anything, is empty: what came for it later is booked as corrections."""
-    from billing.periods import month_in
-    from billing.statements import MonthStatements
-
     if is_closed(connection, month):
         return MonthStatements(month_in(month, policy.zone), policy, (), Fraction(0), Decimal(0)), "closed"
     return compute_month(connection, month, policy), read_state(connection, month)

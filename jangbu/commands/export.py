@@ -163,11 +163,12 @@ def _read(ctx: Context, name: str) -> _Month:
     from billing.plans.registers import held_departments
     from billing.statement_document import read_month
     from billing.store import read_price_rows, snapshot
+    from jangbu.keeping import keeper_of
 
     policy = ctx.policy
     month = month_in(name, policy.zone)
     with ctx.engine("reader") as engine, snapshot(engine) as connection:
-        whole, documents = read_month(connection, name, policy)
+        whole, documents = read_month(connection, name, policy, keeper_of(ctx))
         register = in_force(terms_of(held_departments(connection)), hour_start(month.end_hour - 1))
         providers = {line["provider"] for line in whole["lines"]}
         keys = {row.code: row.key for row in read_price_rows(connection, providers)} if providers else {}

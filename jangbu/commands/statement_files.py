@@ -132,12 +132,13 @@ def _made(
     from billing.periods import month_in
     from billing.statement_document import read_month
     from billing.store import snapshot
+    from jangbu.keeping import keeper_of
     from jangbu.languages import chosen
 
     policy = ctx.policy
     month_in(month, policy.zone)
     with ctx.engine("reader") as engine, snapshot(engine) as connection:
-        whole, documents = read_month(connection, month, policy)
+        whole, documents = read_month(connection, month, policy, keeper_of(ctx))
         beside, beside_whole = read_besides(connection, month, policy, documents)
     wanted = Wanted(chosen(language), ctx.settings.organisation or "", beside, beside_whole)
     is_wanted = _chooser(department, [document["department"] for document in documents], month)

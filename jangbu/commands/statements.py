@@ -10,6 +10,7 @@ import click
 
 from jangbu.errors import NotFoundError
 from jangbu.importing import refusals
+from jangbu.keeping import keeper_of
 from jangbu.output import print_json, print_rows, safe_text
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
+    from billing.open_months import Keeper
     from billing.policy import MoneyPolicy
     from jangbu.context import Context
 
@@ -69,7 +71,7 @@ def statement_list(ctx: Context, month: str, as_json: bool, as_csv: bool) -> Non
     from billing.statement_document import read_summary
 
     with _reading(ctx, month) as (connection, policy):
-        document = read_summary(connection, month, policy)
+        document = read_summary(connection, month, policy, keeper_of(ctx))
     if as_json:
         print_json(document)
         return
@@ -92,7 +94,7 @@ def statement_show(ctx: Context, month: str, department: str, as_json: bool, as_
     from billing.plans.budget_states import show_budgets
 
     with _reading(ctx, month) as (connection, policy):
-        document = _read(connection, month, policy, department)
+        document = read_beside_last(connection, month, policy, department, keeper_of(ctx))
         show_budgets(connection, month, policy, [document])
     if as_json:
         print_json(document)
@@ -147,23 +149,27 @@ def _rows_beside(document: Mapping[str, Any]) -> list[list[str]]:
     return rows
 
 
-def _read(connection: Connection, month: str, policy: MoneyPolicy, department: str) -> dict[str, Any]:
-    """The document of a department, or of the word for all or for nobody where no department has that code."""
+def read_beside_last(
+    connection: Connection, month: str, policy: MoneyPolicy, department: str, keeper: Keeper
+) -> dict[str, Any]:
+    """The document of a department, or of the word for all or for nobody where no department has that code; the month
+    before beside it. The connection is a snapshot. Raises NotFoundError."""
     from billing.statement_document import read_last_month, read_organisation, read_statement
     from billing.statements import is_known_department
 
     is_known = is_known_department(connection, department)
     if department == ORGANISATION and not is_known:
-        document = read_organisation(connection, month, policy)
-        return {**document, "last_month": read_last_month(connection, month, policy, None, organisation=True)}
+        document = read_organisation(connection, month, policy, keeper)
+        before = read_last_month(connection, month, policy, None, keeper, organisation=True)
+        return {**document, "last_month": before}
     code = None if department == UNATTRIBUTED and not is_known else department
-    document, is_there = read_statement(connection, month, policy, code)
+    document, is_there = read_statement(connection, month, policy, code, keeper)
     if not is_there and not is_known and code is not None:
         raise NotFoundError(
             f"department is {department!r}: neither usage nor the roster knows it; "
             f"`jangbu statement list {month}` names those with use"
         )
-    return {**document, "last_month": read_last_month(connection, month, policy, code)}
+    return {**document, "last_month": read_last_month(connection, month, policy, code, keeper)}
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from billing.open_months import Keeper
     from billing.policy import MoneyPolicy
 
 ACCEPTED = ("unpriced",)
@@ -116,25 +117,34 @@ def run_whatif(settings: dict[str, Any]) -> int:
 
 
 def run_page(settings: dict[str, Any]) -> int:
-    """`jangbu statement show M D --json` without the start of Python: of the closed month, and of an open one."""
+    """`jangbu statement show M D --json` without the start of Python: of the closed month; of an open one, computed and
+    kept by the first, and as the others find it; and of the open one where nothing may be kept."""
+    from functools import partial
+
+    from billing.open_months import keep, not_kept
     from billing.policy import MoneyPolicy
     from jangbu.database import connect
 
-    engine, policy = connect(settings["database_url"]), MoneyPolicy()
-    departments = settings["departments"]
-    closed_s = [_page(engine, settings["closed"], policy, one) for one in _in_turn(departments, PAGES)]
-    open_s = [_page(engine, settings["open"], policy, one) for one in _in_turn(departments, OPEN_PAGES)]
-    return _write(settings, {"closed_s": closed_s, "open_s": open_s})
+    engine, policy, departments = connect(settings["database_url"]), MoneyPolicy(), settings["departments"]
+    keeper = partial(keep, connect(settings["billing_url"]))
+    closed, opened = settings["closed"], settings["open"]
+    found = {
+        "closed_s": [_page(engine, closed, policy, one, not_kept) for one in _in_turn(departments, PAGES)],
+        "computed_s": [_page(engine, opened, policy, one, not_kept) for one in _in_turn(departments, OPEN_PAGES)],
+        "first_s": [_page(engine, opened, policy, departments[0], keeper)],
+        "open_s": [_page(engine, opened, policy, one, keeper) for one in _in_turn(departments, PAGES)],
+    }
+    return _write(settings, found)
 
 
-def _page(engine: Any, month: str, policy: MoneyPolicy, department: str) -> float:
+def _page(engine: Any, month: str, policy: MoneyPolicy, department: str, keeper: Keeper) -> float:
     from billing.plans.budget_states import show_budgets
     from billing.store import snapshot
-    from jangbu.commands.statements import _read
+    from jangbu.commands.statements import read_beside_last
 
     began_s = time.perf_counter()
     with snapshot(engine) as connection:
-        document = _read(connection, month, policy, department)
+        document = read_beside_last(connection, month, policy, department, keeper)
         show_budgets(connection, month, policy, [document])
     text = json.dumps(document, ensure_ascii=False)
     took_s = time.perf_counter() - began_s

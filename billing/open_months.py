@@ -1,0 +1,209 @@
+"""The documents of months that are not closed, kept from whoever computed them last (sql/migrations/0019.sql).
+
+Computing a month takes seconds where there are many events, reading its documents milliseconds. They are kept beside a
+mark of everything that they depend on, and are taken only by a reader whose own snapshot comes to the same mark: a
+figure is never stale, only slow. The mark holds
+
+- how many changes of inputs are visible: prices, rates, rules, registers, roster, terms, invoices, decisions, closes;
+  the database notes each transaction that changes one (`watch_input`);
+- which transactions' parts of usage were seen, of hours before the month's end (what comes for a later month changes
+  nothing here). Events, their routes and payers come with parts;
+- the organisation's choices, the month's hours, and the code (a digest of this package's files).
+
+What was read while computing is held against what is watched (`unwatched`): where a table is read that nobody watches,
+nothing is kept.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from sqlalchemy import Connection, Engine, text
+from sqlalchemy.exc import DBAPIError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from billing.charges import Department
+    from billing.periods import Month
+    from billing.policy import MoneyPolicy
+
+COMES_WITH_PARTS = frozenset({
+    "usage_part", "usage_event", "route", "payer", "usage_roll", "usage_roll_day", "usage_roll_mark", "stream_offset",
+})  # fmt: skip
+"""Tables of which nothing reaches a statement without a new part: events and what they name are stored in one
+transaction with their parts, rolled sums are the parts, and offsets are compared with events."""
+OUR_OWN = frozenset({"input_change", "open_month", "open_statement"})
+
+
+class Mark(NamedTuple):
+    """What a month's documents depend on, as one snapshot sees it; the last three say which transactions it sees."""
+
+    depends_on: str
+    cluster: int
+    lowest: int
+    next_number: int
+    running: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class OpenMonth:
+    """A month's documents as computed, with their mark."""
+
+    month: str
+    mark: Mark
+    organisation: dict[str, Any]
+    departments: list[dict[str, Any]]
+
+
+Keeper = Callable[[OpenMonth], object]
+"""What takes a month that was computed anew, to keep it (`keep`, with an engine of billing's login)."""
+
+
+def not_kept(_computed: OpenMonth) -> None:
+    """Where nobody may write: what was computed is shown and let go."""
+
+
+def read_mark(connection: Connection, month: Month, policy: MoneyPolicy) -> Mark | None:
+    """The mark of a month in the connection's snapshot; None where it is no snapshot, has written, or reads other sums
+    than the stored ones."""
+    if connection.get_execution_options().get("isolation_level") != "REPEATABLE READ":
+        return None
+    row = connection.execute(
+        text("""
+        select (select count(*) from input_change) as changes,
+               (select system_identifier from pg_control_system()) as cluster,
+               pg_snapshot_xmax(seen)::text::bigint as next_number,
+               array(select one::text::bigint from pg_snapshot_xip(seen) one) as running,
+               pg_current_xact_id_if_assigned() is not null or to_regclass('pg_temp.usage_part') is not null as is_own
+        from pg_current_snapshot() seen""")
+    ).one()
+    if row.is_own:
+        return None
+    content = {"code": code_digest(), "policy": policy.document(), "changes": row.changes,
+               "hours": [month.first_hour, month.end_hour, *month.day_hours]}  # fmt: skip
+    depends_on = hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()
+    lowest = min([row.next_number, *row.running])
+    return Mark(depends_on, row.cluster, lowest, row.next_number, tuple(row.running))
+
+
+def is_kept(connection: Connection, month: Month, mark: Mark) -> bool:
+    """Whether the kept documents of a month are what its inputs come to in the connection's snapshot."""
+    kept = connection.execute(
+        text("""select lowest, next_number, running from open_month
+                where month = :month and depends_on = :depends_on and cluster = :cluster"""),
+        {"month": month.name, "depends_on": mark.depends_on, "cluster": mark.cluster},
+    ).one_or_none()
+    return kept is not None and not _has_newer_parts(connection, month, kept._asdict())
+
+
+def read_kept_open(
+    connection: Connection, month: Month, mark: Mark, department: Department | tuple[()] = ()
+) -> list[tuple[str, dict[str, Any]]] | None:
+    """The kept documents with their kinds: departments by code, the unattributed one last, the organisation's at the
+    end; or that of one department, none where it has no use. None: compute."""
+    if not is_kept(connection, month, mark):
+        return None
+    rows = connection.execute(
+        text("""select kind, document from open_statement
+                where month = :month and (:all or (kind = 'department' and department is not distinct from :department))
+                order by kind, department collate "C" nulls last"""),
+        {"month": month.name, "all": department == (), "department": None if department == () else department},
+    )
+    return [(row.kind, json.loads(row.document)) for row in rows]
+
+
+def read_locked(connection: Connection) -> frozenset[str]:
+    """The tables that this transaction has read: a lock on each is held to its end."""
+    rows = connection.execute(
+        text("""select c.relname from pg_locks k join pg_class c on c.oid = k.relation
+                where k.pid = pg_backend_pid() and k.locktype = 'relation'
+                  and k.database = (select oid from pg_database where datname = current_database())
+                  and c.relkind in ('r', 'p', 'm', 'f') and c.relnamespace <> 'pg_catalog'::regnamespace""")
+    )
+    return frozenset(row.relname for row in rows)
+
+
+def unwatched(connection: Connection, tables: frozenset[str]) -> list[str]:
+    """Those of the tables whose changes the mark does not hold."""
+    watched = connection.execute(
+        text("""select c.relname from pg_trigger t join pg_class c on c.oid = t.tgrelid
+                join pg_proc p on p.oid = t.tgfoid where p.proname = 'note_input_change' and t.tgenabled <> 'D'""")
+    ).scalars()
+    return sorted(tables - set(watched) - COMES_WITH_PARTS - OUR_OWN)
+
+
+def keep(engine: Engine, computed: OpenMonth) -> bool:
+    """Keep a computed month; whether it is kept. `engine` is billing's; a login that may not write keeps nothing.
+
+    Of two that come at once the one with the later snapshot stays.
+    """
+    try:
+        with engine.begin() as connection:
+            return _replace(connection, computed)
+    except DBAPIError:
+        return False  # A reader's login, a standby, a connection that went: everything was computed all the same.
+
+
+@cache
+def code_digest() -> str:
+    """A digest of the files of this package: other code may come to other figures."""
+    root = Path(__file__).parent
+    digest = hashlib.sha256()
+    for path in sorted(root.rglob("*.py")):
+        digest.update(f"{path.relative_to(root)}\0".encode())
+        digest.update(hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()
+
+
+def _has_newer_parts(connection: Connection, month: Month, seen: Mapping[str, Any]) -> bool:
+    """Whether there is a part of an hour before the month's end that the kept documents' snapshot did not see.
+
+    Whoever kept them committed before this snapshot began, so that this one sees all that they saw. The index says in
+    milliseconds that there is none; the planner, which cannot know that, would rather read every part.
+    """
+    scans = "select set_config('enable_seqscan', :on, true)"
+    connection.execute(text(scans), {"on": "off"})
+    found = connection.execute(
+        text("""select exists (select from public.usage_part where hour < :end_hour and written >= :lowest
+                               and not is_seen(written, cast(:next_number as bigint), cast(:running as bigint[])))"""),
+        {**seen, "end_hour": month.end_hour},
+    ).scalar_one()
+    connection.execute(text(scans), {"on": "on"})
+    return bool(found)
+
+
+def _replace(connection: Connection, computed: OpenMonth) -> bool:
+    mark = computed.mark
+    is_newer = connection.execute(
+        text("""
+        insert into open_month as m (month, depends_on, cluster, lowest, next_number, running)
+        values (:month, :depends_on, :cluster, :lowest, :next_number, :running)
+        on conflict (month) do update
+          set depends_on = excluded.depends_on, cluster = excluded.cluster, lowest = excluded.lowest,
+              next_number = excluded.next_number, running = excluded.running, computed_at = now()
+          where m.cluster <> excluded.cluster or m.next_number <= excluded.next_number
+        returning true"""),
+        {"month": computed.month, **mark._asdict(), "running": list(mark.running)},
+    ).scalar()
+    if not is_newer:
+        return False
+    for table in ("open_statement", "open_month"):
+        connection.execute(text(f"delete from {table} where month <= (select max(month) from period_close)"))
+    connection.execute(text("delete from open_statement where month = :month"), {"month": computed.month})
+    documents = [("department", one) for one in computed.departments] + [("organisation", computed.organisation)]
+    connection.execute(
+        text("insert into open_statement (month, kind, department, document) values (:month, :kind, :code, :text)"),
+        [
+            {"month": computed.month, "kind": kind, "code": one["department"],
+             "text": json.dumps(one, ensure_ascii=False)}
+            for kind, one in documents
+        ],
+    )  # fmt: skip
+    return True
