@@ -14,9 +14,10 @@ from sqlalchemy import exc
 from billing.alerts.around import EVERY_S as KINDS_EVERY_S
 from billing.alerts.around import Memory, look_around
 from billing.alerts.deliveries import Plan, note_failed, note_sent, pack_due, take_due, tell_deputies
+from billing.alerts.live import LiveStates
 from billing.alerts.quiet import QuietHours
 from billing.alerts.recipients import CHANNELS
-from billing.alerts.watching import Watch, look, read_registers
+from billing.alerts.watching import QuotaMemory, Watch, look, read_registers
 from billing.pledges.pledge import PledgeRules
 from jangbu.money_policy import policy_of
 from jangbu.sending import NotTaken, Senders
@@ -56,11 +57,18 @@ def watch_of(settings: Settings) -> Watch:
 
 
 def look_once(
-    engine: Engine, zone: str, moment: datetime | None = None, watch: Watch | None = None
+    engine: Engine,
+    zone: str,
+    moment: datetime | None = None,
+    watch: Watch | None = None,
+    memory: QuotaMemory | None = None,
 ) -> list[int] | None:
-    """Keep what is due now, or at an instant; the ids of new alerts, None where another process is looking."""
+    """Keep what is due of quotas now, or at an instant; the ids of new alerts, None where another process is looking.
+    With a `memory` only what was added since is read."""
     asked = watch or Watch(Plan(zone))
-    return in_snapshot(engine, lambda connection: look(connection, moment or datetime.now(UTC), asked))
+    kept = QuotaMemory(LiveStates(zone)) if memory is None else memory
+    at = moment or datetime.now(UTC)
+    return _remembering(kept, lambda: in_snapshot(engine, lambda connection: look(connection, at, asked, kept)))
 
 
 def in_snapshot(engine: Engine, work: Callable[[Connection], list[int] | None]) -> list[int] | None:
@@ -83,16 +91,21 @@ def look_around_once(
 ) -> list[int] | None:
     """Keep what is due of everything but quotas; as `look_once`. What is remembered is as it was where nothing came of
     it."""
-    kept = Memory() if memory is None else memory
+    kept, at = Memory() if memory is None else memory, moment or datetime.now(UTC)
+    return _remembering(
+        kept, lambda: in_snapshot(engine, lambda connection: look_around(connection, at, watch, kept, kinds))
+    )
+
+
+def _remembering(memory: Memory | QuotaMemory, work: Callable[[], list[int] | None]) -> list[int] | None:
+    """Work, and forget what was read where nothing of it was committed."""
     try:
-        new = in_snapshot(
-            engine, lambda connection: look_around(connection, moment or datetime.now(UTC), watch, kept, kinds)
-        )
+        new = work()
     except BaseException:
-        kept.forget()
+        memory.forget()
         raise
     if new is None:
-        kept.forget()
+        memory.forget()
     return new
 
 
@@ -126,7 +139,8 @@ def run(
     ]
     for thread in threads:
         thread.start()
-    _again_and_again("looking", lambda: wake_if(look_once(engine, zone, watch=asked)), stop, stop)
+    memory = QuotaMemory(LiveStates(zone))
+    _again_and_again("looking", lambda: wake_if(look_once(engine, zone, watch=asked, memory=memory)), stop, stop)
     for event in is_due.values():
         event.set()
     for thread in threads:
@@ -167,7 +181,7 @@ class _Around:
             raise
         except Exception as error:  # noqa: BLE001 - said, and looked at again
             if self._failed.get(kind) != str(error):
-                _log.error("alerts: looking at %s: %s", kind, error)  # noqa: TRY400 - one line, once
+                _log.error("alerts: looking at %s: %s", kind, error)
             self._failed[kind] = str(error)
         else:
             self._failed.pop(kind, None)
@@ -189,7 +203,7 @@ def _again_and_again(what: str, work: Callable[[], object], stop: threading.Even
                 said = str(error.orig).splitlines()[0]
                 _log.warning("alerts: %s: the database does not answer (%s); trying again", what, said)
             is_away = True
-        except Exception:
+        except Exception:  # noqa: BLE001 - said, and tried again
             wait_s = min(BACKOFF_MAX_S, wait_s * 2)
             _log.exception("alerts: %s: trying again", what)
         else:

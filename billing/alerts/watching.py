@@ -7,21 +7,22 @@ may look; one at a time records. A crash before the commit records nothing, and 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from billing.alerts.deliveries import Plan, make_deliveries
-from billing.alerts.quota_rules import thresholds_due
+from billing.alerts.facts import events_by_hour
+from billing.alerts.live import LiveStates
+from billing.alerts.profile import DAYS_MIN, WEEKS, profile_of
+from billing.alerts.quota_rules import projections_due, thresholds_due
 from billing.alerts.register import record
 from billing.alerts.routing import Registers
+from billing.periods import hour_number
 from billing.plans.departments import in_force, terms_of
 from billing.plans.registers import held_departments
 from billing.pledges.register import members
-from billing.quotas.looking import read_prices
-from billing.quotas.register import held_quotas, known_since, lock_look, note_look
-from billing.quotas.states import Prices, QuotaState, states_at
-from billing.quotas.windows import WINDOW_KINDS, window_of
+from billing.quotas.register import lock_look, note_look
+from billing.sums import first_and_last_hour
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,9 +31,11 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from billing.alerts.alert import Due
+    from billing.alerts.profile import Profile
     from billing.pledges.pledge import PledgeRules
     from billing.policy import MoneyPolicy
-    from billing.quotas.quota import Quota
+
+HOURS_A_DAY = 24
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,22 +53,51 @@ class Watch:
     late_s: int = 300
 
 
-def look(connection: Connection, moment: datetime, watch: Watch) -> list[int] | None:
-    """Keep the thresholds that are reached at an instant; the ids of new alerts, or None where another is looking.
+@dataclass(slots=True)
+class QuotaMemory:
+    """What one process remembers of quotas between two looks; to be thrown away where a look was not committed."""
+
+    live: LiveStates
+    told: set[str] = field(default_factory=set)
+    profile: Profile | None = None
+    profile_hour: int | None = None
+
+    def forget(self) -> None:
+        """Read everything anew the next time."""
+        self.live.forget()
+        self.told = set()
+
+
+def look(connection: Connection, moment: datetime, watch: Watch, memory: QuotaMemory | None = None) -> list[int] | None:
+    """Keep what is due of quotas at an instant; the ids of new alerts, or None where another process is looking.
 
     The connection is billing's, in a repeatable-read transaction that the caller commits.
     """
     if not lock_look(connection):
         return None
-    quotas = held_quotas(connection)
+    kept = memory or QuotaMemory(LiveStates(watch.plan.zone))
+    states = kept.live.catch_up(connection, moment)
     new: list[int] = []
-    if quotas:
-        prices = read_prices(connection, watch.plan.zone)
-        states = states_at(connection, quotas, prices, moment)
-        states += earlier_states(connection, quotas, prices, moment)
-        new = keep(connection, list(thresholds_due(states)), moment, watch)
+    if states:
+        _renew_profile(connection, moment, watch, kept)
+        due = [*thresholds_due(states), *projections_due(states, kept.profile, moment)]
+        due = [one for one in due if one.uid not in kept.told]
+        new = keep(connection, due, moment, watch)
+        kept.told |= {one.uid for one in due}
     note_look(connection, moment, watch.plan.zone)
     return new
+
+
+def _renew_profile(connection: Connection, moment: datetime, watch: Watch, memory: QuotaMemory) -> None:
+    """When the organisation works: read anew once a day."""
+    hour = hour_number(moment)
+    if memory.profile_hour is not None and 0 <= hour - memory.profile_hour < HOURS_A_DAY:
+        return
+    known = first_and_last_hour(connection)
+    memory.profile, memory.profile_hour = None, hour
+    if known is not None and hour - known[0] >= DAYS_MIN * HOURS_A_DAY:
+        events = events_by_hour(connection, hour - WEEKS * 7 * HOURS_A_DAY, hour)
+        memory.profile = profile_of(events, known[0], hour, watch.plan.zone)
 
 
 def keep(connection: Connection, due: Sequence[Due], moment: datetime, watch: Watch) -> list[int]:
@@ -81,17 +113,3 @@ def read_registers(connection: Connection, moment: datetime, watch: Watch) -> Re
     known = members(connection, moment)
     departments = in_force(terms_of(held_departments(connection)), moment)
     return Registers(departments, frozenset(known) if known else None, watch.organisation, watch.mail_domain)
-
-
-def earlier_states(
-    connection: Connection, quotas: Sequence[Quota], prices: Prices, moment: datetime
-) -> list[QuotaState]:
-    """The windows before the current ones, by the quotas that were known and held when those ended."""
-    since = known_since(connection)
-    found: list[QuotaState] = []
-    for kind in WINDOW_KINDS:
-        ended = window_of(kind, moment, prices.zone).start
-        rows = [quota for quota in quotas if quota.key.window == kind and since[quota.id] < ended]
-        if rows:
-            found += states_at(connection, rows, prices, ended - timedelta(microseconds=1))
-    return found
