@@ -1,8 +1,10 @@
 """DUPLICATE: rows that stand again, in a file or in another of the same days.
 
 Equal rows are summed and never dropped: a vendor may bill the same amount twice rightly. They are duplicates where a
-group agrees with ours without the copies and does not with them. Only cells with more than ours, and days of totals,
-are looked at again.
+group agrees with ours without the copies and does not with them; or where the copies themselves are the evidence: the
+rows are too long a figure to be equal by chance, in no group that agrees do rows stand again, and without the copies
+the group is nearer to ours (or we saw nothing of it). What is then left is the group's other cause. Only cells with
+more than ours, and days of totals, are looked at again.
 """
 
 from __future__ import annotations
@@ -20,9 +22,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from billing.reconciliation.cells import Cell, CellKey, DayKey, Folded, Money
+    from billing.reconciliation.gaps import Gap
 
 Row = tuple[object, ...]
 """What makes two lines equal: all but the place. The line itself stands last."""
+TOKENS_TELL = 1_000
+"""So many tokens in two rows are hardly equal by chance."""
+DIGITS_TELL = 6
+"""Where a row tells no tokens, so many digits of its amount."""
 
 
 def take_duplicates(folded: Folded, lines: Iterable[VendorLine]) -> list[Break]:
@@ -31,7 +38,9 @@ def take_duplicates(folded: Folded, lines: Iterable[VendorLine]) -> list[Break]:
     days = {at for at, money in folded.day_money.items() if money.rows > 1}
     if not wanted and not days:
         return []
+    agreeing = {key for key, cell in folded.cells.items() if key not in wanted and cell.money.rows > 1}
     rows: dict[CellKey, list[VendorLine]] = {}
+    usual: dict[CellKey, list[VendorLine]] = {}
     totals: dict[DayKey, list[VendorLine]] = {}
     for line in lines:
         if line.kind not in {LineKind.USAGE, LineKind.TOTAL} or line.amount is None:
@@ -42,22 +51,30 @@ def take_duplicates(folded: Folded, lines: Iterable[VendorLine]) -> list[Break]:
                 totals.setdefault(at, []).append(line)
         elif (key := folded.key_of(line)) in wanted:
             rows.setdefault(key, []).append(line)
-    breaks = [_take_cell(folded, key, folded.cells[key], found) for key, found in rows.items()]
+        elif key in agreeing:
+            usual.setdefault(key, []).append(line)
+    equal_is_usual = any(_tells(copies) for found in usual.values() for copies in _choices(found))
+    breaks = [
+        _take_cell(folded, key, folded.cells[key], found, equal_is_usual=equal_is_usual) for key, found in rows.items()
+    ]
     breaks += [_take_day(folded, at, found) for at, found in totals.items()]
     return [found for found in breaks if found is not None]
 
 
 def _looks_doubled(folded: Folded, key: CellKey, cell: Cell) -> bool:
-    if cell.money.rows < 2 or not cell.our_quantity or folded.grain.is_coarse(key.day):
+    if cell.money.rows < 2 or folded.grain.is_coarse(key.day):
         return False
     gap = gap_of(folded, key, cell)
     return gap is not None and (gap.amount > gap.bound or (gap.quantity or 0) > 0)
 
 
-def _take_cell(folded: Folded, key: CellKey, cell: Cell, lines: list[VendorLine]) -> Break | None:
+def _take_cell(
+    folded: Folded, key: CellKey, cell: Cell, lines: list[VendorLine], *, equal_is_usual: bool
+) -> Break | None:
     gap = gap_of(folded, key, cell)
     assert gap is not None
-    for copies in _choices(lines):
+    choices = _choices(lines)
+    for copies in choices:
         amount = sum((line.amount or Decimal(0) for line in copies), Decimal(0))
         tokens = sum((line.quantity or Decimal(0) for line in copies), Decimal(0))
         told = cell.billed_quantity is not None
@@ -66,12 +83,45 @@ def _take_cell(folded: Folded, key: CellKey, cell: Cell, lines: list[VendorLine]
         else:
             agrees = gap.quantity in (None, 0) and abs(gap.amount - amount) <= gap.bound
         if agrees and amount > 0:
-            cell.money.amount -= amount
-            cell.money.rows -= len(copies)
-            if told:
-                cell.billed_quantity = (cell.billed_quantity or Decimal(0)) - tokens
-            return cell_break(BreakClass.DUPLICATE, key, cell, amount, _why(copies, lines, amount))
+            return _without(key, cell, copies, _why(copies, lines, amount))
+    if choices and not equal_is_usual and _tells(choices[0]) and _is_nearer(cell, gap, choices[0]):
+        amount = sum((line.amount or Decimal(0) for line in choices[0]), Decimal(0))
+        return _without(key, cell, choices[0], _why_alone(choices[0], lines, amount))
     return None
+
+
+def _without(key: CellKey, cell: Cell, copies: list[VendorLine], why: str) -> Break:
+    """The cell loses the copies."""
+    amount = sum((line.amount or Decimal(0) for line in copies), Decimal(0))
+    cell.money.amount -= amount
+    cell.money.rows -= len(copies)
+    if cell.billed_quantity is not None:
+        cell.billed_quantity -= sum((line.quantity or Decimal(0) for line in copies), Decimal(0))
+    return cell_break(BreakClass.DUPLICATE, key, cell, amount, why)
+
+
+def _tells(copies: list[VendorLine]) -> bool:
+    """Whether each copy is too long a figure to be equal by chance."""
+    return all(
+        len((line.amount or Decimal(0)).normalize().as_tuple().digits) >= DIGITS_TELL
+        if line.quantity is None
+        else line.quantity >= TOKENS_TELL
+        for line in copies
+    )
+
+
+def _is_nearer(cell: Cell, gap: Gap, copies: list[VendorLine]) -> bool:
+    """Whether the group is nearer to ours without the copies, in tokens where rows tell them, else in money.
+
+    What we saw nothing of is nearer to nothing with every row that is taken off: all but the first of its kind are.
+    """
+    if sum((line.amount or Decimal(0) for line in copies), Decimal(0)) <= 0:
+        return False
+    if cell.billed_quantity is not None:
+        tokens = sum((line.quantity or Decimal(0) for line in copies), Decimal(0))
+        return tokens > 0 and abs((gap.quantity or Decimal(0)) - tokens) <= abs(gap.quantity or Decimal(0))
+    amount = sum((line.amount or Decimal(0) for line in copies), Decimal(0))
+    return abs(gap.amount - amount) <= abs(gap.amount)
 
 
 def _take_day(folded: Folded, at: DayKey, lines: list[VendorLine]) -> Break | None:
@@ -106,6 +156,15 @@ def _choices(lines: list[VendorLine]) -> list[list[VendorLine]]:
     every = [[line for found in kinds for line in found]] if len(kinds) > 1 else []
     singles = [found[:1] for found in kinds if len(found) > 1]
     return [*every, *kinds, *singles]
+
+
+def _why_alone(copies: list[VendorLine], lines: list[VendorLine], amount: Decimal) -> str:
+    places = ", ".join(line.place for line in copies[:3]) + (" and more" if len(copies) > 3 else "")
+    return (
+        f"{len(copies)} of {len(lines)} rows stand again word for word ({places}), {plain(amount)} together: figures so "
+        "long are not equal by chance, in no group that agrees does a row stand again, and what is left is nearer to "
+        "ours"
+    )
 
 
 def _why(copies: list[VendorLine], lines: list[VendorLine], amount: Decimal) -> str:

@@ -69,7 +69,8 @@ def reconcile(
             if money.rows and all(one.cls is BreakClass.ROUNDING for one in found):
                 groups, amount = levels.get(level, (0, Decimal(0)))
                 levels[level] = (groups + 1, amount + money.amount)
-        found_breaks = [tolerated(settled(one, policy), policy) for one in with_evidence(breaks, policy)]
+        said = [one for one in breaks if one.amount or _says_something(one)]
+        found_breaks = [tolerated(settled(one, policy), policy) for one in with_evidence(said, policy)]
         breaks = sorted(found_breaks, key=_largest_first)
         proof = _proof(ours, vendor_lines, breaks, invoice_total, stated_total)
         matched_amount = sum((amount for _, amount in levels.values()), Decimal(0))
@@ -91,6 +92,17 @@ def is_open(found: Break) -> bool:
     """Whether a person has to look: rounding within its bound and what the policy tolerates are booked and counted, and
     ask nobody."""
     return found.cls is not BreakClass.ROUNDING and not found.tolerated
+
+
+def _says_something(found: Break) -> bool:
+    """Whether a break of exactly 0 tells anything: tokens that differ although they cost nothing, or another unit."""
+    if found.cls is BreakClass.UNIT_SCALE:
+        return True
+    if found.key.unit is None or found.key.unit in _UNCOUNTED:
+        return False
+    mine = Decimal(0) if found.ours is None else found.ours.quantity
+    theirs = None if found.vendor is None else found.vendor.quantity
+    return theirs is not None and theirs != mine
 
 
 def _decided(folded: Folded, policy: Policy) -> Iterable[tuple[int, Money, Collection[Cell], list[Break]]]:

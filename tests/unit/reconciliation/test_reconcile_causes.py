@@ -159,6 +159,54 @@ def test_copies_count_where_the_group_agrees_without_them_only() -> None:
     assert named(run([ours(500)], [dear, dear])) == [("DUPLICATE", "0.0015"), ("PRICE", "0.001")]
 
 
+@pytest.mark.parametrize(
+    ("tokens", "price", "mine", "expected"),
+    [
+        (550_123, "0.000001", 500_000, [("DUPLICATE", "0.550123"), ("QUANTITY", "0.050123")]),
+        (450_123, "0.000001", 500_000, [("DUPLICATE", "0.450123"), ("QUANTITY", "-0.049877")]),
+        (550_123, "0.000003", 500_000,
+         [("DUPLICATE", "1.650369"), ("PRICE", "1.100246"), ("QUANTITY", "0.050123")]),
+        (550_123, "0.000001", 0, [("BYPASS", "0.550123"), ("DUPLICATE", "0.550123")]),
+        (160_123, "0.000001", 300_000, [("QUANTITY", "0.020246")]),
+    ],
+)  # fmt: skip
+def test_copies_beside_other_causes_come_apart(
+    tokens: int, price: str, mine: int, expected: list[tuple[str, str]]
+) -> None:
+    row = bills(tokens, price=price)
+    assert named(run([ours(mine)] if mine else [], [row, row])) == expected
+
+
+def test_equal_rows_that_are_usual_in_a_file_are_no_copies() -> None:
+    """A group that agrees with two equal rows in it: this vendor writes equal rows, so they prove nothing elsewhere."""
+    row, other = bills(550_123), bills(80_000, SECOND)
+    found = run([ours(500_000), ours(160_000, SECOND)], [row, row, other, other])
+    assert named(found) == [("QUANTITY", "0.600246")]
+
+
+def test_copies_of_a_name_that_nobody_knows_and_of_money_without_tokens() -> None:
+    stranger = bills(4_000, model="mystery")
+    assert named(run([], [stranger, stranger])) == [("DUPLICATE", "0.004"), ("UNKNOWN_MODEL", "0.004")]
+    untold = bills(None, amount="0.5501234")
+    assert named(run([ours(500_123)], [untold, untold])) == [("DUPLICATE", "0.5501234"), ("QUANTITY", "0.0500004")]
+    short = bills(None, amount="0.55")
+    assert named(run([ours(500_123)], [short, short])) == [("QUANTITY", "0.599877")], "55 cents twice are nothing rare"
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        (bills(1, amount="0", model="mystery", unit="requests"), []),
+        (bills(None, amount="0", model="mystery"), []),
+        (bills(700, amount="0", model="mystery"), ["UNKNOWN_MODEL"]),
+        (bills(700, amount="0"), ["BYPASS"]),
+        (VendorLine("line 3", FIRST, LineKind.TAX, "VAT", amount=Decimal(0), currency="USD"), []),
+    ],
+)
+def test_a_break_of_nothing_is_listed_only_where_tokens_differ(line: VendorLine, said: list[str]) -> None:
+    assert [str(one.cls) for one in run([], [line]).breaks] == said
+
+
 def test_levels_are_recorded() -> None:
     exact = run([ours(5, account="a")], [bills(5, account="a")])
     assert {level: groups for level, (groups, _) in exact.levels.items()} == {1: 1}
