@@ -1,5 +1,9 @@
 -- Law 8: no alert stands twice for one (quota, subject, window, threshold); none that is due is missing.
 --
+-- Of every kind: an alert's id is that of its kind and of what it is about, and none stands twice. Of new models and
+-- invoices also what is missing, where it was there a minute before the kind was looked at for the last time; other
+-- kinds are decided by rules that are no matter of SQL. Whoever is told is told of an alert that is kept.
+--
 -- Missing is judged for quotas on quantities (what money comes to is no matter of SQL), in the windows of the last look,
 -- where everything that counts was there a minute before it: what came later waits for the next look.
 with looked as (
@@ -68,7 +72,32 @@ violations as (
   select format('quota %s for %L: the alert at %s percent in the window from %s is kept %s times',
                 a.quota_id, a.subject, a.threshold, hour_start(a.window_hour), count(*))
   from quota_alert a group by a.quota_id, a.subject, a.window_hour, a.threshold having count(*) > 1
+  union all
+  select format('alert %s (%s %L) has the id %s', a.id, a.kind, a.key, a.uid)
+  from alert a where a.uid <> alert_uid(a.kind, a.key)
+  union all
+  select format('the alert %s %L is kept %s times', a.kind, a.key, count(*))
+  from alert a group by a.kind, a.key having count(*) > 1
+  union all
+  select format('alert %s is a threshold on one side only', coalesce(t.id, a.id))
+  from quota_alert t
+  full join (select * from alert where kind = 'threshold') a on a.id = t.id and a.quota_id = t.quota_id
+  where t.id is null or a.id is null
+  union all
+  select format('%s %L was there, and no alert is kept', o.kind, o.key)
+  from (
+    select 'new_model' as kind, concat_ws('/', length(r.provider), r.provider, r.model) as key,
+           -- a route has no time of its own: what was stored lately may be newer than the look
+           coalesce((select max(committed_at) from stream_chunk), '-infinity') as since
+    from route r where r.status <> 'failure'
+    union
+    select 'invoice', i.vendor || '/' || i.delivery, max(i.imported_at) from invoice_import i group by i.vendor, i.delivery
+  ) o
+  join alert_watch w on w.kind = o.kind and o.since < w.looked_at - interval '1 minute'
+  where not exists (select from alert a where a.kind = o.kind and a.key = o.key)
+    and not exists (select from alert_known n where n.kind = o.kind and n.key = o.key)
 )
-select (select count(*) from quota_alert) + (select count(*) from due) as checked,
+select (select count(*) from quota_alert) + (select count(*) from due)
+         + (select count(*) from alert where kind <> 'threshold') as checked,
        coalesce(array_agg(said order by said), '{}') as violations
 from violations
