@@ -97,10 +97,15 @@ def write(ctx: Context, work: Callable[[Connection], Outcome[Result]], *, dry_ru
         return outcome
 
 
+def import_state(*, dry_run: bool) -> dict[str, Any]:
+    """How every import's JSON begins."""
+    return {"dry_run": dry_run, "written": not dry_run}
+
+
 def print_import(document: dict[str, Any], outcome: Outcome[Any], *, as_json: bool, dry_run: bool) -> None:
     """What an import did, as one JSON document or a sentence with its details."""
     if as_json:
-        print_json({"dry_run": dry_run, "written": not dry_run, **document})
+        print_json({**import_state(dry_run=dry_run), **document})
         return
     click.echo(outcome.sentence + (" (dry run: nothing written)" if dry_run else ""))
     for detail in outcome.details:

@@ -12,6 +12,7 @@ import click
 
 from jangbu.commands.invoices import echo, import_sentences, imported_document, invoice, refusals, write
 from jangbu.errors import NotFoundError, SettingsError, UsageError
+from jangbu.importing import import_state
 from jangbu.output import print_json
 
 if TYPE_CHECKING:
@@ -206,5 +207,5 @@ def _document(vendor: str, asked: Asked, outcome: Outcome, *, written: bool) -> 
         "unchanged": [{"file": file.source.name, "import_id": import_id} for file, import_id in outcome.unchanged],
         "empty": [file.source.name for file in outcome.empty],
         "notes": _notes(asked),
-        "written": written,
+        **import_state(dry_run=not written),
     }

@@ -13,7 +13,7 @@ import click
 from jangbu.commands.reconciled_year import show_year
 from jangbu.commands.vendor_names import name_map
 from jangbu.errors import LawViolatedError, NotFoundError, RefusedByStateError, UsageError, WorkLeftError
-from jangbu.importing import ExistingFile
+from jangbu.importing import ExistingFile, import_state
 from jangbu.output import print_json, print_rows
 
 if TYPE_CHECKING:
@@ -100,9 +100,10 @@ def vendor_import(ctx: Context, file: Path, dry_run: bool, yes: bool, as_json: b
     if as_json:
         print_json(
             {
+                **import_state(dry_run=dry_run),
+                "source": file.name,
                 "added": [_vendor_document(row) for row in changed],
                 "unchanged": len(rows) - len(changed),
-                "written": not dry_run,
             }
         )
     else:
@@ -179,7 +180,7 @@ def invoice_import(
 
     imported = write(ctx, work, import_sentences, dry_run=dry_run, yes=yes)
     if as_json:
-        print_json({"imports": [imported_document(one) for one in imported], "written": not dry_run})
+        print_json({**import_state(dry_run=dry_run), "imports": [imported_document(one) for one in imported]})
     else:
         echo(import_sentences(imported), dry_run)
 

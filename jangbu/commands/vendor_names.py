@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from jangbu.errors import RefusedByStateError, UsageError
-from jangbu.importing import ExistingFile
+from jangbu.importing import ExistingFile, import_state
 from jangbu.output import print_json, print_rows
 
 if TYPE_CHECKING:
@@ -57,9 +57,10 @@ def map_import(ctx: Context, file: Path, dry_run: bool, yes: bool, as_json: bool
         raise UsageError(str(error)) from error
     if as_json:
         print_json({
+            **import_state(dry_run=dry_run),
+            "source": file.name,
             "added": [_document(rule) for rule in changed],
             "unchanged": len(rules) - len(changed),
-            "written": not dry_run,
         })  # fmt: skip
     else:
         rest = " (dry run: nothing written)" if dry_run else ""

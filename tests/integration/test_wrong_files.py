@@ -116,8 +116,10 @@ def test_the_example_itself_is_good_in_every_form_that_an_office_saves(shell: Co
     quoted = io.StringIO()
     csv.writer(quoted, quoting=csv.QUOTE_ALL).writerows(csv.reader(io.StringIO(good.decode())))
     Path("good.csv").write_bytes(good)
-    first = shell.json(*words.split(), "import", "good.csv", "--yes")
-    assert first.get("written", True)
+    states = [shell.json(*words.split(), "import", "good.csv", "--yes", *dry) for dry in (["--dry-run"], [])]
+    assert [(one["dry_run"], one["written"], one["source"]) for one in states] == [
+        (True, False, "good.csv"), (False, True, "good.csv")
+    ]  # fmt: skip
     stored = shell.run(*words.split(), "list", "--json")[1]
     for content in (b"\xef\xbb\xbf" + good, good.replace(b"\n", b"\r\n"), quoted.getvalue().encode(), good + b"\n\n"):
         Path("again.csv").write_bytes(content)
