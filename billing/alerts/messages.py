@@ -24,7 +24,7 @@ _UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060
 _NUMBER = re.compile(r"-?[0-9]{1,60}(\.[0-9]{1,60})?")
 _SHOWN_MAX = 60
 _NUMBERS = frozenset({"used", "limit", "projected", "amount", "spent", "usual", "seen", "quantity", "waiting"})
-_INSTANTS = frozenset({"exhausted_at", "since", "last_seen", "hour_start", "window_start", "until"})
+_INSTANTS = frozenset({"exhausted_at", "since", "last_seen", "hour_start", "window_start"})
 _HIDDEN = frozenset({"window_hour", "currency", "department", "window"})
 
 

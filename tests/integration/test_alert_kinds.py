@@ -24,12 +24,14 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Engine
 
+    from billing.alerts.alert import Kind
     from jangbu.services.postgres import DatabaseUrls
     from tests.scenarios.house import House
 
 ZONE = "Asia/Seoul"
 NOW = datetime.fromisoformat("2026-10-15T12:30:00+09:00")
 DAY = timedelta(days=1)
+LATE: tuple[Kind, ...] = ("late",)
 
 
 class Desk(CommandShell):
@@ -144,11 +146,11 @@ def test_a_source_that_says_nothing(desk: Desk, house: House) -> None:
 def test_records_that_wait(engine: Engine, house: House) -> None:
     memory = Memory(standing=[Standing(1, 0, 10, 12, NOW - timedelta(seconds=299))])
     watch = Watch(Plan(ZONE), ("ops@city.example",))
-    assert look_around_once(engine, watch, NOW, memory, ("late",)) == []
+    assert look_around_once(engine, watch, NOW, memory, LATE) == []
     for moment, count in ((NOW + timedelta(seconds=1), 1), (NOW + DAY, 0)):
-        assert len(look_around_once(engine, watch, moment, memory, ("late",)) or []) == count
+        assert len(look_around_once(engine, watch, moment, memory, LATE) or []) == count
     memory.standing = [Standing(1, 0, 11, 12, NOW)]
-    assert len(look_around_once(engine, watch, NOW + DAY, memory, ("late",)) or []) == 1
+    assert len(look_around_once(engine, watch, NOW + DAY, memory, LATE) or []) == 1
     with house.as_role("owner") as connection:
         recipients = connection.execute(text("select recipient, channel from alert_delivery")).all()
     assert [tuple(row) for row in recipients] == [("ops@city.example", "mail")] * 2
