@@ -71,6 +71,26 @@ def read_source(
     return Source(rolled, values, tuple(columns), beside.has_others or any(day.has_others for day in whole), True)
 
 
+Mark = dict[str, Any]
+"""A snapshot, as the values by which what was written since is told."""
+
+
+def read_mark(connection: Connection) -> Mark:
+    """This snapshot's."""
+    row = connection.execute(
+        text("""select pg_snapshot_xmin(now_seen)::text::bigint as lowest,
+                       pg_snapshot_xmax(now_seen)::text::bigint as next_number,
+                       array(select one::text::bigint from pg_snapshot_xip(now_seen) one) as running
+                from pg_current_snapshot() now_seen""")
+    ).one()
+    return row._asdict()
+
+
+def read_new(connection: Connection, first_hour: int, since: Mark) -> Source:
+    """The parts from an hour on that an earlier snapshot did not see."""
+    return _of_parts(connection, f"hour >= :first_hour and {_SINCE}", {"first_hour": first_hour, **since})
+
+
 def roll_up(engine: Engine, zone: str) -> int:
     """Roll up what was written since the last time, by days of a zone; how many parts. `engine` is billing's or the
     worker's. Whoever reads afterwards reads less; nothing else depends on it."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, text
 
-from billing.parts import WIDE_UNITS, Source, add_up_in_memory, first_and_last_hour, read_source
+from billing.parts import WIDE_UNITS, Mark, Source, add_up_in_memory, first_and_last_hour, read_new, read_source
 from billing.rating import UsageSum
 
 if TYPE_CHECKING:
@@ -45,8 +45,24 @@ def read_sums(
     by_person = any(name in ("user", "key") for name in dimensions)
     source = read_source(connection, first_hour, end_hour, edges, by_person=by_person)
     add_up_in_memory(connection)
+    yield from _sums_of(connection, source, edges, dimensions)
+
+
+def read_new_sums(
+    connection: Connection, first_hour: int, since: Mark, dimensions: Sequence[str]
+) -> Iterator[UsageSum]:
+    """What has been added to the sums of [first_hour, …) since an earlier snapshot, hour by hour; also what was taken
+    away again. With the sums of that snapshot it gives those of this one."""
+    source = read_new(connection, first_hour, since)
+    hours = connection.execute(text(f"select distinct hour from {source.sql} p order by 1"), source.values).scalars()
+    yield from _sums_of(connection, source, list(hours), dimensions)
+
+
+def _sums_of(
+    connection: Connection, source: Source, edges: Sequence[int], dimensions: Sequence[str]
+) -> Iterator[UsageSum]:
     width = len(dimensions)
-    values = {**source.values, "edges": edges}
+    values = {**source.values, "edges": list(edges)}
     if source.units:
         for row in _rows(connection, _wide(source, dimensions), values):
             segment, band, provider, model, tier, region, cached, *rest = row

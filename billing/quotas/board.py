@@ -7,30 +7,34 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from billing.money import exact
-from billing.quotas.quota import EACH, SCOPES, Quota, in_force
+from billing.quotas.quota import SCOPES, Quota
 from billing.quotas.states import STATES, QuotaState
 from billing.quotas.windows import window_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Mapping
     from datetime import datetime
+
+    from billing.quotas.table import QuotaTable
 
 
 class Board:
     """Values in, values out.
 
     Args:
-        rows: all quota rows; those in force at the moment of asking count.
-        states: what counted against them when they were last read.
+        table: all quota rows; those in force at the moment of asking count.
+        states: what counted against them when they were last read, by quota and subject.
         zone: the organisation's, whose calendar cuts windows.
         as_of: when the states were read.
     """
 
-    def __init__(self, rows: Iterable[Quota], states: Iterable[QuotaState], zone: str, as_of: datetime) -> None:
+    def __init__(
+        self, table: QuotaTable, states: Mapping[tuple[int, str], QuotaState], zone: str, as_of: datetime
+    ) -> None:
         self.as_of = as_of
-        self._rows = tuple(rows)
+        self._table = table
         self._zone = zone
-        self._states = {(one.quota.id, one.subject): one for one in states}
+        self._states = states
 
     def about(
         self, moment: datetime, user: str | None, department: str | None, model: str | None
@@ -39,17 +43,11 @@ class Board:
 
         Without a model: those for all models. A window that has ended since the states were read is whole again.
         """
-        asked = {"organisation": "", "department": department, "user": user}
-        held = in_force(self._rows, moment)
-        keys = {quota.key for quota in held}
-        found = []
-        for quota in held:
-            subject = asked[quota.key.scope]
-            if subject is None or not _is_for(quota, subject):
-                continue
-            is_overruled = quota.key.subject == EACH and quota.key._replace(subject=subject) in keys
-            if not is_overruled and (quota.counts_model(model) if model is not None else not quota.key.model):
-                found.append(self._now(quota, subject, moment))
+        found = [
+            self._now(quota, subject, moment)
+            for quota, subject in self._table.about(moment, user, department)
+            if (quota.counts_model(model) if model is not None else not quota.key.model)
+        ]
         return sorted(found, key=_most_telling)
 
     def _now(self, quota: Quota, subject: str, moment: datetime) -> QuotaState:
@@ -58,10 +56,6 @@ class Board:
         if known is not None and known.window == window:
             return known
         return QuotaState(quota, subject, window, Decimal(0))
-
-
-def _is_for(quota: Quota, subject: str) -> bool:
-    return quota.key.subject in (subject, EACH) or quota.key.scope == "organisation"
 
 
 def _most_telling(state: QuotaState) -> tuple[int, int, Fraction, int]:

@@ -25,11 +25,11 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-LEASE_S: Final = 10.0
+LEASE_S: Final = 10
 """How long a slice may be used after the report that was answered last was sent."""
-LOST_AFTER_S: Final = 60.0
+LOST_AFTER_S: Final = 60
 """How long after its end a lost process's slices still count as spent, once its outbox is known to be empty."""
-ABANDONED_AFTER_S: Final = 600.0
+ABANDONED_AFTER_S: Final = 600
 """The same where nobody has taken its outbox since: what it had written went out long ago, or stands on a lost disk."""
 
 
@@ -122,18 +122,18 @@ def apply_grants(report: Report, slices: dict[Account, Slice], free: dict[Accoun
 
 
 class Life(NamedTuple):
-    """What is known of a process when one asks whether its slices still count. Seconds of any one clock.
+    """What is known of a process when one asks whether its slices still count. Whole seconds of any one clock.
 
     heard_s: its last report. ended_s: it told its end, or its outbox has another owner. drained_s: that one told that
     nothing of it is left there.
     """
 
-    heard_s: float
-    ended_s: float | None
-    drained_s: float | None
+    heard_s: int
+    ended_s: int | None
+    drained_s: int | None
 
 
-def is_over(life: Life, now_s: float, oldest_unseen_s: float | None) -> bool:
+def is_over(life: Life, now_s: int, oldest_unseen_s: int | None) -> bool:
     """Whether a process's slices no longer count as spent: it is gone, and what it really used is in the sums.
 
     `oldest_unseen_s`: when the oldest settled call was reported whose event is not in the sums yet (None: no such).

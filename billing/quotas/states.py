@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 from billing.money import exact, plain
 from billing.periods import day_starts, hour_start, load_zone
 from billing.quotas.quota import EACH, Quota, QuotaKey, in_force
-from billing.quotas.windows import Window, window_of
+from billing.quotas.windows import Window, WindowKind, window_of
 from billing.rating import UsageSum, cost_of, rate
 from billing.sums import read_sums
 
@@ -114,7 +114,9 @@ class Prices:
 
 
 @dataclass(slots=True)
-class _Tally:
+class Tally:
+    """What was used so far, exactly, and what has no price or rate."""
+
     used: Decimal = Decimal(0)
     unknown: int = 0
 
@@ -126,8 +128,12 @@ class _Tally:
                 self.used += amount
 
 
+Tallies = dict[tuple[int, str], Tally]
+"""By the quota's id and the subject."""
+
+
 @dataclass(slots=True)
-class _Group:
+class Group:
     """Quotas of one window and scope, ready to be asked by subject."""
 
     window: Window
@@ -135,9 +141,12 @@ class _Group:
     own: dict[str, list[Quota]] = field(default_factory=dict)
     each: list[Quota] = field(default_factory=list)
     keys: set[QuotaKey] = field(default_factory=set)
+    by_id: dict[int, Quota] = field(default_factory=dict)
 
     def take(self, quota: Quota) -> None:
+        """Add a quota in force."""
         self.keys.add(quota.key)
+        self.by_id[quota.id] = quota
         if quota.key.subject == EACH:
             self.each.append(quota)
         else:
@@ -160,35 +169,56 @@ def states_at(
 
     A quota of each (`*`) is listed for those that used something.
     """
-    groups: dict[tuple[Window, str], _Group] = {}
-    for quota in in_force(rows, moment):
-        window = window_of(quota.key.window, moment, prices.zone)
-        groups.setdefault((window, quota.key.scope), _Group(window, quota.key.scope)).take(quota)
-    found = [state for group in groups.values() for state in _group_states(connection, group, prices)]
+    found = [
+        state
+        for group in groups_of(in_force(rows, moment), moment, prices.zone).values()
+        for state in states_of(group, read_group(connection, group, prices))
+    ]
     return sorted(found, key=lambda state: (state.quota.key.scope, state.subject, state.quota.key, state.quota.id))
 
 
-def _group_states(connection: Connection, group: _Group, prices: Prices) -> list[QuotaState]:
+def groups_of(held: Sequence[Quota], moment: datetime, zone: str) -> dict[tuple[WindowKind, str], Group]:
+    """The quotas in force, by window kind and scope."""
+    groups: dict[tuple[WindowKind, str], Group] = {}
+    windows = {kind: window_of(kind, moment, zone) for kind in {quota.key.window for quota in held}}
+    for quota in held:
+        kind, scope = quota.key.window, quota.key.scope
+        groups.setdefault((kind, scope), Group(windows[kind], scope)).take(quota)
+    return groups
+
+
+def read_group(connection: Connection, group: Group, prices: Prices) -> Tallies:
+    """What counts in a group's window, from all of its sums."""
     window = group.window
     cuts = _cuts(window, prices) if group.has_money else []
-    sums = read_sums(connection, window.first_hour, window.end_hour, cuts, _DIMENSIONS[group.scope])
-    tallies: dict[tuple[int, str], _Tally] = {
-        (quota.id, subject): _Tally() for subject, quotas in group.own.items() for quota in quotas
-    }
-    by_id = {quota.id: quota for quotas in (group.each, *group.own.values()) for quota in quotas}
-    for usage in sums:
-        subject = usage.dimensions[0] if usage.dimensions else ""
-        if isinstance(subject, str):
-            for quota in group.of(subject):
-                if quota.counts_model(usage.model):
-                    _count(tallies.setdefault((quota.id, subject), _Tally()), quota, usage, prices)
+    tallies: Tallies = {(quota.id, subject): Tally() for subject, quotas in group.own.items() for quota in quotas}
+    for usage in read_sums(connection, window.first_hour, window.end_hour, cuts, _DIMENSIONS[group.scope]):
+        add_use(tallies, group, usage.dimensions[0] if usage.dimensions else "", usage, prices)
+    return tallies
+
+
+def add_use(tallies: Tallies, group: Group, subject: object, usage: UsageSum, prices: Prices) -> set[tuple[int, str]]:
+    """Count a subject's use against its quotas; the tallies that it counts for."""
+    if not isinstance(subject, str):
+        return set()
+    touched = set()
+    for quota in group.of(subject):
+        if quota.counts_model(usage.model):
+            place = (quota.id, subject)
+            _count(tallies.setdefault(place, Tally()), quota, usage, prices)
+            touched.add(place)
+    return touched
+
+
+def states_of(group: Group, tallies: Tallies) -> list[QuotaState]:
+    """The tallies of a group as states."""
     return [
-        QuotaState(by_id[quota_id], subject, window, tally.used, tally.unknown)
+        QuotaState(group.by_id[quota_id], subject, group.window, tally.used, tally.unknown)
         for (quota_id, subject), tally in tallies.items()
     ]
 
 
-def _count(tally: _Tally, quota: Quota, usage: UsageSum, prices: Prices) -> None:
+def _count(tally: Tally, quota: Quota, usage: UsageSum, prices: Prices) -> None:
     if quota.currency is None:
         for unit, quantity in usage.quantities:
             if quota.counts_unit(unit):

@@ -25,8 +25,10 @@ if TYPE_CHECKING:
 @click.pass_obj
 def serve(ctx: Context, port: int | None, host: str | None, *, publish: bool) -> None:
     """Take events over HTTP (POST /v1/events) into the outbox and on to Kafka; quotas, health and metrics."""
+    from billing.pledges.pledge import PledgeRules
     from jangbu.web.application import application
-    from jangbu.web.quotas import QuotaReader, quota_routes
+    from jangbu.web.quota_keeper import QuotaKeeper
+    from jangbu.web.quotas import quota_routes
     from jangbu.web.serving import listen, serve_until_stopped
 
     settings = ctx.settings
@@ -38,7 +40,8 @@ def serve(ctx: Context, port: int | None, host: str | None, *, publish: bool) ->
         if publish:
             stack.enter_context(_publishing(ctx))
         click.echo(f"jangbu serves on {_address(host, port)}. Token: {_token_place(settings)}.", err=True)
-        quotas = QuotaReader(lambda: ctx.engine("reader"), settings.timezone)
+        rules = PledgeRules(settings.pledge_version, settings.pledge_valid_days)
+        quotas = QuotaKeeper(ctx.engine, settings.timezone, rules, settings.pledge_url)
         stack.callback(quotas.close)
         serve_until_stopped(application(door, quota_routes(quotas)), listener)
 

@@ -1,152 +1,131 @@
-"""`GET /v1/quota`: what is left for a user, a department and a model, from memory.
+"""What is left, from memory: `GET /v1/quota` for anybody, `GET /v1/enforcement` and its leases for gateways.
 
-A thread reads the quotas each second once somebody has asked; a request never waits for the database. Until they were
-read for the first time, or where the database has been away for longer than `STALE_S`, the answer is 503 and says so:
-whoever asks decides whether to let a request pass.
+A request never waits for the database but for a report of leases. Until the quotas were read for the first time, or
+where the database has been away for longer than `STALE_S`, the answer is 503 and says so: whoever asks decides whether
+to let a request pass.
 """
 
 from __future__ import annotations
 
 import json
-import logging
-import threading
-from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Final
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import exc
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 from starlette.routing import Route
 
-from billing.quotas.board import Board
-from billing.quotas.looking import read_prices
-from billing.quotas.register import held_quotas
-from billing.quotas.states import STATES, states_at
-from billing.store import snapshot
-from jangbu.errors import JangbuError
+from billing.money import exact, plain
+from billing.quotas.desk import TICKS, WrongReport
+from billing.quotas.leases import Account
+from billing.quotas.states import STATES
 from jangbu.web.answers import Refused
+from jangbu.web.bodies import read_body
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from contextlib import AbstractContextManager
-
-    from sqlalchemy import Engine
     from starlette.requests import Request
 
     from billing.quotas.states import QuotaState
     from jangbu.web.door import Door
+    from jangbu.web.quota_keeper import KeptBoard, QuotaKeeper
 
-READ_EVERY_S: Final = 1.0
-STALE_S: Final = 60.0
-FIRST_WAIT_S: Final = 3.0
 NAME_CHARACTERS_MAX: Final = 512
-_log = logging.getLogger("jangbu.web")
+WAIT_S_MAX: Final = 20.0
 
 
-class QuotaReader:
-    """Keeps a board that is at most some seconds old, from the first question on.
-
-    Args:
-        connect: gives an engine of the reader's login; may raise JangbuError while the database is away.
-        zone: the organisation's.
-    """
-
-    def __init__(self, connect: Callable[[], AbstractContextManager[Engine]], zone: str) -> None:
-        self._connect = connect
-        self._zone = zone
-        self._board: Board | None = None
-        self._started = threading.Lock()
-        self._thread: threading.Thread | None = None
-        self._stop = threading.Event()
-        self._first = threading.Event()
-
-    def board(self) -> Board | None:
-        """The newest board; None before the first one, or where it is stale."""
-        with self._started:
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="quotas", daemon=True)
-                self._thread.start()
-                wait_s = FIRST_WAIT_S
-            else:
-                wait_s = 0.0
-        if self._board is None:
-            self._first.wait(wait_s)
-        board = self._board
-        if board is None or datetime.now(UTC) - board.as_of > timedelta(seconds=STALE_S):
-            return None
-        return board
-
-    @property
-    def is_ready(self) -> bool:
-        """Whether asking takes no time."""
-        return self._board is not None
-
-    def close(self) -> None:
-        """Stop reading."""
-        self._stop.set()
-        if self._thread is not None:
-            self._thread.join()
-
-    def _run(self) -> None:
-        while not self._stop.is_set():
-            try:
-                with self._connect() as engine:
-                    while not self._stop.is_set():
-                        self._board = read_board(engine, self._zone)
-                        self._first.set()
-                        self._stop.wait(READ_EVERY_S)
-            except (JangbuError, exc.OperationalError) as error:
-                _log.warning("quotas cannot be read: %s", str(error).splitlines()[0])
-                self._stop.wait(READ_EVERY_S * 5)
-
-
-def read_board(engine: Engine, zone: str) -> Board:
-    """Every quota as of now."""
-    with snapshot(engine) as connection:
-        now = datetime.now(UTC)
-        rows = held_quotas(connection)
-        return Board(rows, states_at(connection, rows, read_prices(connection, zone), now) if rows else (), zone, now)
-
-
-def quota_routes(reader: QuotaReader) -> list[Route]:
-    """The route around one reader."""
+def quota_routes(keeper: QuotaKeeper) -> list[Route]:
+    """The routes around one keeper."""
 
     async def get_quota(request: Request) -> Response:
         door: Door = request.app.state.door
         door.bearer(request.headers.get("authorization"))
         asked = {name: _asked(request, name) for name in ("user", "department", "model")}
-        if reader.is_ready:
-            board = reader.board()
-        else:
-            board = await run_in_threadpool(reader.board)
-        if board is None:
-            raise Refused(
-                503,
-                "quotas_unread",
-                "the quotas cannot be read now: the database is away; ask again",
-                headers={"retry-after": "5"},
-            )
-        states = board.about(datetime.now(UTC), asked["user"], asked["department"], asked["model"])
-        return Response(answer(board, asked, states), media_type="application/json")
+        kept = keeper.kept() if keeper.is_ready else await run_in_threadpool(keeper.kept)
+        if kept is None:
+            raise _unread()
+        states = kept.board.about(datetime.now(UTC), asked["user"], asked["department"], asked["model"])
+        return _json(answer(kept, asked, states))
 
-    return [Route("/v1/quota", get_quota, methods=["GET"])]
+    async def get_enforcement(request: Request) -> Response:
+        door: Door = request.app.state.door
+        door.bearer(request.headers.get("authorization"))
+        epoch, version, wait_s = _place(request)
+        if (keeper.kept() if keeper.is_ready else await run_in_threadpool(keeper.kept)) is None:
+            raise _unread()
+        return _json(await keeper.feed.newer(epoch, version, wait_s))
+
+    async def post_leases(request: Request) -> Response:
+        door: Door = request.app.state.door
+        bearer = door.bearer(request.headers.get("authorization"))
+        try:
+            document = json.loads(await read_body(request, door.limits))
+        except (ValueError, RecursionError):
+            raise Refused(400, "body", "the body is no JSON: send a report as a gateway makes it") from None
+        if not isinstance(document, dict):
+            raise Refused(400, "body", "the body is no JSON object: send a report as a gateway makes it")
+        if bearer.sources is not None and document.get("source") not in bearer.sources:
+            raise Refused(403, "source_forbidden", "this token speaks for another source")
+        try:
+            return _json(await keeper.report(document))
+        except WrongReport as error:
+            raise Refused(400, "report", str(error)) from None
+        except OSError:
+            raise _unread() from None
+
+    return [
+        Route("/v1/quota", get_quota, methods=["GET"]),
+        Route("/v1/enforcement", get_enforcement, methods=["GET"]),
+        Route("/v1/enforcement/leases", post_leases, methods=["POST"]),
+    ]
 
 
-def answer(board: Board, asked: dict[str, str | None], states: list[QuotaState]) -> str:
+def answer(kept: KeptBoard, asked: dict[str, str | None], states: list[QuotaState]) -> dict[str, Any]:
     """The document: the most telling quota's figures first, then all of them. No quota: nothing limits the request."""
-    documents = [state.document() for state in states]
+    documents = [_document(state, kept.reserved) for state in states]
     first = documents[0] if documents else None
-    document = {
+    return {
         **asked,
-        "as_of": board.as_of,
+        "as_of": kept.board.as_of,
         "state": max((state.state for state in states), key=STATES.index, default="within"),
-        "allowed": not any(state.state == "spent" and state.quota.mode == "hard" for state in states),
+        "allowed": not any(state.state == "spent" for state in states),
         "remaining": None if first is None else first["remaining"],
         "unit": None if first is None else first["unit"],
         "resets_at": None if first is None else first["resets_at"],
         "quotas": documents,
     }
-    return json.dumps(document, ensure_ascii=False, default=_instant)
+
+
+def _document(state: QuotaState, reserved: dict[Account, int]) -> dict[str, Any]:
+    """A quota's figures; of a hard one what gateways hold or have settled beside the sums is taken off what is left."""
+    ticks = reserved.get(Account(state.quota.id, state.subject, state.window.first_hour), 0)
+    with exact():
+        held = Decimal(ticks) / (TICKS if state.quota.currency is not None else 1)
+        remaining = max(Decimal(0), state.limit - state.used - held)
+    return {**state.document(), "remaining": plain(remaining), "reserved": plain(held)}
+
+
+def _place(request: Request) -> tuple[str | None, int, float]:
+    """(epoch, version, seconds to wait) of a gateway's question."""
+    asked = request.query_params
+    try:
+        version, wait_s = int(asked.get("version", "-1")), float(asked.get("wait", "0"))
+    except ValueError:
+        raise Refused(400, "version", "version and wait are numbers: give those of the last answer") from None
+    return asked.get("epoch"), version, min(WAIT_S_MAX, max(0.0, wait_s))
+
+
+def _unread() -> Refused:
+    return Refused(
+        503,
+        "quotas_unread",
+        "the quotas cannot be read now: the database is away; ask again",
+        headers={"retry-after": "5"},
+    )
+
+
+def _json(document: dict[str, Any]) -> Response:
+    return Response(json.dumps(document, ensure_ascii=False, default=_instant), media_type="application/json")
 
 
 def _instant(moment: object) -> str:

@@ -5,7 +5,7 @@
 
 -- One life of one gateway process. `slot` is its outbox, which one life has after another; `last_report` the number of
 -- the newest report that was applied. `ended_at`: it told its end, or the next life of its slot began; `drained_at`: the
--- next life told that nothing of it is left in the outbox.
+-- next life told that nothing of it is left in the outbox; `closed_at`: its slices count no more.
 create table quota_process (
   id bigint generated always as identity primary key,
   life text not null unique check (life <> ''),
@@ -14,7 +14,8 @@ create table quota_process (
   last_report bigint not null default 0 check (last_report >= 0),
   heard_at timestamptz not null default now(),
   ended_at timestamptz,
-  drained_at timestamptz
+  drained_at timestamptz,
+  closed_at timestamptz
 );
 create index quota_process_slot on quota_process (slot);
 

@@ -1,0 +1,40 @@
+"""Who may use which models besides quotas: pledges that hold, and programmes' models. Read whole, for a gateway."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from billing.periods import load_zone
+from billing.pledges.pledge import state_of
+from billing.pledges.register import signatures_by_user
+from billing.programmes.places import places_of
+from billing.programmes.programme import state_on
+from billing.programmes.register import held_applications, held_programmes
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from sqlalchemy import Connection
+
+    from billing.pledges.pledge import PledgeRules
+
+
+def read_access(
+    connection: Connection, rules: PledgeRules, zone: str, moment: datetime, sign_at: str | None
+) -> dict[str, Any]:
+    """As a gateway gets it: `pledges` (null where no register holds any signature: nobody is asked then) with those
+    whose pledge holds, by name, and `programmes` that run, with their models and who has a place now."""
+    day = moment.astimezone(load_zone(zone)).date()
+    signed = signatures_by_user(connection)
+    holding = sorted(user for user, own in signed.items() if state_of(user, own, rules, day).may_use)
+    applications = held_applications(connection)
+    programmes = [
+        {
+            "programme": one.programme,
+            "models": list(one.models),
+            "users": sorted({place.user for place in places_of(one, applications) if place.holds(moment)}),
+        }
+        for one in held_programmes(connection).values()
+        if state_on(one, day) == "running"
+    ]
+    return {"pledges": {"holding": holding, "sign_at": sign_at} if signed else None, "programmes": programmes}
