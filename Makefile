@@ -17,7 +17,7 @@ ARGS ?=
 PYTHON ?= $(shell for name in python3.11 python3 python3.12 python3.13 python3.14; do \
 	"$$name" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo "$$name"; break; }; done)
 
-.PHONY: help setup clients demo test pytest bench faults gateway-load seed-faults services services-down lint screenshots kafka-libs
+.PHONY: help setup clients demo test pytest bench faults alert-faults gateway-load seed-faults services services-down lint screenshots kafka-libs
 
 help:  ## List the targets (what `make` alone does)
 	@sed -n 's/^\([a-z][a-z-]*\):.*  ## \(.*\)/  make \1|\2/p' $(firstword $(MAKEFILE_LIST)) | column -t -s '|' 2>/dev/null \
@@ -81,6 +81,9 @@ bench: setup kafka-libs  ## Speed, memory and freshness on Apache Kafka and Post
 
 faults: setup kafka-libs  ## Exactly once under hundreds of faults, by seed, on Apache Kafka and PostgreSQL
 	$(BIN)/python tests/faults/run.py $(ARGS)
+
+alert-faults: setup  ## Alerts of a month while processes are killed and the mail server misbehaves: ARGS='--seed 1'
+	@$(BIN)/python tests/alert_faults/run.py $(ARGS)
 
 seed-faults: setup  ## Reconciliation scored on months with planted faults: ARGS='--seed 1 --months 2040 --shape aws'
 	@$(BIN)/python tests/seeded/run.py $(ARGS)

@@ -40,6 +40,11 @@ _SERIALIZATION_FAILURE = "40001"
 _log = logging.getLogger(__name__)
 
 
+def utc_now() -> datetime:
+    """The clock."""
+    return datetime.now(UTC)
+
+
 def watch_of(settings: Settings) -> Watch:
     """What the settings say about looking and telling. Raises SettingsError."""
     quiet = None
@@ -116,9 +121,10 @@ def run(
     stop: threading.Event,
     watch: Watch | None = None,
     standing: Callable[[], Sequence[Standing]] | None = None,
+    clock: Callable[[], datetime] = utc_now,
 ) -> None:
     """Look each second, and deliver beside it, a thread a channel, until `stop` is set. `standing` tells where records
-    wait in Kafka."""
+    wait in Kafka; `clock` as of when to look."""
     asked = watch or Watch(Plan(zone))
     is_due = {channel: threading.Event() for channel in CHANNELS}
 
@@ -131,7 +137,7 @@ def run(
         own = senders.fresh()
         return lambda: deliver_due(engine, own, stop, asked, channels={channel})
 
-    around = _Around(engine, asked, wake_if, standing)
+    around = _Around(engine, asked, wake_if, standing, clock)
     work = [("delivering", delivering(channel), is_due[channel]) for channel in CHANNELS]
     threads = [
         threading.Thread(target=_again_and_again, args=(what, do, stop, wake), name=what)
@@ -140,7 +146,7 @@ def run(
     for thread in threads:
         thread.start()
     memory = QuotaMemory(LiveStates(zone))
-    _again_and_again("looking", lambda: wake_if(look_once(engine, zone, watch=asked, memory=memory)), stop, stop)
+    _again_and_again("looking", lambda: wake_if(look_once(engine, zone, clock(), asked, memory)), stop, stop)
     for event in is_due.values():
         event.set()
     for thread in threads:
@@ -157,8 +163,9 @@ class _Around:
         watch: Watch,
         tell: Callable[[list[int] | None], None],
         standing: Callable[[], Sequence[Standing]] | None,
+        clock: Callable[[], datetime],
     ) -> None:
-        self._engine, self._watch, self._tell, self._standing = engine, watch, tell, standing
+        self._engine, self._watch, self._tell, self._standing, self._clock = engine, watch, tell, standing, clock
         self._memory = Memory()
         self._failed: dict[Kind, str] = {}
         self._next_s: dict[Kind, float] = dict.fromkeys(KINDS_EVERY_S, 0.0)
@@ -176,7 +183,7 @@ class _Around:
 
     def _look_at(self, kind: Kind) -> None:
         try:
-            self._tell(look_around_once(self._engine, self._watch, memory=self._memory, kinds=(kind,)))
+            self._tell(look_around_once(self._engine, self._watch, self._clock(), self._memory, (kind,)))
         except exc.OperationalError:
             raise
         except Exception as error:  # noqa: BLE001 - said, and looked at again
