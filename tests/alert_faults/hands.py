@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import pickle
 import threading
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -18,11 +19,12 @@ from jangbu.database import connect
 from jangbu.sending import MailServer, Senders
 from streams.sink import Behind, Stored
 from tests.alert_faults import planted
-from tests.alert_faults.month import ZONE, Month
+from tests.alert_faults.month import ZONE
 from tests.faults.workbench import Workbench
 
 if TYPE_CHECKING:
     from jangbu.services.postgres import DatabaseUrls
+    from streams.chunk import Chunk
 
 PACE_S = 0.02
 
@@ -38,19 +40,32 @@ class Orders(NamedTuple):
     planted: str = ""
 
 
-def write_partition(orders: Orders, month: Month, partition: int) -> None:
+def keep_partition(directory: Path, partition: int, chunks: list[tuple[int, Chunk]]) -> Path:
+    """A partition's chunks in a file, with an index beside it: whoever begins in the middle reads on from there."""
+    file, index = directory / f"partition-{partition}", []
+    with file.open("wb") as opened:
+        for day, chunk in chunks:
+            index.append((chunk.first_offset, opened.tell()))
+            pickle.dump((day, chunk), opened)
+    file.with_suffix(".index").write_bytes(pickle.dumps(index))
+    return file
+
+
+def write_partition(orders: Orders, file: Path, partition: int) -> None:
     """Store a partition's chunks from where SQL stands, as far as the day allows, for ever."""
+    index: list[tuple[int, int]] = pickle.loads(file.with_suffix(".index").read_bytes())  # noqa: S301 - ours
     while True:
         with suppress(psycopg.OperationalError), Workbench(orders.urls, worker=f"writer-{partition}") as bench:
             stored = {row[0]: row[1] for row in bench.ask("select partition, next_offset from stream_offset")}
             at = int(stored.get(partition, 0))
-            for day, chunk in month.chunks[partition]:
-                if chunk.first_offset < at:
-                    continue
-                while day > int(_read(orders.today) or -1):
-                    threading.Event().wait(PACE_S)
-                outcome = bench.store(chunk)
-                assert isinstance(outcome, Stored | Behind), outcome
+            with file.open("rb") as opened:
+                opened.seek(next((place for first, place in index if first >= at), file.stat().st_size))
+                while opened.tell() < file.stat().st_size:
+                    day, chunk = pickle.load(opened)  # noqa: S301 - ours
+                    while day > int(_read(orders.today) or -1):
+                        threading.Event().wait(PACE_S)
+                    outcome = bench.store(chunk)
+                    assert isinstance(outcome, Stored | Behind), outcome
             threading.Event().wait(3600)
 
 

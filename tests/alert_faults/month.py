@@ -21,6 +21,7 @@ SEOUL = ZoneInfo(ZONE)
 PARTITIONS = 3
 MODELS = ("gpt-x", "gpt-y", "claude-z")
 LATE_SHARE, COPY_SHARE = 0.05, 0.03
+CHUNK_EVENTS = 100
 HEADER = "scope,subject,model,unit,limit,window,thresholds,notify\n"
 HOSTILE = "<script>alert(1)</script>=cmd"
 
@@ -83,8 +84,8 @@ class Month:
                 one = self._event(choose, users, homes, day)
                 by_partition[_partition_of(one.id)].append(one)
             for partition, events in sorted(by_partition.items()):
-                for first in range(0, len(events), 50):
-                    some = events[first : first + 50]
+                for first in range(0, len(events), CHUNK_EVENTS):
+                    some = events[first : first + CHUNK_EVENTS]
                     records = [_record(offsets[partition] + place, one) for place, one in enumerate(some)]
                     end = offsets[partition] + len(records)
                     self.chunks[partition].append((day, Chunk(partition, offsets[partition], end, records, 1)))
@@ -159,7 +160,7 @@ class Month:
 
     def _event(self, choose: Random, users: list[str], homes: dict[str, str], day: int) -> Happening:
         if self.happened and choose.random() < COPY_SHARE:
-            return self.happened[choose.choice(list(self.happened)[-200:])]
+            return self.happened[f"e-{max(0, len(self.happened) - choose.randint(1, 200))}"]
         back = 1 if day and choose.random() < LATE_SHARE else 0
         start = datetime.combine(self.first + timedelta(days=day - back), datetime.min.time(), SEOUL)
         at = start + timedelta(seconds=choose.randrange(22 * 3600))

@@ -136,7 +136,9 @@ def run(
     write_file(orders.clock, month.clock(0).isoformat())
     write_file(orders.today, -1)
     jobs: dict[str, Any] = {f"alerter-{place}": (hands.tell, (orders,)) for place in range(ALERTERS)}
-    jobs |= {f"writer-{place}": (hands.write_partition, (orders, month, place)) for place in range(PARTITIONS)}
+    for place in range(PARTITIONS):
+        file = hands.keep_partition(directory, place, month.chunks[place])
+        jobs[f"writer-{place}"] = hands.write_partition, (orders, file, place)
     threading.Thread(target=office.serve_forever, args=(0.05,), daemon=True).start()
     try:
         with Crew(month.seed, kill_every_s, jobs) as crew, psycopg.connect(urls.owner, autocommit=True) as owner:

@@ -24,7 +24,7 @@ def short_month(seed: int, days: int) -> Month:
 
 
 def test_a_short_run_is_clean(migrated_database: DatabaseUrls, tmp_path: Path) -> None:
-    report = run(migrated_database, tmp_path, short_month(7, 4), kill_every_s=0.5)
+    report = run(migrated_database, tmp_path, short_month(7, 3), kill_every_s=0.4)
     assert report.violations == [], report.text()
     assert report.due > 100
     assert report.kills["alerter"] > 0
