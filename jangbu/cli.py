@@ -48,6 +48,7 @@ COMMANDS = {
     "alert": "jangbu.commands.alert:alert",
     "pledge": "jangbu.commands.pledge:pledge",
     "programme": "jangbu.commands.programme:programme",
+    "flags": "jangbu.commands.flags:flags",
     "quarantine": "jangbu.commands.quarantine:quarantine",
 }
 """Where each command stands; read only when it is asked for, so that starting costs little."""

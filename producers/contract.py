@@ -17,6 +17,7 @@ from typing import Annotated, Final, Literal
 import msgspec
 from msgspec import Meta
 
+from producers.flags import FLAGS_MAX, Flag
 from producers.units import is_unit_name
 
 EVENT_TYPE: Final = "ai.usage.v1"
@@ -64,6 +65,7 @@ class UsageData(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, g
     usage_source: UsageSource = "provider"
     reported_cost: ReportedCost | None = None
     tags: Annotated[dict[Name, Annotated[str, Meta(max_length=1024)]], Meta(max_length=TAGS_MAX)] | None = None
+    flags: Annotated[list[Flag], Meta(max_length=FLAGS_MAX)] | None = None
 
 
 class UsageEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):

@@ -26,6 +26,7 @@ from producers.contract import (
     read_event,
     shown,
 )
+from producers.flags import Flag, in_order
 from streams.attribution import EVER, Roster
 from streams.chunk import Chunk, Record
 from streams.origin import Origin, Route
@@ -51,6 +52,7 @@ class Entry(NamedTuple):
     event_id: bytes
     reported_cost: str | None
     tags: dict[str, str] | None
+    flags: tuple[Flag, ...]
 
     @property
     def content(self) -> tuple[object, ...]:
@@ -58,7 +60,7 @@ class Entry(NamedTuple):
         origin = self.origin
         return (
             self.time_us, origin.route, origin.payer, origin.attempt, self.shape, self.quantities, self.reported_cost,
-            self.tags or {},
+            self.tags or {}, self.flags,
         )  # fmt: skip
 
     @property
@@ -190,6 +192,7 @@ class Decoder:
                 id_bytes,
                 None if cost is None else format(cost.amount, "f"),
                 tags,
+                tuple(in_order(data.flags)) if data.flags else (),
             ),
         )
 

@@ -18,14 +18,17 @@ _KNOWN = "select uuid_send(e.event_key) from chunk_key c join usage_event e usin
 _CONTENT = f"""
   select uuid_send(e.event_key), (extract(epoch from e.time) * 1000000)::bigint, e.route_id,
          case when y.attributed_by = 'event' then y.department end, y."user", y.key, e.attempt, e.reported_cost,
-         coalesce(e.tags, '{{}}'::jsonb), coalesce(e.other_units, '{{}}'::jsonb),
+         coalesce(e.tags, '{{}}'::jsonb),
+         array(select unnest(f.flags) from usage_flag f
+               where f.log_id = e.log_id and f.partition = e.partition and f.kafka_offset = e.kafka_offset),
+         coalesce(e.other_units, '{{}}'::jsonb),
          {", ".join(f"e.{unit}" for unit in COLUMN_UNITS)}
   from usage_event e join payer y on y.id = e.payer_id
   where e.event_key = any(%s::uuid[])
 """
 
 Content = tuple[Any, ...]
-"""Time (µs), route, stated department, user, key, attempt, reported cost, tags, quantities by unit."""
+"""Time (µs), route, stated department, user, key, attempt, reported cost, tags, flags, quantities by unit."""
 
 
 def known_events(connection: psycopg.Connection, prepared: Prepared) -> tuple[set[int], list[Rejected], int]:
@@ -63,6 +66,7 @@ def content_of(entry: Entry) -> Content:
         origin.attempt,
         entry.reported_cost,
         entry.tags or {},
+        entry.flags,
         dict(zip(entry.shape.names, entry.quantities, strict=True)),
     )
 
@@ -71,7 +75,7 @@ def _stored_contents(connection: psycopg.Connection, keys: list[bytes]) -> dict[
     """What the ledger says of these keys, by the digest of their identity."""
     contents: dict[bytes, Content] = {}
     for row in connection.execute(_CONTENT, ([key.hex() for key in keys],)):
-        key, *said = row[:10]
-        named = {unit: quantity for unit, quantity in zip(COLUMN_UNITS, row[10:], strict=True) if quantity is not None}
-        contents[bytes(key)[4:]] = (*said[:8], {**said[8], **named})
+        key, *said = row[:11]
+        named = {unit: quantity for unit, quantity in zip(COLUMN_UNITS, row[11:], strict=True) if quantity is not None}
+        contents[bytes(key)[4:]] = (*said[:8], tuple(said[8]), {**said[9], **named})
     return contents

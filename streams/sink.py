@@ -16,7 +16,7 @@ A crash at any point leaves either nothing of the chunk or all of it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 import psycopg
@@ -137,20 +137,38 @@ class Sink:
                     copy.write(events_copy(prepared, left_out))
                 with cursor.copy(_COPY_PARTS) as copy:
                     copy.write(parts_copy(prepared, left_out, self._log_id))
+        flagged = self._flag(connection, prepared, left_out)
         if rejected:
             self._quarantine(connection, chunk.partition, rejected)
         connection.execute(
             "with moved as (update stream_offset set next_offset = %(next)s"
             "               where log_id = %(log)s and partition = %(partition)s)"
             " insert into stream_chunk (log_id, partition, first_offset, next_offset, records, stored, duplicates,"
-            "                           quarantined, worker)"
+            "                           quarantined, worker, flagged)"
             " values (%(log)s, %(partition)s, %(first)s, %(next)s, %(records)s, %(stored)s, %(duplicates)s,"
-            "         %(quarantined)s, %(worker)s)",
+            "         %(quarantined)s, %(worker)s, %(flagged)s)",
             {"log": self._log_id, "partition": chunk.partition, "first": chunk.first_offset,
              "next": chunk.next_offset, "records": len(chunk.records), "stored": stored, "duplicates": duplicates,
-             "quarantined": len(rejected), "worker": self._worker},
+             "quarantined": len(rejected), "worker": self._worker, "flagged": flagged},
         )  # fmt: skip
         return Stored(chunk.next_offset, stored, duplicates, len(rejected))
+
+    def _flag(self, connection: psycopg.Connection, prepared: Prepared, left_out: Collection[int]) -> int:
+        """The verdicts of guardrails beside the events that have some, which are few; how many events these are."""
+        partition = prepared.chunk.partition
+        flagged = [
+            (self._log_id, partition, entry.offset, entry.key.hex(), list(entry.flags))
+            for place, entry in enumerate(prepared.entries)
+            if entry.flags and place not in left_out
+        ]
+        if flagged:
+            with connection.cursor() as cursor:
+                cursor.executemany(
+                    "insert into usage_flag (log_id, partition, kafka_offset, event_key, flags)"
+                    " values (%s, %s, %s, %s::uuid, %s)",
+                    flagged,
+                )
+        return len(flagged)
 
     def _lock(self, connection: psycopg.Connection, partition: int) -> tuple[int, int]:
         """The facts' version, which cannot move now, and the partition's offset, which only we can move now."""

@@ -21,6 +21,7 @@ from jangbu.errors import SettingsError
 from jangbu.gateway import settings as gateway_settings
 from jangbu.gateway.attempts import Attempts, Call
 from jangbu.gateway.metering import Meter
+from producers.flags import RECORD_FIELDS, is_refused_before_call
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -186,7 +187,9 @@ class JangbuCallback(CustomLogger):
 
 def _is_no_charge(payload: Mapping[str, Any], kwargs: Mapping[str, Any]) -> bool:
     """Whether LiteLLM logs something that no vendor was asked for, or that none charges."""
-    if NO_CALL_MARK in kwargs or payload.get("call_type") in NO_CHARGE_TYPES:
+    if NO_CALL_MARK in kwargs:  # a guardrail's refusal is told all the same: an event of 0 requests carries its flag
+        return not is_refused_before_call(payload.get("guardrail_information"))
+    if payload.get("call_type") in NO_CHARGE_TYPES:
         return True
     if payload.get("model"):
         return False
@@ -202,6 +205,10 @@ def _picked(payload: Mapping[str, Any], department: str) -> dict[str, Any]:
     fields["model_parameters"] = _some(payload.get("model_parameters"), ("service_tier", "stream"))
     fields["model_map_information"] = _some(payload.get("model_map_information"), ("model_map_key",))
     fields["error_information"] = _some(payload.get("error_information"), ("error_class",))
+    records = payload.get("guardrail_information")
+    if records:  # what a guardrail decided; never what it saw
+        given = records if isinstance(records, list) else [records]
+        fields["guardrail_information"] = [_some(record, RECORD_FIELDS) for record in given]
     return fields
 
 

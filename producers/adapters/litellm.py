@@ -14,6 +14,8 @@ Decisions:
   so that its counts are `estimated`.
 - the output of an image operation is `image_output_tokens`: LiteLLM drops the modality that the vendor told.
 - a batch is counted when it is complete, once, at its completion; its models must be one.
+- a guardrail's verdict becomes a flag (`producers.flags`); what it refused before a vendor was called is an event of 0
+  requests, `failure`, so that the flag has an event and nothing is charged.
 - `response_cost` 0 may mean unknown: only an amount above 0 is reported.
 """
 
@@ -49,6 +51,7 @@ from producers.contract import (
     UsageEvent,
     UsageSource,
 )
+from producers.flags import TAG, Flag, flags_of_records, flags_of_tags, in_order, is_refused_before_call
 from producers.formats.beside import tier
 from producers.formats.usage import Usage
 
@@ -58,6 +61,9 @@ if TYPE_CHECKING:
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SECONDS_MAX = Decimal(253_402_300_799)  # 9999-12-31T23:59:59Z
 _CACHED: tuple[Usage, UsageSource] = (Usage({"requests": 1}, "missing"), "provider")
+_REFUSED: tuple[Usage, UsageSource] = (Usage({"requests": 0}, "missing"), "provider")
+"""What a guardrail refused before a vendor was called: no request, nothing missing."""
+UNKNOWN: Final = "unknown"
 _COST_MIN_USD = Decimal("1e-20")
 """Below it a cost is the dust of binary fractions."""
 _ATTEMPTS_HEADER = "x-litellm-attempted-retries"
@@ -114,6 +120,7 @@ class Payload(msgspec.Struct, frozen=True):
     response: Answer | str | list[Any] | None = None
     model_parameters: Parameters | str | None = None
     error_information: ErrorKind | str | None = None
+    guardrail_information: list[Any] | dict[str, Any] | None = None
 
 
 _decoder = msgspec.json.Decoder(Payload, float_hook=Decimal)
@@ -149,12 +156,15 @@ def event_of(payload: Payload, options: Options, attempt: int | None = None) -> 
         raise EventRefused("missing", "source", "absent", "name the gateway with --source or JANGBU_SOURCE")
     called, region = names.bare_model(payload.model or _batch_model(payload), payload.custom_llm_provider)
     provider = names.provider_of(payload.custom_llm_provider, payload.model or "")
+    refused = payload.status == "failure" and is_refused_before_call(payload.guardrail_information)
+    if refused and not provider:
+        provider = UNKNOWN  # no vendor was called, and none is charged
     for field, value in (("id", payload.id), ("model", called), ("custom_llm_provider", provider)):
         if not value:
             raise EventRefused("missing", field, "absent", "it is required to count the request")
     cached = payload.cache_hit is True or payload.cache_hit in ("True", "true")
     try:
-        usage, usage_source = _CACHED if cached else _counts(payload)
+        usage, usage_source = _REFUSED if refused else _CACHED if cached else _counts(payload)
     except formats.UsageRefused as error:
         raise refused_usage(error) from None
     status = "cached" if cached else _status(payload, usage_source)
@@ -184,6 +194,7 @@ def event_of(payload: Payload, options: Options, attempt: int | None = None) -> 
             usage_source=usage_source,
             reported_cost=_cost(payload),
             tags={**usage.tags, **_tags(payload.request_tags or [])} or None,
+            flags=_flags(payload) or None,
         ),
     )
     return checked(event)
@@ -332,9 +343,15 @@ def _tags(request_tags: list[Any]) -> dict[str, str]:
     tags: dict[str, str] = {}
     for tag in request_tags[:TAGS_MAX]:
         name, _, value = tag.partition(":") if isinstance(tag, str) else ("", "", "")
-        if name.strip() and name.strip().lower() != "user-agent":
+        if name.strip() and name.strip().lower() not in ("user-agent", TAG):
             tags[name.strip()[:256]] = value.strip()[:1024]
     return tags
+
+
+def _flags(payload: Payload) -> list[Flag]:
+    """What guardrails decided; a tag may say it where they leave no record."""
+    records = flags_of_records(payload.guardrail_information, blocked=payload.status == "failure")
+    return in_order(records | flags_of_tags(payload.request_tags or ()))
 
 
 def _text_at(fields: Mapping[str, Any], path: str) -> str | None:
