@@ -8,6 +8,7 @@ import sqlite3
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -176,51 +177,80 @@ def test_the_hand_over_is_not_felt(seen: Seen) -> None:
     assert seen.status["hand_over_p50_us"] <= 200
 
 
-def test_mocks_caches_and_an_orderly_stop(tmp_path: Path) -> None:
-    """LiteLLM's own answers count; what it answers from its cache counts as a request alone; a stop loses nothing."""
+class Lives(NamedTuple):
+    """What three lives of one proxy showed: killed while the door was away, ended while the door refused an event."""
+
+    before_any_door: dict[str, Any]
+    killed: dict[str, dict[str, Any]]
+    accepted_beside_the_refused: set[str]
+    kept_aside: bool
+    ids: list[str]
+    after_all: dict[str, dict[str, Any]]
+    bill: list[dict[str, Any]]
+    said: str
+
+
+@pytest.fixture(scope="module")
+def lives(tmp_path_factory: pytest.TempPathFactory) -> Lives:
+    """Calls, kill -9, and the second life delivers what the outbox kept; calls again of which the door refuses one,
+    an orderly end, and the third life delivers it."""
     world.need_clients()
-    with Door() as door, world.VendorProcess(tmp_path) as vendor:
+    directory = tmp_path_factory.mktemp("lives")
+    with Door() as door, world.VendorProcess(directory) as vendor:
         door.away = True
         config = world.configuration(vendor.url, [world.CALLBACK], cache=True)
-        with world.ProxyProcess(tmp_path, config, to_door(door)) as proxy:
+        with world.ProxyProcess(directory, config, to_door(door)) as proxy:
             proxy.start()
             world.run_client("client_calls.py", proxy.url, "mocks")
             wait_until(lambda: proxy.status().get("written", 0) >= 4)
-            assert door.events == {}
+            before_any_door = dict(door.events)
             proxy.signal(signal.SIGKILL)  # what was acknowledged to the outbox outlives a kill -9
             door.away = False
             proxy.start()
             wait_until(lambda: len(door.events) >= 4)
-        events = list(door.events.values())
-        assert sorted(event["data"].get("status", "success") for event in events) == ["cached", *["success"] * 3]
-        (cached,) = (event for event in events if event["data"].get("status") == "cached")
-        assert cached["data"]["units"] == {"requests": 1}
-        assert len([line for line in vendor.bill() if line["tag"] == "same"]) == 1
-        assert "were left" not in proxy.text()  # the process that starts in its place takes its outbox
-
-
-def test_a_row_that_the_door_refuses_is_set_aside(tmp_path: Path) -> None:
-    """400 for one event of several: the others arrive, the one stays, is said, and comes with the next start."""
-    world.need_clients()
-    with Door() as door, world.VendorProcess(tmp_path) as vendor:
-        config = world.configuration(vendor.url, [world.CALLBACK])
-        with world.ProxyProcess(tmp_path, config, to_door(door)) as proxy:
+            killed = dict(door.events)
             door.away = True
-            proxy.start()
             world.run_client("client_calls.py", proxy.url, "mocks")
-            wait_until(lambda: proxy.status().get("written", 0) >= 4)
-            outbox = sqlite3.connect(f"file:{proxy.data_dir}/gateway/outbox-0.sqlite?mode=ro", uri=True)
-            ids = [json.loads(value)["id"] for (value,) in outbox.execute("select value from event order by seq")]
-            outbox.close()
+            wait_until(lambda: len(waiting(proxy)) >= 4)
+            ids = waiting(proxy)
             door.refuse = {ids[1]}
             door.away = False
-            wait_until(lambda: len(door.events) >= len(ids) - 1 and "kept aside" in proxy.text())
-            assert set(door.events) == set(ids) - {ids[1]}
+            wait_until(lambda: len(set(door.events) - set(killed)) >= len(ids) - 1 and "kept aside" in proxy.text())
+            beside, kept_aside = set(door.events) - set(killed), "kept aside" in proxy.text()
             door.refuse = set()
             proxy.signal(signal.SIGTERM)
             proxy.start()
             wait_until(lambda: ids[1] in door.events)
-        assert set(door.events) == set(ids)
+        return Lives(before_any_door, killed, beside, kept_aside, ids, dict(door.events), vendor.bill(), proxy.text())
+
+
+def waiting(proxy: world.ProxyProcess) -> list[str]:
+    """Ids of the events in the outbox, in their order."""
+    with closing(sqlite3.connect(f"file:{proxy.data_dir}/gateway/outbox-0.sqlite?mode=ro", uri=True)) as outbox:
+        return [json.loads(value)["id"] for (value,) in outbox.execute("select value from event order by seq")]
+
+
+def test_mocks_caches_and_a_kill(lives: Lives) -> None:
+    """LiteLLM's own answers count; what it answers from its cache counts as a request alone; a kill loses nothing."""
+    assert lives.before_any_door == {}
+    events = list(lives.killed.values())
+    assert sorted(event["data"].get("status", "success") for event in events) == ["cached", *["success"] * 3]
+    (cached,) = (event for event in events if event["data"].get("status") == "cached")
+    assert cached["data"]["units"] == {"requests": 1}
+    assert "were left" not in lives.said  # the process that starts in its place takes its outbox
+
+
+def test_the_vendor_is_asked_once_a_life_for_what_is_cached(lives: Lives) -> None:
+    """The cache is in memory: the second life asks the vendor again, and each life once."""
+    assert len([line for line in lives.bill if line["tag"] == "same"]) == 2
+
+
+def test_a_row_that_the_door_refuses_is_set_aside(lives: Lives) -> None:
+    """400 for one event of several: the others arrive, the one stays, is said, and comes with the next start."""
+    assert lives.kept_aside
+    assert len(lives.ids) >= 4
+    assert lives.accepted_beside_the_refused == set(lives.ids) - {lives.ids[1]}
+    assert set(lives.after_all) == set(lives.killed) | set(lives.ids)
 
 
 @pytest.mark.parametrize(
@@ -232,18 +262,43 @@ def test_a_row_that_the_door_refuses_is_set_aside(tmp_path: Path) -> None:
     ],
 )
 def test_wrong_settings_are_one_sentence(settings: dict[str, str], said: str, tmp_path: Path) -> None:
-    """The import of the callback fails, or, where it was told to, goes on and says so."""
+    """The import of the callback fails, or, where it was told to, goes on and says so.
+
+    LiteLLM's import takes seconds and has no part in it: its class to derive from is stood in for. That the proxy
+    itself ends with the sentence is the next test's.
+    """
     world.need_clients()
     command = [str(world.CLIENTS / "python"), "-c", "import jangbu.gateway.litellm"]
     for on_bad, code in (("fail", 1), ("continue", 0)):
-        environment = world.environment(tmp_path, {**settings, "JANGBU_GATEWAY_ON_BAD_SETTINGS": on_bad})
+        environment = beside_a_standin(tmp_path, {**settings, "JANGBU_GATEWAY_ON_BAD_SETTINGS": on_bad})
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, cwd=tmp_path)
         assert (done.returncode, said in done.stderr) == (code, True), done.stderr
         assert ("WITHOUT metering" in done.stderr) == (on_bad == "continue")
 
 
+def beside_a_standin(directory: Path, settings: dict[str, str]) -> dict[str, str]:
+    """The proxy's environment, where LiteLLM is nothing but the class that our callback derives from."""
+    package = directory / "standin" / "litellm" / "integrations"
+    package.mkdir(parents=True, exist_ok=True)
+    for name in ("litellm", "litellm/integrations"):
+        (directory / "standin" / name / "__init__.py").touch()
+    (package / "custom_logger.py").write_text("class CustomLogger:\n    pass\n")
+    found = world.environment(directory, settings)
+    return {**found, "PYTHONPATH": f"{directory / 'standin'}:{found['PYTHONPATH']}"}
+
+
+def test_a_proxy_with_wrong_settings_does_not_start(tmp_path: Path) -> None:
+    """The real proxy ends before it answers anybody, with the sentence and not with 0."""
+    world.need_clients()
+    config = world.configuration("http://127.0.0.1:9", [world.CALLBACK])
+    proxy = world.ProxyProcess(tmp_path, config, {"JANGBU_SOURCE": SOURCE})
+    with proxy, pytest.raises(AssertionError, match=r"proxy ended with [1-9]"):
+        proxy.start()
+    assert "neither JANGBU_KAFKA_BOOTSTRAP nor JANGBU_URL" in proxy.text()
+
+
 def test_the_base_dependencies_are_enough(tmp_path: Path) -> None:
-    """In the proxy's environment neither Faust nor a database nor Typst is imported, nor is there."""
+    """In the proxy's environment our callback imports neither Faust nor a database nor Typst."""
     world.need_clients()
     code = (
         "import sys, jangbu; light = set(sys.modules); import jangbu.gateway.litellm as gateway;"
@@ -254,6 +309,6 @@ def test_the_base_dependencies_are_enough(tmp_path: Path) -> None:
     settings = {"JANGBU_SOURCE": SOURCE, "JANGBU_URL": "http://127.0.0.1:9", "JANGBU_TOKEN": TOKEN}
     done = subprocess.run(
         [str(world.CLIENTS / "python"), "-c", code],
-        env=world.environment(tmp_path, settings), capture_output=True, text=True, check=True, cwd=tmp_path,
+        env=beside_a_standin(tmp_path, settings), capture_output=True, text=True, check=True, cwd=tmp_path,
     )  # fmt: skip
     assert done.stdout.splitlines()[-1] == "[] [] False", done.stdout
