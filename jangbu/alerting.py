@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 EVERY_S = 1.0
 BACKOFF_MAX_S = 15.0
+HANDS = {"mail": 4}
+"""Threads of a channel: a mail server answers in tens of milliseconds, and hundreds may be due at once."""
 SHARE_OF_TIME = 20
 """What took a second is looked at again after so many."""
 _SERIALIZATION_FAILURE = "40001"
@@ -123,22 +125,22 @@ def run(
     standing: Callable[[], Sequence[Standing]] | None = None,
     clock: Callable[[], datetime] = utc_now,
 ) -> None:
-    """Look each second, and deliver beside it, a thread a channel, until `stop` is set. `standing` tells where records
-    wait in Kafka; `clock` as of when to look."""
+    """Look each second, and deliver beside it, threads of each channel, until `stop` is set. `standing` tells where
+    records wait in Kafka; `clock` as of when to look."""
     asked = watch or Watch(Plan(zone))
-    is_due = {channel: threading.Event() for channel in CHANNELS}
+    hands = [(channel, threading.Event()) for channel in CHANNELS for _ in range(HANDS.get(channel, 1))]
 
     def wake_if(new: list[int] | None) -> None:
         if new:
-            for event in is_due.values():
-                event.set()
+            for _, is_due in hands:
+                is_due.set()
 
     def delivering(channel: str) -> Callable[[], object]:
         own = senders.fresh()
         return lambda: deliver_due(engine, own, stop, asked, channels={channel})
 
     around = _Around(engine, asked, wake_if, standing, clock)
-    work = [("delivering", delivering(channel), is_due[channel]) for channel in CHANNELS]
+    work = [("delivering", delivering(channel), is_due) for channel, is_due in hands]
     threads = [
         threading.Thread(target=_again_and_again, args=(what, do, stop, wake), name=what)
         for what, do, wake in [*work, ("looking around", around.look, stop)]
@@ -147,8 +149,8 @@ def run(
         thread.start()
     memory = QuotaMemory(LiveStates(zone))
     _again_and_again("looking", lambda: wake_if(look_once(engine, zone, clock(), asked, memory)), stop, stop)
-    for event in is_due.values():
-        event.set()
+    for _, is_due in hands:
+        is_due.set()
     for thread in threads:
         thread.join()
 

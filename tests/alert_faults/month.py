@@ -22,6 +22,8 @@ PARTITIONS = 3
 MODELS = ("gpt-x", "gpt-y", "claude-z")
 LATE_SHARE, COPY_SHARE = 0.05, 0.03
 CHUNK_EVENTS = 100
+SHARES = (8, 20, 72)
+"""Of quotas by day, week and month where a whole month is lived through: alerts by the ten thousand."""
 HEADER = "scope,subject,model,unit,limit,window,thresholds,notify\n"
 HOSTILE = "<script>alert(1)</script>=cmd"
 
@@ -141,7 +143,9 @@ class Month:
         while number < self.quotas_count:
             scope = choose.choices(("user", "department", "organisation"), (85, 14, 1))[0]
             subject = {"user": choose.choice([*users, "*"]), "department": choose.choice(departments)}.get(scope, "")
-            window, unit = choose.choice(("day", "week", "month")), choose.choice(("tokens", "tokens", "requests"))
+            widest = 600 if self.days_count > 7 else 200
+            window = choose.choices(("day", "week", "month"), SHARES if self.days_count > 7 else (1, 1, 1))[0]
+            unit = choose.choice(("tokens", "tokens", "requests"))
             model = choose.choice(("", "", *MODELS))
             key = (scope, subject, model, unit, window)
             if key in seen:
@@ -154,7 +158,7 @@ class Month:
             thresholds = choose.choice(((50, 80, 100), (90,), (100, 150)))
             notify = tuple(f"r{choose.randrange(200)}@city.example" for _ in range(choose.choice((1, 1, 1, 2))))
             yield QuotaLine(
-                number, scope, subject, model, unit, max(1, usual * choose.randint(40, 300) // 100), window, thresholds,
+                number, scope, subject, model, unit, max(1, usual * choose.randint(40, widest) // 100), window, thresholds,
                 tuple(dict.fromkeys(notify)),
             )  # fmt: skip
 

@@ -18,7 +18,7 @@ def plant(name: str) -> None:
 
         def forgetful(connection: Any, due: Any, moment: Any, watch: Any) -> list[int]:
             """What was seen to be due counts as told, whether or not it was kept."""
-            return keep(connection, [one for one in due if int(one.uid, 16) % 10], moment, watch)
+            return keep(connection, [one for one in due if int(one.uid, 16) % 3], moment, watch)
 
         watching.keep = forgetful
     elif name == "a new id each time":

@@ -24,9 +24,9 @@ def short_month(seed: int, days: int) -> Month:
 
 
 def test_a_short_run_is_clean(migrated_database: DatabaseUrls, tmp_path: Path) -> None:
-    report = run(migrated_database, tmp_path, short_month(7, 3), kill_every_s=0.4)
+    report = run(migrated_database, tmp_path, short_month(7, 2), kill_every_s=0.8)
     assert report.violations == [], report.text()
-    assert report.due > 100
+    assert report.due > 20
     assert report.kills["alerter"] > 0
     assert report.mischief["refuses for now"] > 0
 
