@@ -36,6 +36,7 @@ HOUR_US = 3600 * US
 ServiceTier = Literal["standard", "batch", "priority", "flex"]
 Status = Literal["success", "failure", "cut", "cached"]
 UsageSource = Literal["provider", "estimated", "missing"]
+TimeSource = Literal["sender", "acceptance"]
 Name = Annotated[str, Meta(min_length=1, max_length=256)]
 Identifier = Annotated[str, Meta(min_length=1, max_length=512)]
 Quantity = Annotated[int, Meta(ge=0, le=QUANTITY_MAX)]
@@ -66,6 +67,8 @@ class UsageData(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, g
     reported_cost: ReportedCost | None = None
     tags: Annotated[dict[Name, Annotated[str, Meta(max_length=1024)]], Meta(max_length=TAGS_MAX)] | None = None
     flags: Annotated[list[Flag], Meta(max_length=FLAGS_MAX)] | None = None
+    time_source: TimeSource = "sender"
+    """`acceptance`: the sender told no time. Sent again it has another one, and is the same event all the same."""
 
 
 class UsageEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):

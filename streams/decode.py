@@ -53,6 +53,7 @@ class Entry(NamedTuple):
     reported_cost: str | None
     tags: dict[str, str] | None
     flags: tuple[Flag, ...]
+    has_own_time: bool
 
     @property
     def content(self) -> tuple[object, ...]:
@@ -62,6 +63,12 @@ class Entry(NamedTuple):
             self.time_us, origin.route, origin.payer, origin.attempt, self.shape, self.quantities, self.reported_cost,
             self.tags or {}, self.flags,
         )  # fmt: skip
+
+    def is_copy_of(self, content: tuple[object, ...]) -> bool:
+        """Whether `content`, which begins with a time, is what this event says; a time that its sender did not tell
+        says nothing."""
+        mine = self.content
+        return content == mine if self.has_own_time else content[1:] == mine[1:]
 
     @property
     def key(self) -> bytes:
@@ -141,7 +148,7 @@ class Decoder:
             first = first_by_digest.setdefault(entry[0], entry)
             if first is entry:
                 entries.append(entry)
-            elif first.content == entry.content:
+            elif entry.is_copy_of(first.content):
                 decoded.duplicates += 1
             else:
                 decoded.rejected.append(conflict(record, entry))
@@ -193,6 +200,7 @@ class Decoder:
                 None if cost is None else format(cost.amount, "f"),
                 tags,
                 tuple(in_order(data.flags)) if data.flags else (),
+                data.time_source == "sender",
             ),
         )
 

@@ -55,7 +55,7 @@ def prepare(decoded: Decoded, dictionary: Dictionary, log_id: int) -> Prepared:
     sums: dict[_SumKey, list[tuple[int, ...]]] = {}
     for (
         digest, hour, time_us, offset, _, prompt_tokens, band, origin, shape, quantities, event_id, reported_cost, tags,
-        _flags,
+        _flags, _has_own_time,
     ) in decoded.entries:  # fmt: skip
         hour_bytes = hours.get(hour)
         if hour_bytes is None:

@@ -29,8 +29,8 @@ PROMETHEUS: Final = "text/plain; version=0.0.4; charset=utf-8"
 async def healthz(request: Request) -> Response:
     """200 while events can be accepted as far as we know; 503 where the outbox cannot be read."""
     door: Door = request.app.state.door
-    depth = await run_in_threadpool(door.depth)
-    return JSONResponse({"status": "ok" if depth is not None else "outbox unreadable"}, 200 if depth else 503)
+    well = await run_in_threadpool(door.is_well)
+    return JSONResponse({"status": "ok" if well else "outbox unreadable"}, 200 if well else 503)
 
 
 async def metrics(request: Request) -> Response:

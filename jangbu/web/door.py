@@ -16,8 +16,10 @@ from producers.contract import TimeBounds
 from producers.door.counts import Depth, DoorCounts
 from producers.door.group_commit import GroupWriter, Overloaded, WriterEnded
 from producers.door.rate import EventRate
+from producers.door.reading import EventReader
 from producers.door.tokens import Bearer, TokenTable
 from producers.outbox import Accepted, Outbox, OutboxError
+from producers.outbox_view import OutboxView
 
 SAY_AGAIN_S: Final = 30.0
 LARGE_BODY_BYTES: Final = 128 * 1024
@@ -61,7 +63,8 @@ class Door:
         self.gateway = gateway
         self.now_ms = now_ms
         self.counts = DoorCounts()
-        self._outbox = outbox
+        self.reader = EventReader()
+        self._view = OutboxView(outbox.path)
         self._tokens = tokens
         self._rate = EventRate(limits.events_per_second)
         self._writer = GroupWriter(outbox.append)
@@ -117,13 +120,15 @@ class Door:
         self.counts.accepted_requests += 1
 
     def depth(self) -> Depth | None:
-        """The outbox now; None where it cannot be read."""
-        try:
-            oldest = self._outbox.read_pending(rows_max=1)
-            waited_s = max(0, self.now_ms() - oldest[0].accepted_ms) / 1000 if oldest else 0.0
-            return Depth(self._outbox.pending_count() if oldest else 0, waited_s)
-        except OutboxError:
+        """The outbox now; None where it cannot be read. Waits for no writer."""
+        found = self._view.waiting()
+        if found is None:
             return None
+        return Depth(found.rows, 0.0 if found.oldest_ms is None else max(0, self.now_ms() - found.oldest_ms) / 1000)
+
+    def is_well(self) -> bool:
+        """Whether the outbox can be read; answered at once, also while a long write runs."""
+        return self._view.is_readable()
 
     def page_of_counts(self) -> str:
         """Everything that is counted, for Prometheus."""
@@ -133,6 +138,7 @@ class Door:
         """Write what has been offered, and end."""
         self._writer.close()
         self.threads.shutdown()
+        self._view.close()
 
     def _away(self, sentence: str) -> Refused:
         return Refused(503, "outbox", sentence, headers={"retry-after": "5"})

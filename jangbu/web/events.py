@@ -16,7 +16,6 @@ from jangbu.web.answers import Refused
 from jangbu.web.bodies import expand_body, media_of, read_body
 from jangbu.web.door import LARGE_BODY_BYTES
 from producers.adapters.openmeter import event_of
-from producers.contract import decode_event
 from producers.door.bodies import (
     Admission,
     BodyRefused,
@@ -40,7 +39,8 @@ if TYPE_CHECKING:
 
 async def post_events(request: Request) -> Response:
     """Events as contract.md, section 1 writes them; 202 once they are durable."""
-    rows = await _received(request, _usage_event)
+    door: Door = request.app.state.door
+    rows = await _received(request, lambda part: [door.reader.read(part)])
     return JSONResponse({"accepted": len(rows)}, 202)
 
 
@@ -50,10 +50,6 @@ async def post_openmeter_events(request: Request) -> Response:
     accepted_at = datetime.fromtimestamp(door.now_ms() / 1000, UTC)
     await _received(request, lambda part: [event_of(part, accepted_at)])
     return Response(status_code=204)
-
-
-def _usage_event(part: bytes) -> list[UsageEvent]:
-    return [decode_event(part)]
 
 
 async def _received(request: Request, read: Callable[[bytes], list[UsageEvent]]) -> list[Accepted]:

@@ -8,7 +8,8 @@ Decisions:
 - No `requests` is counted from an event of one token class: a request has several of them, and none says it is the one.
 - The provider is `data.provider`, else whose model it is by its name, else `unknown`: stored, unpriced, shown.
 - An event without `time` takes the moment of acceptance over HTTP, as OpenMeter does, and is refused in a file, whose
-  moment of reading says nothing.
+  moment of reading says nothing. It says so (`time_source`), so that the same event sent again is a copy of it and no
+  other event: the moment of acceptance is not part of what it says.
 - Of `data` only named fields are read: what else stands there does not pass.
 """
 
@@ -114,6 +115,7 @@ def event_of(raw: bytes, accepted_at: datetime | None) -> UsageEvent:
                 operation=data.operation or None,
                 region=data.region or None,
                 reported_cost=_cost(data),
+                time_source="sender" if event.time else "acceptance",
             ),
         )
     )

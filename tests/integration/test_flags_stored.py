@@ -1,4 +1,4 @@
-"""Flags stored with their events: exactly once, copies compared, moved with the roster, and counted by the command."""
+"""Flags and times stored with their events: exactly once, copies compared, counted by the command."""
 
 from __future__ import annotations
 
@@ -60,6 +60,18 @@ def test_flags_are_stored_once_with_their_event(
 
     bench.tell("delete from usage_flag where kafka_offset = 6")
     assert any("events with flags" in sentence for sentence in bench.laws()), "the law sees a flag that is lost"
+
+
+def test_an_event_that_told_no_time_is_a_copy_when_it_comes_again(bench: Workbench) -> None:
+    """OpenMeter's events without `time` take that of their acceptance, which is another one each time."""
+    first = event("a", time_source="acceptance")
+    later = event("a", time=NOW - timedelta(minutes=29), time_source="acceptance")
+    assert bench.store(chunk([first, later])) == Stored(2, 1, 1, 0)
+    assert bench.store(chunk([later], first_offset=2)) == Stored(3, 0, 1, 0)
+    other = event("a", time=NOW - timedelta(minutes=28), time_source="acceptance", units={"requests": 7})
+    told = event("a", time=NOW - timedelta(minutes=27))
+    assert bench.store(chunk([other, told], first_offset=3)) == Stored(5, 0, 0, 2), "another use; a time that is told"
+    assert bench.laws() == []
 
 
 def test_a_copy_that_is_taken_out_takes_its_flags_out_of_the_counts(bench: Workbench) -> None:

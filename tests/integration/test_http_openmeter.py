@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import subprocess
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from producers.adapters import ADAPTERS, Options
+from producers.adapters.openmeter import event_of
 from producers.contract import EventRefused
 from tests.integration.http_world import ONE, TOKEN, OpenDoor, event
 
@@ -116,6 +118,18 @@ def test_what_cannot_be_counted_is_refused_by_name(data: dict[str, Any], field: 
     with pytest.raises(EventRefused) as refused:
         units_of(**data)
     assert refused.value.field == field
+
+
+def test_without_a_time_it_says_that_the_moment_is_ours() -> None:
+    line = openmeter(tokens=1, model="m", type="input")
+    moments = [datetime(2026, 10, 3, 1, 2, second, tzinfo=UTC) for second in (3, 4)]
+    told = [event_of(json.dumps(line).encode(), moment) for moment in moments]
+    assert told[0] == told[1]
+    assert told[0].data.time_source == "sender"
+    del line["time"]
+    untold = [event_of(json.dumps(line).encode(), moment) for moment in moments]
+    assert [one.time for one in untold] == moments
+    assert {one.data.time_source for one in untold} == {"acceptance"}
 
 
 def test_a_line_of_a_file_needs_its_time() -> None:
