@@ -105,9 +105,17 @@ def run_duck(settings: dict[str, Any]) -> int:
     return month_duck.run_duck(settings)
 
 
+def run_alerts(settings: dict[str, Any]) -> int:
+    """The alert process of `jangbu alerts`."""
+    from tests.bench import alert_freshness
+
+    return alert_freshness.run_alerts(settings)
+
+
 ROLES = {
     "worker": run_product_worker,
     "publisher": run_product_publisher,
+    "alerts": run_alerts,
     "plain": run_plain_agent,
     "bare": run_bare_loop,
     "copy": run_copy_alone,

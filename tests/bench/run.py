@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 PARTS = ("speed", "memory", "freshness", "growth")
 """In the order in which they run: the last one makes do with the time that is left."""
+NAMED = ("alerts",)
+"""What runs only where it is named, after those, and with Kafka."""
 APART = ("http", "invoices", "monthend", "year")
 """What runs only where it is named, before the others: without Kafka."""
 ENDING_S = 25.0
@@ -102,13 +104,14 @@ def _run(scale: Scale, parts: tuple[str, ...], found: list[Findings], failed: li
 
 
 def _part(part: str, stage: Stage, scale: Scale, end_s: float) -> Findings:
-    from tests.bench import freshness, growth, http_door, invoices, memory, monthend, speed
+    from tests.bench import alert_freshness, freshness, growth, http_door, invoices, memory, monthend, speed
 
     measures: dict[str, Callable[[], Findings]] = {
         "speed": lambda: speed.measure(stage, scale, say),
         "growth": lambda: growth.measure(stage, scale.growth_events, end_s - time.monotonic(), say),
         "memory": lambda: memory.measure(stage, scale.memory_events, say),
         "freshness": lambda: freshness.measure(stage, scale.offered_s, say),
+        "alerts": lambda: alert_freshness.measure(stage, scale.offered_s, say),
         "http": lambda: http_door.measure(stage.house, scale.offered_s, say),
         "invoices": lambda: invoices.measure(stage, invoices.lines_of(scale), say),
         "monthend": lambda: monthend.measure(stage, scale.month_events, say),
@@ -136,7 +139,7 @@ def _print(found: list[Findings], failed: list[str], scale: Scale, took_s: float
 def _options(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__.partition("\n")[0])
     parser.add_argument("--quick", action="store_true", help="small numbers, under 3 minutes; figures are rough")
-    parser.add_argument("--only", type=_parts, metavar="NAME,...", help=f"of {', '.join(PARTS + APART)}")
+    parser.add_argument("--only", type=_parts, metavar="NAME,...", help=f"of {', '.join(PARTS + NAMED + APART)}")
     parser.add_argument("--events", type=_events, metavar="N", help="size of the backlog; the other parts follow")
     return parser.parse_args(arguments)
 
@@ -144,9 +147,10 @@ def _options(arguments: list[str]) -> argparse.Namespace:
 def _parts(text: str) -> tuple[str, ...]:
     names = tuple(text.split(","))
     for name in names:
-        if name not in APART + PARTS:
-            raise argparse.ArgumentTypeError(f"there is no part {name!r}: choose from {', '.join(PARTS + APART)}")
-    return tuple(part for part in APART + PARTS if part in names)
+        if name not in APART + PARTS + NAMED:
+            known = ", ".join(PARTS + NAMED + APART)
+            raise argparse.ArgumentTypeError(f"there is no part {name!r}: choose from {known}")
+    return tuple(part for part in APART + PARTS + NAMED if part in names)
 
 
 def _events(text: str) -> int:
@@ -160,7 +164,7 @@ def _check_disk(scale: Scale, parts: tuple[str, ...]) -> None:
     from tests.bench.stage import Disturbed
 
     needs = {"speed": scale.events, "growth": scale.growth_events, "memory": 2 * scale.memory_events, "freshness": 0,
-             "http": 0, "invoices": 0, "monthend": 2 * scale.month_events,
+             "alerts": 0, "http": 0, "invoices": 0, "monthend": 2 * scale.month_events,
              "year": YEAR_TIMES * scale.month_events}  # fmt: skip
     wanted = DISK_BYTES_BASE + max(needs[part] for part in parts) * DISK_BYTES_AN_EVENT
     free = shutil.disk_usage(tempfile.gettempdir()).free
