@@ -73,6 +73,11 @@ class ChargeDays:
         self.last = day if self.last is None else max(day, self.last)
         return ChargeDay(day, None if day == first else first)
 
+    def is_longer(self, place: str, charge: Period) -> bool:
+        """Whether a charge is for more than one day. Raises InvoiceRefused where a time is not one."""
+        first, last = self._span(place, charge)
+        return first != last
+
     def midnight(self, year: int, month: int) -> str:
         """The instant at which a month begins in the vendor's zone, as a text."""
         return datetime(year, month, 1, tzinfo=self.zone).astimezone(UTC).isoformat()

@@ -14,12 +14,13 @@ What is read, and from where (FOCUS specification 1.0 to 1.3):
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from billing.invoices.charge_days import ChargeDays, Period
 from billing.invoices.csv_rows import header_of, rows_of
 from billing.invoices.errors import InvoiceRefused
+from billing.invoices.focus_grain import tells_months
 from billing.invoices.focus_skus import sku_of
 from billing.invoices.lines import ANYBODY, CoveredDay, FileKind, LineKind, VendorLine
 from billing.invoices.money_cells import OneCurrency, decimal_cell, quantity_in
@@ -34,13 +35,13 @@ if TYPE_CHECKING:
     from billing.invoices.source import SourceFile
 
 _PERIODS = ("ChargePeriodStart", "ChargePeriodEnd", "BillingPeriodStart", "BillingPeriodEnd")
-_REQUIRED = (*_PERIODS, "BilledCost", "BillingCurrency", "ChargeCategory")
-_WANTED = {
-    *_REQUIRED, "ChargeClass", "ChargeDescription", "ConsumedQuantity", "ConsumedUnit", "PricingQuantity",
+REQUIRED = (*_PERIODS, "BilledCost", "BillingCurrency", "ChargeCategory")
+WANTED = {
+    *REQUIRED, "ChargeClass", "ChargeDescription", "ConsumedQuantity", "ConsumedUnit", "PricingQuantity",
     "PricingUnit", "ServiceCategory", "ServiceName", "SkuId", "SkuMeter", "SkuPriceDetails", "SubAccountId",
     "x_SkuMeterName", "x_UsageType",
 }  # fmt: skip
-COLUMNS = _WANTED | {
+COLUMNS = WANTED | {
     "AllocatedMethodDetails", "AllocatedMethodId", "AllocatedResourceId", "AllocatedResourceName", "AllocatedTags",
     "AvailabilityZone", "BillingAccountId", "BillingAccountName", "BillingAccountType", "CapacityReservationId",
     "CapacityReservationStatus", "ChargeFrequency", "CommitmentDiscountCategory", "CommitmentDiscountId",
@@ -71,7 +72,12 @@ class FocusCsv:
         return FOLDS
 
     def recognise(self, source: SourceFile) -> str | None:
-        """By its header; the reason names the issuer of the first row."""
+        """By its header, where its use is told by days."""
+        why = self.header_says(source)
+        return None if why is None or tells_months(source) else why
+
+    def header_says(self, source: SourceFile) -> str | None:
+        """Why this is FOCUS; the reason names the issuer of the first row."""
         header = header_of(source, parquet=True)
         if not {"BilledCost", "ChargePeriodStart", "ChargeCategory"} <= set(header):
             return None
@@ -88,29 +94,45 @@ class FocusCsv:
 
     def read(self, source: SourceFile) -> Iterator[VendorLine | CoveredDay]:
         """A line a row; at the end the days from the first to the last."""
-        days, currency, place = ChargeDays(source), OneCurrency(source, "BillingCurrency"), "line 1"
-        for place, row in rows_of(source, COLUMNS, _REQUIRED, wanted=_WANTED, own_prefix="x_", doubles=()):
-            yield _line(source, place, row, days, currency)
-        yield from days.covered(place)
+        rows, place = FocusRows(source), "line 1"
+        for place, row in rows_of(source, COLUMNS, REQUIRED, wanted=WANTED, own_prefix="x_", doubles=()):
+            yield rows.line(place, row)
+        yield from rows.days.covered(place)
 
 
-def _line(
-    source: SourceFile, place: str, row: Mapping[str, str], days: ChargeDays, currency: OneCurrency
-) -> VendorLine:
+@dataclass
+class FocusRows:
+    """The rows of one file: which days it speaks of, and in which currency. `whole_months`: use may be longer than a
+    day, and counts on its first day."""
+
+    source: SourceFile
+    whole_months: bool = False
+    days: ChargeDays = field(init=False)
+    currency: OneCurrency = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.days, self.currency = ChargeDays(self.source), OneCurrency(self.source, "BillingCurrency")
+
+    def line(self, place: str, row: Mapping[str, str]) -> VendorLine:
+        """A row as a line. Raises InvoiceRefused at the first thing that is not known."""
+        return _line(self.source, place, row, self)
+
+
+def _line(source: SourceFile, place: str, row: Mapping[str, str], rows: FocusRows) -> VendorLine:
     amount = decimal_cell(source, place, "BilledCost", row["BilledCost"])
     kind = _kind(source, place, row, amount)
     sku = sku_of(source, place, row) if kind is LineKind.USAGE else None
     if kind is LineKind.USAGE and sku is None:
         kind = _stranger(source, place, row, amount)
-    day, outside = days.of(
+    day, outside = rows.days.of(
         place,
         Period("ChargePeriodStart", "ChargePeriodEnd", row["ChargePeriodStart"], row["ChargePeriodEnd"]),
         Period("BillingPeriodStart", "BillingPeriodEnd", row["BillingPeriodStart"], row["BillingPeriodEnd"]),
-        is_use=kind is LineKind.USAGE and row.get("ChargeClass") != "Correction",
+        is_use=kind is LineKind.USAGE and row.get("ChargeClass") != "Correction" and not rows.whole_months,
     )
     said = text_of(source.name, place, "ChargeDescription", row.get("ChargeDescription")) or row["ChargeCategory"]
     account = text_of(source.name, place, "SubAccountId", row.get("SubAccountId"))
-    money = currency.of(place, row["BillingCurrency"])
+    money = rows.currency.of(place, row["BillingCurrency"])
     corrects = row.get("ChargeClass") == "Correction"
     if kind is not LineKind.TAX and (corrects or (outside is not None and kind is LineKind.USAGE)):
         of = f" of {outside}" if outside else ""

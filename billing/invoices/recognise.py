@@ -12,6 +12,7 @@ from billing.invoices.aws_cur import CostAndUsageReport
 from billing.invoices.azure_costs import CostDetails
 from billing.invoices.errors import InvoiceRefused
 from billing.invoices.focus import FocusCsv
+from billing.invoices.focus_months import FocusMonths
 from billing.invoices.google_export import BillingExport
 from billing.invoices.mapped_table import BY_MONTH, FORMATS, MappedTable
 from billing.invoices.mapping import MappingFile
@@ -21,6 +22,7 @@ from billing.invoices.openai_costs import CostCsv, CostsApi
 from billing.invoices.openai_usage import UsageCsv
 from billing.invoices.openai_usage_api import UsageApi
 from billing.invoices.openrouter import ActivityCsv
+from billing.invoices.openrouter_days import ActivityApi
 from billing.invoices.parquet_rows import columns_of
 from billing.invoices.perplexity import AnswerCosts
 from billing.invoices.xai import Invoice
@@ -39,18 +41,22 @@ IMPORTERS: tuple[Importer, ...] = (
     ConsoleCostCsv(),
     ConsoleTokenCsv(),
     ActivityCsv(),
+    ActivityApi(),
     AnswerCosts(),
     Invoice(),
     ProductDemand(),
     FocusCsv(),
+    FocusMonths(),
     CostAndUsageReport(),
     CostDetails(),
     BillingExport(),
     AdminUsage(),
 )
-PARTS_ADD_UP = frozenset({"focus.csv", "aws.cur2_csv", "azure.cost_details_csv", "google.billing_export"})
+PARTS_ADD_UP = frozenset(
+    {"focus.csv", "focus.by_month", "aws.cur2_csv", "azure.cost_details_csv", "google.billing_export"}
+)
 """Surfaces whose export of a month is cut into several files: those of one delivery may share days."""
-MONTHLY = frozenset({"x-ai.invoice", "naver.product_demand", BY_MONTH})
+MONTHLY = frozenset({"x-ai.invoice", "naver.product_demand", "focus.by_month", BY_MONTH})
 """Surfaces that tell months and no days: their lines stand on the month's last day, and ours must be put there too."""
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from billing.reconciliation.duplicates import take_duplicates
 from billing.reconciliation.edges import take_period_edges
+from billing.reconciliation.empty_rows import take_empty_rows
 from billing.reconciliation.exchange import take_exchange
 from billing.reconciliation.levels import join_accounts_and_tiers, join_months
 from billing.reconciliation.month_edges import take_month_edges
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 def take_causes(folded: Folded, lines: Sequence[VendorLine], policy: Policy) -> list[Break]:
     """The breaks of causes that span cells; `folded` keeps what is left."""
     breaks = take_duplicates(folded, lines)
+    breaks += take_empty_rows(folded, lines)
     breaks += take_exchange(folded, policy)
     breaks += take_scales(folded)
     join_accounts_and_tiers(folded)

@@ -186,7 +186,7 @@ def fold(ours: Sequence[OurGroup], lines: Sequence[VendorLine], policy: Policy) 
     folded.our_names, folded.vendor_names = our_names, vendor_names
     for group in ours:
         _add_ours(folded, group, our_names[group.key.model], policy)
-    steps = _finest_steps(used)
+    steps = finest_steps(used)
     for line in used:
         name = None if line.model is None else vendor_names[line.model]
         if line.kind is LineKind.QUANTITY:
@@ -285,7 +285,7 @@ def _unit_seen(lines: Iterable[VendorLine], minor_unit: Decimal) -> Decimal:
     return max(UNIT_FINEST, min(minor_unit, Decimal(1).scaleb(-seen)))
 
 
-def _finest_steps(lines: Iterable[VendorLine]) -> dict[str | None, Decimal]:
+def finest_steps(lines: Iterable[VendorLine]) -> dict[str | None, Decimal]:
     """How finely the vendor writes quantities of a unit: the finest step of the month."""
     steps: dict[str | None, Decimal] = {}
     for line in lines:

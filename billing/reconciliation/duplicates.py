@@ -19,7 +19,8 @@ from billing.reconciliation.gaps import cell_break, gap_of
 from billing.reconciliation.groups import Break, BreakClass, BreakKey, Figures
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
+    from datetime import date
 
     from billing.reconciliation.cells import Cell, CellKey, DayKey, Folded, Money
     from billing.reconciliation.gaps import Gap
@@ -32,7 +33,7 @@ DIGITS_TELL = 6
 """Where a row tells no tokens, so many digits of its amount."""
 
 
-def take_duplicates(folded: Folded, lines: Iterable[VendorLine]) -> list[Break]:
+def take_duplicates(folded: Folded, lines: Sequence[VendorLine]) -> list[Break]:
     """The breaks of copies; the vendor's side loses them."""
     wanted = {key for key, cell in folded.cells.items() if _looks_doubled(folded, key, cell)}
     days = {at for at, money in folded.day_money.items() if money.rows > 1}
@@ -58,7 +59,33 @@ def take_duplicates(folded: Folded, lines: Iterable[VendorLine]) -> list[Break]:
         _take_cell(folded, key, folded.cells[key], found, equal_is_usual=equal_is_usual) for key, found in rows.items()
     ]
     breaks += [_take_day(folded, at, found) for at, found in totals.items()]
-    return [found for found in breaks if found is not None]
+    proven = [found for found in breaks if found is not None]
+    return [*proven, *_take_pages(folded, lines, proven)]
+
+
+def _take_pages(folded: Folded, lines: Iterable[VendorLine], proven: list[Break]) -> list[Break]:
+    """Days of which every row of use stands again, and most groups show it: the others are of the same page."""
+    shown = Counter(one.key.day for one in proven if one.key.unit is not None)
+    rows: dict[date, dict[CellKey, list[VendorLine]]] = {day: {} for day, groups in shown.items() if groups > 1}
+    if not rows:
+        return []
+    for line in lines:
+        if line.day in rows and line.kind is LineKind.USAGE and line.unit is not None and line.amount is not None:
+            rows[line.day].setdefault(folded.key_of(line), []).append(line)
+    breaks = []
+    for day, groups in rows.items():
+        copies = {key: _choices(found) for key, found in groups.items()}
+        whole = all(found and 2 * len(found[0]) >= len(groups[key]) for key, found in copies.items())
+        if not whole or shown[day] * 2 < len(groups):
+            continue
+        taken = {one.key for one in proven}
+        for key, found in copies.items():
+            amount = sum((line.amount or Decimal(0) for line in found[0]), Decimal(0))
+            if BreakKey(key.day, key.model, key.unit, key.account, key.service_tier) not in taken and amount > 0:
+                places = ", ".join(line.place for line in found[0][:3])
+                why = f"every row of {day} stands again word for word (here {places}): a page or a file came twice"
+                breaks.append(_without(key, folded.cells[key], found[0], why))
+    return breaks
 
 
 def _looks_doubled(folded: Folded, key: CellKey, cell: Cell) -> bool:
@@ -161,9 +188,9 @@ def _choices(lines: list[VendorLine]) -> list[list[VendorLine]]:
 def _why_alone(copies: list[VendorLine], lines: list[VendorLine], amount: Decimal) -> str:
     places = ", ".join(line.place for line in copies[:3]) + (" and more" if len(copies) > 3 else "")
     return (
-        f"{len(copies)} of {len(lines)} rows stand again word for word ({places}), {plain(amount)} together: figures so "
-        "long are not equal by chance, in no group that agrees does a row stand again, and what is left is nearer to "
-        "ours"
+        f"{len(copies)} of {len(lines)} rows stand again word for word ({places}), {plain(amount)} together: figures "
+        "so long are not equal by chance, in no group that agrees does a row stand again, and what is left is nearer "
+        "to ours"
     )
 
 

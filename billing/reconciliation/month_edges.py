@@ -2,11 +2,13 @@
 
 No neighbouring day stands in this invoice, so our hours are the evidence: what the vendor has more or less on the
 month's first or last day is exactly what we saw in the hours next to the edge, one or several, on one side of it. Where
-all days of a series begin at another hour than ours, the same holds for the sum of its gaps.
+days begin at another hour than ours, the same holds for the sum of gaps: of the days that follow each other up to the
+edge (a vendor's summer time, a few days of use), or of all days of a series.
 """
 
 from __future__ import annotations
 
+from datetime import timedelta
 from decimal import Decimal
 from itertools import accumulate
 from typing import TYPE_CHECKING
@@ -18,6 +20,8 @@ from billing.reconciliation.worth import signed
 from billing.sums import read_sums
 
 if TYPE_CHECKING:
+    from datetime import date
+
     from sqlalchemy import Connection
 
     from billing.invoices.vendors import Vendor
@@ -29,6 +33,7 @@ if TYPE_CHECKING:
     Hours = dict[tuple[CellKey, bool], dict[int, int]]
 
 HOURS_BESIDE = 24
+ONE_DAY = timedelta(days=1)
 DAYS_MIN = 3
 """So many days of a series must be open before another zone is thought of."""
 
@@ -39,7 +44,7 @@ def take_month_edges(folded: Folded, policy: Policy) -> list[Break]:
     for use in policy.edge_uses:
         counts = hours.setdefault((folded.key_of_ours(use.key, policy), use.inside), {})
         counts[use.hour] = counts.get(use.hour, 0) + use.quantity
-    breaks = _take_other_zones(folded, policy, hours) if hours else []
+    breaks = [*_take_other_zones(folded, policy, hours), *_take_runs(folded, policy, hours)] if hours else []
     for key, inside in sorted(hours, key=str):
         cell = folded.cells.get(key)
         gap = None if cell is None else gap_of(folded, key, cell)
@@ -82,6 +87,47 @@ def _take_other_zones(folded: Folded, policy: Policy, hours: Hours) -> list[Brea
             )
             breaks.append(cell_break(BreakClass.PERIOD_EDGE, key, cell, take(key, cell, gap, policy), why))
     return breaks
+
+
+def _take_runs(folded: Folded, policy: Policy, hours: Hours) -> list[Break]:
+    """Days that follow each other up to an edge, whose gaps together are what we saw in the hours next to it."""
+    series: dict[tuple[object, ...], dict[date, tuple[CellKey, Cell, Gap]]] = {}
+    for key, cell in folded.cells.items():
+        gap = gap_of(folded, key, cell)
+        if gap is not None and gap.quantity:
+            series.setdefault(key[1:], {})[key.day] = (key, cell, gap)
+    breaks = []
+    edges = sorted({key.day for key, _ in hours})
+    for rest, parts in series.items():
+        for edge, step in ((edges[-1], -ONE_DAY), (edges[0], ONE_DAY)):
+            found = _run_to(hours, CellKey(edge, *rest), step, parts)  # type: ignore[arg-type]
+            if found is None or not all(can_take(*parts[day], policy) for day in found[1]):
+                continue
+            number, days = found
+            for key, cell, gap in (parts.pop(day) for day in days):
+                why = (
+                    f"{signed(gap.quantity or Decimal(0))} {key.unit}: the gaps of {len(days)} days up to the month's "
+                    f"edge are together exactly what we saw in the {number} hour{'' if number == 1 else 's'} next to "
+                    "it: the vendor's days begin at another hour there"
+                )
+                breaks.append(cell_break(BreakClass.PERIOD_EDGE, key, cell, take(key, cell, gap, policy), why))
+    return breaks
+
+
+def _run_to(
+    hours: Hours, edge: CellKey, step: timedelta, parts: dict[date, tuple[CellKey, Cell, Gap]]
+) -> tuple[int, list[date]] | None:
+    """How many hours next to the edge, and the days (two or more) whose gaps come to what was used in them."""
+    total, days, day = Decimal(0), [], edge.day
+    while day in parts:
+        total += parts[day][2].quantity or Decimal(0)
+        days.append(day)
+        for inside in (True, False):
+            number = _hours_that_make(hours.get((edge, inside), {}), total, inside=inside) if total else None
+            if number is not None and len(days) > 1:
+                return number, days
+        day += step
+    return None
 
 
 def _shift(hours: Hours, edges: list[CellKey], total: Decimal) -> int | None:

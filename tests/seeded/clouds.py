@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 from tests.seeded.months import PICO
-from tests.seeded.shapes import CENT, by_day, decimal, seconds, table, tokens_of
+from tests.seeded.shapes import CENT, account_of, by_day, decimal, seconds, table, tokens_of
 
 if TYPE_CHECKING:
     from datetime import date
@@ -119,13 +119,15 @@ def following(month: SeededMonth) -> date:
 
 
 def focus(month: SeededMonth) -> Files:
-    """FOCUS from anybody, in the shape's currency."""
-    rows = []
+    """FOCUS from anybody, in the shape's currency, by days or by the month."""
+    rows, whole = [], month.shape.grain == "month"
     for row in month.rows:
         one: dict[str, Any] = {
-            "BilledCost": decimal(row.pico), "BillingCurrency": month.shape.currency,
-            "ChargeCategory": FOCUS_KINDS[row.kind], "ChargePeriodStart": f"{row.day}T00:00:00Z",
-            "ChargePeriodEnd": f"{row.day + timedelta(1)}T00:00:00Z",
+            "BilledCost": decimal(row.pico, 2 if month.shape.step == CENT else 12),
+            "BillingCurrency": month.shape.currency,
+            "ChargeCategory": FOCUS_KINDS[row.kind],
+            "ChargePeriodStart": f"{month.first if whole else row.day}T00:00:00Z",
+            "ChargePeriodEnd": f"{row.day + timedelta(1)}T00:00:00Z", "SubAccountId": account_of(row) or "",
             "BillingPeriodStart": f"{month.first}T00:00:00Z", "BillingPeriodEnd": f"{following(month)}T00:00:00Z",
             "ServiceCategory": "AI and Machine Learning", "InvoiceIssuerName": "Reseller",
             "ChargeDescription": row.kind,
@@ -137,7 +139,7 @@ def focus(month: SeededMonth) -> Files:
     columns = ("BilledCost", "BillingCurrency", "ChargeCategory", "ChargeClass", "ChargePeriodStart",
                "ChargePeriodEnd", "BillingPeriodStart", "BillingPeriodEnd", "ConsumedQuantity", "ConsumedUnit",
                "ServiceCategory", "InvoiceIssuerName", "SkuId", "SkuMeter", "SkuPriceDetails",
-               "ChargeDescription")  # fmt: skip
+               "SubAccountId", "ChargeDescription")  # fmt: skip
     return [("focus.csv", table(columns, rows))]
 
 
@@ -155,7 +157,7 @@ def aws(month: SeededMonth) -> Files:
             "bill_billing_period_end_date": f"{following(month)}T00:00:00.000Z",
             "line_item_currency_code": "USD", "line_item_line_item_type": AWS_KINDS[row.kind],
             "line_item_product_code": "AmazonBedrock", "line_item_unblended_cost": decimal(row.pico),
-            "line_item_usage_account_id": "111122223333", "line_item_usage_amount": "0",
+            "line_item_usage_account_id": account_of(row) or "111122223333", "line_item_usage_amount": "0",
             "line_item_usage_start_date": f"{row.day}T04:00:00.000Z",
             "line_item_usage_end_date": f"{row.day}T05:00:00.000Z", "line_item_line_item_description": row.kind,
         }  # fmt: skip
@@ -182,7 +184,8 @@ def azure(month: SeededMonth) -> Files:
     for row in month.rows:
         one: dict[str, Any] = {
             "billingPeriodStartDate": month.first, "billingPeriodEndDate": month.days[-1], "date": row.day,
-            "meterCategory": "Cognitive Services", "meterSubCategory": "Azure OpenAI", "SubscriptionId": "s1",
+            "meterCategory": "Cognitive Services", "meterSubCategory": "Azure OpenAI",
+            "SubscriptionId": account_of(row) or "s1",
             "chargeType": AZURE_KINDS[row.kind], "billingCurrency": "USD", "costInBillingCurrency": decimal(row.pico),
             "quantity": "1", "unitOfMeasure": "1", "meterName": row.kind,
         }  # fmt: skip
@@ -211,7 +214,8 @@ def google(month: SeededMonth) -> Files:
         one = {
             "service": {"id": "C7E2-9256-1C43", "description": "Vertex AI"}, "sku": {"id": "S", "description": name},
             "usage_start_time": f"{noon:%Y-%m-%d %H:%M:%S} UTC",
-            "usage_end_time": f"{noon + timedelta(hours=1):%Y-%m-%d %H:%M:%S} UTC", "project": {"id": "p-1"},
+            "usage_end_time": f"{noon + timedelta(hours=1):%Y-%m-%d %H:%M:%S} UTC",
+            "project": {"id": account_of(row) or "p-1"},
             "cost": "@", "currency": "USD", "currency_conversion_rate": 1,
             "usage": {"amount": row.tokens, "unit": "count"}, "credits": [],
             "invoice": {"month": f"{month.first:%Y%m}"}, "cost_type": GOOGLE_KINDS[row.kind],

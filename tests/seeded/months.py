@@ -22,11 +22,12 @@ RATE_STEPS = 100
 
 
 class At(NamedTuple):
-    """A group: day, model and unit."""
+    """A group: day, model, unit, and the account where the file tells several."""
 
     day: date
     model: str
     unit: str
+    account: str = ""
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,15 @@ class Row:
     pico: int
     at: At | None = None
     text: str = ""
+
+
+class Beside(NamedTuple):
+    """What we saw in one hour next to an edge of the month; hour 0 is the next to it. `at` is of the edge's day."""
+
+    at: At
+    inside: bool
+    hour: int
+    tokens: int
 
 
 class Plant(NamedTuple):
@@ -67,6 +77,7 @@ class SeededMonth:
     plants: list[Plant] = field(default_factory=list)
     taken: set[At] = field(default_factory=set)
     """Groups in which a fault stands already."""
+    beside: list[Beside] = field(default_factory=list)
     kinds: list[str] = field(default_factory=list)
     """Names of the faults planted."""
 
@@ -105,13 +116,33 @@ def clean_month(random: Random, shape: Shape, seed: int) -> SeededMonth:
     if shape.currency == "KRW" and not shape.won_prices:
         month.rates = {day: random.randint(130_000, 145_000) for day in month.days}
     days = [last] if shape.grain == "month" else sorted(random.sample(month.days, random.randint(4, 8)))
+    if shape.grain != "month" and random.random() < 0.5:  # a long week-end of use up to an edge of the month
+        days = sorted({*days, *random.choice((month.days[:3], month.days[-3:]))})
     for day in days:
         for model in shape.models:
             for unit in shape.units:
-                if random.random() < 0.9 or shape.grain != "cell":
-                    at = At(day, model, unit)
-                    low, high = (2, 60) if unit == "requests" else (400_000, 9_000_000)
-                    month.ours[at] = random.randint(low, high)
+                for account in shape.accounts:
+                    if random.random() < 0.9 or shape.grain != "cell":
+                        at = At(day, model, unit, account)
+                        low, high = (2, 60) if unit == "requests" else (400_000, 9_000_000)
+                        month.ours[at] = random.randint(low, high)
+    if shape.grain != "month" and shape.tells_quantity:
+        _hours_beside(month, random)
     for at, tokens in month.ours.items():
         month.rows.append(Row(at.day, "usage", tokens, tokens * month.price(at), at))
     return month
+
+
+def _hours_beside(month: SeededMonth, random: Random) -> None:
+    """What we saw hour by hour next to both edges: three hours inside, nine outside."""
+    for day in (month.days[0], month.days[-1]):
+        for model in month.shape.models:
+            for unit in month.shape.units:
+                for account in month.shape.accounts:
+                    at = At(day, model, unit, account)
+                    inside = month.ours.get(at, 0)
+                    if unit == "requests":
+                        continue
+                    month.beside += [Beside(at, False, hour, random.randint(20_000, 300_000)) for hour in range(9)]
+                    if inside:
+                        month.beside += [Beside(at, True, hour, random.randint(1, inside // 40)) for hour in range(9)]

@@ -131,7 +131,8 @@ def unknown_model(month: SeededMonth, random: Random) -> bool:
     day = random.choice(days)
     if month.shape.grain == "day":
         month.taken.update(at for at in month.ours if at.day == day)
-    at = At(day, f"{month.shape.stranger}-{random.randint(1, 99)}", "output_tokens")
+    account = random.choice(month.shape.accounts)
+    at = At(day, f"{month.shape.stranger}-{random.randint(1, 99)}", "output_tokens", account)
     if any(row.at is not None and row.at[:2] == at[:2] for row in month.rows):
         return False
     pico = random.randint(5, 90) * PICO * (1_000 if month.shape.currency == "KRW" else 1)
@@ -172,6 +173,99 @@ def period_edge(month: SeededMonth, random: Random) -> bool:
     if not month.shape.tells_quantity or month.shape.grain == "day":
         month.taken.update(one for one in month.ours if one.day in {at.day, other})
     month.rows = [row for row in month.rows if row.kind != "usage" or row.tokens or row.pico]
+    return True
+
+
+def month_edge(month: SeededMonth, random: Random) -> bool:
+    """Use of some hours next to an edge of the month on the other month's bill."""
+    billed = {row.at for row in month.rows}
+    found = sorted({(one.at, one.inside) for one in month.beside} - {(at, side) for at in month.taken
+                                                                     for side in (True, False)})  # fmt: skip
+    found = [(at, inside) for at, inside in found if at in month.ours and at in billed]
+    if not found:
+        return False
+    at, inside = random.choice(found)
+    hours = random.randint(1, 9)
+    tokens = sum(one.tokens for one in month.beside if (one.at, one.inside) == (at, inside) and one.hour < hours)
+    month.taken.add(at)
+    row, moved = month.row_of(at), -tokens if inside else tokens
+    month.put(row, tokens=row.tokens + moved, pico=row.pico + moved * month.price(at))
+    note(month, "PERIOD_EDGE", at.day, at, moved * month.price(at))
+    return True
+
+
+def other_zone(month: SeededMonth, random: Random) -> bool:
+    """All days of a series begin some hours earlier than ours, or only those from a day on (summer time)."""
+    at = free(month, random)
+    if at is None or at.unit == "requests":
+        return False
+    since = random.choice((month.days[0], at.day))
+    days = [one for one in month.days if one >= since and at._replace(day=one) in month.ours]
+    series = [at._replace(day=one) for one in days]
+    touched = {one._replace(day=one.day + timedelta(1)) for one in series} | set(series)
+    billed = {row.at for row in month.rows}
+    if (touched - {at}) & month.taken or not set(series) <= billed:
+        return False
+    hours = random.randint(1, 9)
+    moves: dict[At, int] = {}
+    for one in series:
+        late = sum(b.tokens for b in month.beside if b.at == one and b.inside and b.hour < hours)
+        goes = late if one.day == month.days[-1] else month.ours[one] * hours // random.randint(25, 60)
+        moves[one] = moves.get(one, 0) - goes
+        if one.day != month.days[-1]:
+            next_day = one._replace(day=one.day + timedelta(1))
+            moves[next_day] = moves.get(next_day, 0) + goes
+    first = at._replace(day=month.days[0])
+    if since == month.days[0] and first in moves:
+        moves[first] += sum(b.tokens for b in month.beside if b.at == first and not b.inside and b.hour < hours)
+    month.taken.update(touched)
+    for place, tokens in moves.items():
+        row = next((row for row in month.rows if row.at == place), None)
+        worth = tokens * month.price(place)
+        if row is None:
+            month.rows.append(Row(place.day, "usage", tokens, worth, place))
+        else:
+            month.put(row, tokens=row.tokens + tokens, pico=row.pico + worth)
+        note(month, "PERIOD_EDGE", place.day, place, worth)
+    return True
+
+
+def unexplained(month: SeededMonth, random: Random) -> bool:
+    """A row beside the right one: money, and a quantity of 0."""
+    at = free(month, random)
+    if at is None:
+        return False
+    pico = random.randint(1_001, 90_001) * PICO // 1_000 * (1_000 if month.shape.currency == "KRW" else 1)
+    month.rows.append(Row(at.day, "usage", 0, pico, at))
+    note(month, "UNEXPLAINED", at.day, at, pico)
+    return True
+
+
+def other_name(month: SeededMonth, random: Random) -> bool:
+    """A model billed under a name that nobody mapped: that name is unknown, and ours is not billed."""
+    at = free(month, random)
+    if at is None:
+        return False
+    row = month.row_of(at)
+    there = at._replace(model=f"{month.shape.stranger}-{random.randint(1, 99)}")
+    month.put(row, at=there)
+    note(month, "UNKNOWN_MODEL", at.day, there, row.pico)
+    note(month, "NOT_BILLED", at.day, at, -row.tokens * month.price(at))
+    return True
+
+
+def page_again(month: SeededMonth, random: Random) -> bool:
+    """A page of a listing stands twice: every row of use of a day, whatever else is wrong on that day."""
+    days = sorted({row.day for row in month.rows if row.kind == "usage"})
+    day = random.choice(days)
+    rows = [row for row in month.rows if row.day == day and row.at is not None]
+    if any(rows.count(row) > 1 or not row.tokens for row in rows):
+        return False
+    month.rows += rows
+    for row in rows:
+        assert row.at is not None
+        month.taken.add(row.at)
+        note(month, "DUPLICATE", day, row.at, row.pico)
     return True
 
 
@@ -239,12 +333,14 @@ FAULTS: dict[str, Fault] = {
     "TAX": extra("TAX", "tax"), "CREDIT_OR_DISCOUNT": extra("CREDIT_OR_DISCOUNT", "credit"), "FEE": extra("FEE", "fee"),
     "DUPLICATE": duplicate, "UNKNOWN_MODEL": unknown_model, "PERIOD_EDGE": period_edge, "BYPASS": bypass,
     "NOT_BILLED": not_billed, "UNIT_SCALE": unit_scale, "UNIT_CLASS": unit_class, "QUANTITY": quantity,
-    "PRICE": price, "FX": foreign_rate,
+    "PRICE": price, "FX": foreign_rate, "UNEXPLAINED": unexplained, "edge of the month": month_edge,
+    "another zone": other_zone, "another name": other_name, "a page again": page_again,
 }  # fmt: skip
 UPON = {"QUANTITY": quantity, "PRICE": price, "UNIT_SCALE": unit_scale, "DUPLICATE": duplicate}
 IN_ONE_GROUP = (
     ("QUANTITY", "PRICE"), ("QUANTITY", "UNIT_SCALE"), ("PRICE", "UNIT_SCALE"), ("QUANTITY", "PRICE", "UNIT_SCALE"),
-    ("PRICE", "DUPLICATE"),
+    ("PRICE", "DUPLICATE"), ("QUANTITY", "DUPLICATE"), ("QUANTITY", "PRICE", "DUPLICATE"),
+    ("UNIT_SCALE", "DUPLICATE"),
 )  # fmt: skip
 """Causes that stand in one group at once, in the order in which they are planted."""
 

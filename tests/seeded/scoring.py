@@ -12,12 +12,12 @@ from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
 from fractions import Fraction
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from billing.invoices.lines import VendorLine
 from billing.invoices.recognise import MONTHLY, recognise
 from billing.invoices.source import SourceFile
-from billing.reconciliation.groups import BreakClass, OurGroup, Policy, PriceUse, Reconciliation, UsageKey
+from billing.reconciliation.groups import BreakClass, EdgeUse, OurGroup, Policy, PriceUse, Reconciliation, UsageKey
 from billing.reconciliation.reconcile import reconcile
 from tests.seeded.months import PICO, RATE_STEPS
 
@@ -39,6 +39,7 @@ class Found(NamedTuple):
     model: str | None
     unit: str | None
     pico: int
+    account: str
 
 
 @dataclass
@@ -80,7 +81,7 @@ def our_side(month: SeededMonth) -> list[OurGroup]:
     groups = []
     for at, tokens in month.ours.items():
         use = price_use(month, at)
-        key = UsageKey(at.day, None, at.model, "standard", at.unit)
+        key = UsageKey(at.day, at.account or None, at.model, "standard", at.unit)
         groups.append(OurGroup(key, tokens, tokens * month.price(at) * ONE, month.shape.currency, (use,)))
     return groups
 
@@ -94,7 +95,12 @@ def policy_of(month: SeededMonth, folds: dict[str, str]) -> Policy:
         return price_use(month, type(next(iter(month.ours)))(day, name, unit)) if name and month.ours else None
 
     rates = {day: Decimal(rate) / RATE_STEPS for day, rate in month.rates.items()}
-    more = {"rates": rates} if rates else {}
+    more: dict[str, Any] = {"rates": rates} if rates else {}
+    more["edge_uses"] = [
+        EdgeUse(UsageKey(one.at.day, one.at.account or None, one.at.model, "standard", one.at.unit), one.inside,
+                one.hour, one.tokens)
+        for one in month.beside
+    ]  # fmt: skip
     return Policy(month.shape.currency, listed, folds, minor_unit=Decimal(1) if month.shape.currency == "KRW"
                   and not rates else Decimal("0.01"), **more)  # fmt: skip
 
@@ -107,18 +113,21 @@ def price_use(month: SeededMonth, at: At) -> PriceUse:
 def found_in(found: Reconciliation) -> list[Found]:
     """The breaks in picounits."""
     return [
-        Found(str(one.cls), one.key.day, one.key.model, one.key.unit, int(one.amount * PICO)) for one in found.breaks
+        Found(str(one.cls), one.key.day, one.key.model, one.key.unit, int(one.amount * PICO), one.key.account or "")
+        for one in found.breaks
     ]
 
 
-def place_of(shape: Shape, cls: str, day: date, model: str | None, unit: str | None) -> Place:
+def place_of(
+    shape: Shape, cls: str, day: date, model: str | None, unit: str | None, account: str = ""
+) -> Place:
     """Where an amount stands at the grain of the files, and the class that it counts as there."""
     name = AS_ONE if not shape.tells_quantity and cls in UNTOLD else cls
     if cls in {"TAX", "CREDIT_OR_DISCOUNT", "FEE"} or shape.grain == "day":
         return (name, day)
     if shape.grain == "month" and not shape.tells_quantity:
         return (name,)
-    return (name, day, (model or "").lower(), unit)
+    return (name, day, (model or "").lower(), unit, account if len(shape.accounts) > 1 else "")
 
 
 def add_score(score: Score, month: SeededMonth, found: Reconciliation) -> None:
@@ -128,10 +137,11 @@ def add_score(score: Score, month: SeededMonth, found: Reconciliation) -> None:
     seen: dict[Place, int] = defaultdict(int)
     for one in month.plants:
         at = one.at
-        planted[place_of(shape, one.cls, one.day, at.model if at else None, at.unit if at else None)] += one.pico
+        place = place_of(shape, one.cls, one.day, *((at.model, at.unit, at.account) if at else (None, None)))
+        planted[place] += one.pico
     for hit in found_in(found):
         if hit.cls != str(BreakClass.ROUNDING):
-            seen[place_of(shape, hit.cls, hit.day, hit.model, hit.unit)] += hit.pico
+            seen[place_of(shape, hit.cls, hit.day, hit.model, hit.unit, hit.account)] += hit.pico
     score.months += 1
     score.clean += not month.plants
     if found.proof.difference != 0 or found.proof.invoice != stated(month):

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from tests.seeded.shapes import Shape
 
 CLEAN_EVERY = 10
+LAST = "a page again"
+"""Planted upon what the others have left."""
 
 
 def seeded_month(seed: int, number: int) -> SeededMonth:
@@ -38,4 +40,5 @@ def _plant(month: SeededMonth, random: Random, shape: Shape, turn: int) -> None:
             plant_in_one_group(month, random, names)
     else:
         others = [name for name in shape.faults if name != "FX"]
-        plant_faults(month, random, random.sample(others, min(len(others), random.randint(2, 4))))
+        chosen = random.sample(others, min(len(others), random.randint(2, 5)))
+        plant_faults(month, random, sorted(chosen, key=LAST.__eq__))

@@ -46,6 +46,8 @@ class Shape:
     zone: str = "UTC"
     currency: str = "USD"
     won_prices: bool = False
+    accounts: tuple[str, ...] = ("",)
+    """Accounts that both sides tell."""
     stranger: str = "mystery"
     """How the name of a model begins that nobody knows."""
 
@@ -73,6 +75,11 @@ def table(columns: Sequence[str], rows: Iterable[dict[str, Any]]) -> str:
     writer.writeheader()
     writer.writerows(rows)
     return target.getvalue()
+
+
+def account_of(row: Row) -> str | None:
+    """The account of a row's group; None where there is none."""
+    return (row.at.account or None) if row.at is not None else None
 
 
 def by_day(month: SeededMonth) -> dict[date, list[Row]]:
@@ -106,7 +113,7 @@ def openai_costs(month: SeededMonth, *, quantity: bool = True) -> Files:
             told = f'"quantity":{row.tokens}.0,"quantity_unit":"tokens",' if quantity and row.kind == "usage" else ""
             results.append(
                 f'{{"object":"organization.costs.result","amount":{{"value":{decimal(row.pico)},"currency":"usd"}},'
-                f'"line_item":"{item}",{told}"project_id":null}}'
+                f'"line_item":"{item}",{told}"project_id":{json.dumps(account_of(row))}}}'
             )
         pages.append(
             f'{{"object":"bucket","start_time":{seconds(day)},"end_time":{seconds(day) + 86_400},'

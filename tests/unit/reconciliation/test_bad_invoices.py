@@ -65,6 +65,14 @@ MISTRAL = json.dumps([{
 }] * 2)  # fmt: skip
 
 
+FOCUS_MONTH = (
+    "BilledCost,BillingCurrency,ChargeCategory,ChargePeriodStart,ChargePeriodEnd,BillingPeriodStart,BillingPeriodEnd,"
+    "ConsumedQuantity,ConsumedUnit,SkuId,SkuMeter,ChargeDescription\n"
+    + "1.5,USD,Usage,2026-10-01T00:00:00Z,2026-11-01T00:00:00Z,2026-10-01T00:00:00Z,2026-11-01T00:00:00Z,"
+    "500000,Tokens,maker-large-1,Input Tokens,use\n" * 2
+)
+
+
 def data(name: str) -> str:
     return (DATA / name).read_text(encoding="utf-8")
 
@@ -83,11 +91,13 @@ SAMPLES = {
                                   "model_version"),
     "openrouter.activity_csv": Sample(data("openrouter-activity.csv"), "cost_total", "created_at", None,
                                       "model_permaslug"),
+    "openrouter.activity_api": Sample(data("openrouter-activity.json"), "usage", "date", None, "model_permaslug"),
     "perplexity.answer_costs": Sample(data("perplexity-answers.ndjson"), "total_cost", "created", None, "model"),
     "x-ai.invoice": Sample(data("xai-preview.json"), "amount", "month", None, "description"),
     "naver.product_demand": Sample(data("naver-demand.json"), "useAmount", "demandMonth", "payCurrency", "codeName"),
     "focus.csv": Sample(data("focus_1_2.csv"), "BilledCost", "ChargePeriodStart", "BillingCurrency",
                         "ChargeDescription"),
+    "focus.by_month": Sample(FOCUS_MONTH, "BilledCost", "ChargePeriodEnd", "BillingCurrency", "ChargeDescription"),
     "aws.cur2_csv": Sample(data("aws_cur2.csv"), "line_item_unblended_cost", "line_item_usage_start_date",
                            "line_item_currency_code", "line_item_usage_type"),
     "azure.cost_details_csv": Sample(data("azure_mca.csv"), "costInBillingCurrency", "date", "billingCurrency",

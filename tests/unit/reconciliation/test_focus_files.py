@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from billing.invoices.errors import InvoiceRefused
 from billing.invoices.focus import COLUMNS
 from billing.invoices.lines import CoveredDay, LineKind, VendorLine
-from billing.invoices.recognise import recognise
+from billing.invoices.recognise import MONTHLY, recognise
 from billing.invoices.source import SourceFile
 from billing.invoices.token_meters import Meter, Scale, meter_of, scale_of
 
@@ -151,7 +151,6 @@ def test_money_back_is_a_credit_and_a_negative_quantity_stays_use() -> None:
         ({"SkuPriceDetails": '{"x_ServiceTier": "gold"}'}, "ServiceTier is 'gold'"),
         ({"SkuId": ""}, "ModelId in it tells the model"),
         ({"ChargePeriodStart": "1.10.2026"}, "ChargePeriodStart is '1.10.2026'"),
-        ({"ChargePeriodEnd": "2026-11-01T00:00:00Z"}, "told for more than one day of UTC"),
         ({"ChargePeriodEnd": "2026-09-01T00:00:00Z"}, "it lies before"),
         ({"Surprise": "1"}, "column 15 is 'Surprise': unknown column"),
     ],
@@ -160,6 +159,22 @@ def test_refused_by_name(row: dict[str, str], words: str) -> None:
     sentence = said(written(row))
     assert words in sentence
     assert sentence.startswith("focus.csv, line ")
+
+
+def test_use_by_the_month_counts_on_its_last_day_and_covers_it_whole() -> None:
+    """The first row of use says which a file is; a month among days is refused, a day among months is not."""
+    month = {"ChargePeriodEnd": "2026-11-01T00:00:00Z"}
+    tax = {"ChargeCategory": "Tax", "BilledCost": "0.15", **month}
+    source = SourceFile("bill.csv", written(tax, month, {}).encode())
+    found = recognise(source)
+    assert (found.importer.format, "focus.by_month" in MONTHLY) == ("focus.by_month", True)
+    assert "use is told by the month" in found.why
+    read_lines = list(found.importer.read(source))
+    kinds = [(one.day, one.kind) for one in read_lines if isinstance(one, VendorLine)]
+    last = date(2026, 10, 31)
+    assert kinds == [(last, LineKind.TAX), (last, LineKind.USAGE), (last, LineKind.USAGE)]
+    assert {one.day.day for one in read_lines if isinstance(one, CoveredDay)} == set(range(1, 32))
+    assert "told for more than one day of UTC" in said(written({}, month))
 
 
 def test_mixed_currencies_and_a_missing_column_are_refused() -> None:

@@ -118,6 +118,35 @@ def test_a_vendor_whose_days_begin_elsewhere_is_told_by_the_sum_of_its_gaps() ->
     assert "QUANTITY" in {cls for cls, _ in named(run(mine, theirs, policy))}
 
 
+def test_days_up_to_an_edge_that_begin_later_are_told_by_the_hours_there() -> None:
+    """Summer time ends on the 30th: two days of use begin an hour earlier; the last hour of the month goes out."""
+    before = date(2026, 10, 30)
+    inside = [EdgeUse(UsageKey(LAST, None, MODEL, "standard", "input_tokens"), True, hour, 41) for hour in range(3)]
+    mine, theirs = [ours(900, before), ours(700, LAST)], [bills(863, before), bills(700 + 37 - 41, LAST)]
+    policy = replace(POLICY, edge_uses=inside)
+    assert named(run(mine, theirs, policy)) == [("PERIOD_EDGE", "-0.000004"), ("PERIOD_EDGE", "-0.000037")]
+    assert {cls for cls, _ in named(run(mine, [theirs[0], bills(697, LAST)], policy))} == {"QUANTITY"}
+
+
+def test_money_for_a_quantity_of_nothing_beside_use_is_unexplained() -> None:
+    found = run([ours(500_000)], [bills(500_000), bills(0, amount="3.21")])
+    assert named(found) == [("UNEXPLAINED", "3.21")]
+    assert "for a quantity of 0" in found.breaks[0].why
+    coarse = bills(0, amount="0.0004", quantity_step=Decimal(1000))
+    assert named(run([ours(500_400)], [bills(500_000, quantity_step=Decimal(1000)), coarse])) == [], (
+        "400 tokens that a unit of thousands rounds to 0"
+    )
+
+
+def test_a_page_that_came_twice_takes_the_groups_that_agree_with_their_copy() -> None:
+    """Two groups show the copy; the third bills half the price, so that its two rows come to what we have."""
+    half = bills(9_001, unit="cache_read_tokens", price="0.0000005")
+    rows = [bills(50_001), bills(7_001, unit="output_tokens"), half]
+    mine = [ours(50_001), ours(7_001, unit="output_tokens"), ours(9_001, unit="cache_read_tokens")]
+    classes = [cls for cls, _ in named(run(mine, rows * 2))]
+    assert classes == ["DUPLICATE", "DUPLICATE", "DUPLICATE", "PRICE"]
+
+
 def test_use_that_the_bill_dates_outside_its_period_is_period_edge() -> None:
     late = VendorLine("line 9", FIRST, LineKind.FEE, "use of 2026-09-30, billed later: x", amount=Decimal(3),
                       currency="USD")  # fmt: skip

@@ -24,7 +24,7 @@ def test_planted_faults_are_found_in_their_class() -> None:
     assert all(score.clean for score in scores.values()), "some months of each shape are clean"
     planted = {cls for score in scores.values() for cls in score.share}
     assert planted >= {"TAX", "CREDIT_OR_DISCOUNT", "FEE", "DUPLICATE", "UNKNOWN_MODEL", "PERIOD_EDGE", "BYPASS",
-                       "NOT_BILLED", "UNIT_SCALE", "UNIT_CLASS", "QUANTITY", "PRICE", "FX"}  # fmt: skip
+                       "NOT_BILLED", "UNIT_SCALE", "UNIT_CLASS", "QUANTITY", "PRICE", "FX", "UNEXPLAINED"}  # fmt: skip
     assert "| 100.00 % |" in report(scores).splitlines()[-1]
 
 

@@ -133,6 +133,21 @@ EXPECTED: dict[str, tuple[str, FileKind, set[int], list[Golden]]] = {
             (29, "fee", None, None, None, None, None, "0.0005"),
         ],
     ),
+    "openrouter-activity.json": (
+        "openrouter.activity_api",
+        FileKind.COST,
+        {28, 29},
+        [
+            (28, "total", None, GPT, None, None, None, "0.00123456789"),
+            (28, "quantity", None, GPT, "input_tokens", None, "1000", None),
+            (28, "quantity", None, GPT, "output_tokens", None, "150", None),
+            (28, "quantity", None, GPT, "reasoning_tokens", None, "50", None),
+            (29, "total", None, GPT, None, None, None, "0.5"),
+            (29, "quantity", None, GPT, "input_tokens", None, "1000", None),
+            (29, "quantity", None, GPT, "output_tokens", None, "200", None),
+            (29, "fee", None, None, None, None, None, "0.0005"),
+        ],
+    ),
     "xai-preview.json": (
         "x-ai.invoice",
         FileKind.COST,
@@ -273,6 +288,7 @@ USAGE = "anthropic-usage-report.json"
 COST_14 = "anthropic-cost-14.csv"
 COST_9 = "anthropic-cost-9.csv"
 ROUTER = "openrouter-activity.csv"
+ACTIVITY = "openrouter-activity.json"
 ANSWERS = "perplexity-answers.ndjson"
 XAI = "xai-preview.json"
 NAVER = "naver-demand.json"
@@ -311,6 +327,11 @@ REFUSALS: list[tuple[str, str, str, str]] = [
     (ROUTER, "2026-06-28 23:59:59.999", "28.06.2026 23:59", "created_at is '28.06.2026 23:59'"),
     (ROUTER, "0.00123456789", "$0.001", "cost_total is '$0.001'"),
     (ROUTER, "app_name", "moon_phase", "unknown column"),
+    (ACTIVITY, "2026-10-29 00:00:00", "29.10.2026", "data[1], date is '29.10.2026'"),
+    (ACTIVITY, '"requests": 5', '"moons": 5', "key is 'moons'"),
+    (ACTIVITY, '"reasoning_tokens": 50', '"reasoning_tokens": 500', "it is part of 200"),
+    (ACTIVITY, '"2026-10-28"', '"2026-10-28T09:00:00Z"', "a day of UTC"),
+    (ACTIVITY, '"7d1c"', '"aaaa"', "stands in data[1] too"),
     (XAI, "Web searches", "Moon trips", "unitType is 'Moon trips'"),
     (XAI, '"amount":"24"', '"amount":24', "this is a text of cents"),
     (XAI, '"val":"1130"', '"val":"1131"', "the lines add up to 11.3"),
