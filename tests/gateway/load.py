@@ -3,7 +3,8 @@
 Two parts. **Felt**: the same calls through a proxy without and one with the callback, in turns in one run: latency and
 throughput as ratios. **True**: calls through a proxy that publishes to Apache Kafka while Kafka is killed twice, the
 proxy once and a worker every 30 s; then the vendor's bill is held against the ledger in PostgreSQL, call by call. What
-differs must be calls that the killed proxy had not handed over: each is listed.
+differs must be calls that the killed proxy had not handed over: each is listed, and `jangbu reconcile` of the bill,
+which names a project a call, must show just these as BYPASS.
 
 Exit codes: 0 all is as it must be; 7 the ledger is not the bill.
 """
@@ -22,6 +23,7 @@ import threading
 import time
 from collections import Counter
 from dataclasses import dataclass, field
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +33,7 @@ if __name__ == "__main__":
 from tests.faults.ground import WORKERS, Ground
 from tests.gateway import proxy_world as world
 from tests.gateway.bill_check import Tally, billed, counted
+from tests.gateway.bill_reconciled import reconciled
 from tests.gateway.door_standin import TOKEN, Door
 
 WORKER_KILLED_EVERY_S = 30.0
@@ -72,6 +75,11 @@ class Truth:
     lost: list[str] = field(default_factory=list)
     unreached: list[str] = field(default_factory=list)
     wrong: list[str] = field(default_factory=list)
+    lost_tags: set[str] = field(default_factory=set)
+    """Those of the lost that the vendor bills tokens for."""
+    classes: dict[str, dict[str, int]] = field(default_factory=dict)
+    """class of break -> tag -> how many breaks the reconciliation found on its project."""
+    proof: dict[str, str] = field(default_factory=dict)
 
 
 def felt(directory: Path, calls: int, at_once: int, rounds: int) -> dict[str, Felt]:
@@ -100,37 +108,49 @@ def felt(directory: Path, calls: int, at_once: int, rounds: int) -> dict[str, Fe
 def true(directory: Path, calls: int, at_once: int, *, faults: bool = True) -> Truth:
     """The bill against the ledger after faults by the clock and by the count of calls."""
     found = Truth(calls)
-    with Ground(directory / "ground", seed=1) as ground, world.VendorProcess(directory) as vendor:
+    with Ground(directory / "ground", seed=1) as ground, world.VendorProcess(directory, "projects") as vendor:
         settings = {"JANGBU_SOURCE": "gateway-1", "JANGBU_KAFKA_BOOTSTRAP": ground.bootstrap}
         with world.ProxyProcess(directory, world.configuration(vendor.url, [world.CALLBACK]), settings) as proxy:
             proxy.start()
-            client = _client(proxy.url, 0, calls, at_once, "mixed")
+            told = directory / "client.jsonl"
+            client = _client(proxy.url, 0, calls, at_once, "mixed", told)
             ended = threading.Event()
             killer = threading.Thread(target=_kill_workers, args=(ground, ended, found), daemon=True)
             if faults:
                 killer.start()
                 _strike(ground, vendor, proxy, client, found)
-            said, _ = client.communicate()
-            answered = {line["tag"]: line["outcome"] for line in map(json.loads, said.splitlines())}
+            client.wait()
+            answered = {line["tag"]: line["outcome"] for line in map(json.loads, told.read_text().splitlines())}
             ended.set()
             time.sleep(OWED_WAIT_S)
             _wait_for_outbox(proxy)
             ground.read_on("every event of the proxy stored", DRAIN_PATIENCE_S)
             bill = vendor.bill()
             events = _stored(ground)
-    _hold_against(bill, events, answered, found)
+            _hold_against(bill, events, answered, found)
+            print(f"before the reconciliation: {len(found.lost)} lost, {len(found.wrong)} wrong", file=sys.stderr, flush=True)
+            found.classes, found.proof = reconciled(bill, ground.postgres.urls, directory)
+    _check_bypass(bill, found)
     return found
 
 
 def _call(url: str, first: int, calls: int, at_once: int, kinds: str) -> list[dict[str, Any]]:
-    said, _ = _client(url, first, calls, at_once, kinds).communicate()
+    client = _client(url, first, calls, at_once, kinds)
+    said, _ = client.communicate()
     return [json.loads(line) for line in said.splitlines()]
 
 
-def _client(url: str, first: int, calls: int, at_once: int, kinds: str) -> subprocess.Popen[str]:
+def _client(
+    url: str, first: int, calls: int, at_once: int, kinds: str, told: Path | None = None
+) -> subprocess.Popen[str]:
+    """What it tells goes into a file where one is named: nobody reads a pipe while it runs."""
     script = str(world.CHECKOUT / "tests" / "gateway" / "load_client.py")
     arguments = [url, world.MASTER_KEY, str(first), str(calls), str(at_once), kinds]
-    return subprocess.Popen([str(world.CLIENTS / "python"), script, *arguments], stdout=subprocess.PIPE, text=True)
+    command = [str(world.CLIENTS / "python"), script, *arguments]
+    if told is None:
+        return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    with told.open("wb") as file:
+        return subprocess.Popen(command, stdout=file, text=True)
 
 
 def _strike(
@@ -202,10 +222,22 @@ def _hold_against(
         before_s = found.killed_at - last_at.get(tag, 0.0)
         if found.killed_at and _lacks_calls_alone(ours.get(tag, {}), theirs.get(tag, {})) and -1.0 < before_s < 30.0:
             found.lost.append(f"{sentence}, {before_s:.3f} s before the kill")
+            if _calls(ours.get(tag), "success") < _calls(theirs.get(tag), "success"):
+                found.lost_tags.add(tag)
         elif tag in theirs and _failed_on_the_way(ours.get(tag, {}), theirs[tag]):
             found.unreached.append(sentence)
         else:
             found.wrong.append(sentence)
+
+
+def _check_bypass(bill: list[dict[str, Any]], found: Truth) -> None:
+    """The reconciliation must find BYPASS on the projects of lost calls that were billed tokens, and nowhere else."""
+    expected = {line["tag"] for line in bill if line["tag"] in found.lost_tags and line["provider"] == "openai"}
+    shown = set(found.classes.get("BYPASS", {}))
+    found.wrong += [f"{tag}: lost, and the reconciliation does not show it as BYPASS" for tag in expected - shown]
+    found.wrong += [f"{tag}: BYPASS in the reconciliation, and not lost" for tag in shown - expected]
+    if Decimal(found.proof.get("difference", "1")) != 0:
+        found.wrong.append(f"the reconciliation does not add up: {found.proof}")
 
 
 def _failed_on_the_way(ours: Tally, theirs: Tally) -> bool:
@@ -224,6 +256,10 @@ def _lacks_calls_alone(ours: Tally, theirs: Tally) -> bool:
     )
 
 
+def _calls(tallies: Tally | None, outcome: str) -> int:
+    return (tallies or {}).get(outcome, Counter())["calls"]
+
+
 def _plain(tallies: Any) -> Any:
     return {kind: dict(tally) for kind, tally in (tallies or {}).items()}
 
@@ -240,7 +276,7 @@ def tell(speed: dict[str, Felt] | None, truth: Truth | None) -> int:
             )
         ratio = statistics.mean(ours.per_second) / statistics.mean(bare.per_second)
         print(f"  throughput: {statistics.mean(bare.per_second):.1f}/s without; ratio {ratio:.3f}")
-        print(f"  the callback of itself: {json.dumps(ours.status)}")
+        print(f"  the callback of itself: {json.dumps(ours.status)}", flush=True)
     if truth is None:
         return 0
     print(
@@ -253,6 +289,9 @@ def tell(speed: dict[str, Felt] | None, truth: Truth | None) -> int:
     print(f"  {len(truth.unreached)} calls with failures that never reached the vendor; tokens and all else agree:")
     for line in truth.unreached:
         print(f"    {line}")
+    said = ", ".join(f"{name} on {len(tags)} projects" for name, tags in sorted(truth.classes.items()))
+    print(f"  the reconciliation of the bill, a project a call: {said or 'no breaks'}; proof {json.dumps(truth.proof)}")
+    print(f"  BYPASS: {', '.join(sorted(truth.classes.get('BYPASS', {}))) or 'none'}")
     print(f"  {len(truth.wrong)} other differences")
     for line in truth.wrong[:50]:
         print(f"    {line}")
@@ -273,6 +312,7 @@ def main() -> int:
         speed, truth = None, None
         if given.felt_calls:
             speed = felt(_made(directory / "felt"), given.felt_calls, given.at_once, given.rounds)
+            tell(speed, None)
         if given.calls:
             truth = true(_made(directory / "true"), given.calls, given.at_once)
     finally:
@@ -280,7 +320,7 @@ def main() -> int:
             print(f"kept: {directory}", file=sys.stderr)
         else:
             shutil.rmtree(directory, ignore_errors=True)
-    return tell(speed, truth)
+    return tell(None, truth)
 
 
 def _made(directory: Path) -> Path:

@@ -121,13 +121,14 @@ class Process:
 class VendorProcess(Process):
     """The stand-in vendor (tests/gateway/vendor_standin.py) and its bill."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, *words: str) -> None:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.bill_path = directory / "bill.jsonl"
         script = str(CHECKOUT / "tests" / "gateway" / "vendor_standin.py")
         super().__init__(
-            "the vendor", [sys.executable, script, str(self.port), str(self.bill_path)], directory / "vendor.log"
+            "the vendor", [sys.executable, script, str(self.port), str(self.bill_path), *words],
+            directory / "vendor.log",
         )
 
     def __enter__(self) -> Self:

@@ -1,7 +1,8 @@
 """A vendor of our own: speaks OpenAI's, Anthropic's and Google's wire formats and keeps its own bill.
 
-`python vendor_standin.py PORT BILL_FILE`; each call is a line of the bill, written when its answer has been sent (or
-broken off). `GET /bill` answers the lines so far; `GET /healthz` that it is there.
+`python vendor_standin.py PORT BILL_FILE [projects]`; each call is a line of the bill, written when its answer has been
+sent (or broken off). `GET /bill` answers the lines so far; `GET /healthz` that it is there.
+With `projects` each call of OpenAI's form is answered in a project of its own, named by its tag.
 """
 
 from __future__ import annotations
@@ -43,7 +44,8 @@ class StreamCut(Exception):
 class Vendor:
     """An ASGI application."""
 
-    def __init__(self, bill_path: Path | None) -> None:
+    def __init__(self, bill_path: Path | None, *, projects: bool = False) -> None:
+        self._projects = projects
         self.bill: list[dict[str, Any]] = []
         self._seen: Counter[str] = Counter()
         self._number = 0
@@ -91,7 +93,7 @@ class Vendor:
         line |= {"id": answer.answer_id, "stream": bool(answer.pieces), "units": answer.units}
         if not answer.pieces:
             self._charge({**line, "outcome": "success"})
-            await _answer(send, 200, answer.body, answer.media)
+            await _answer(send, 200, answer.body, answer.media, self._project(provider, order))
             return
         cut_after = None if order.cut is None else order.cut + 1
         if cut_after is not None:
@@ -99,7 +101,8 @@ class Vendor:
         else:
             self._charge({**line, "outcome": "success"})
         await send(
-            {"type": "http.response.start", "status": 200, "headers": [(b"content-type", answer.media.encode())]}
+            {"type": "http.response.start", "status": 200,
+             "headers": [(b"content-type", answer.media.encode()), *self._project(provider, order)]}
         )
         for at, piece in enumerate(answer.pieces):
             if at == cut_after:
@@ -107,6 +110,10 @@ class Vendor:
             await send({"type": "http.response.body", "body": piece, "more_body": True})
             await asyncio.sleep(0)
         await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    def _project(self, provider: str, order: wires.Order) -> list[tuple[bytes, bytes]]:
+        """The header in which OpenAI says whose call it was."""
+        return [(b"openai-project", order.tag.encode())] if self._projects and provider == "openai" else []
 
     def _charge(self, line: dict[str, Any]) -> None:
         line["at"] = time.time()
@@ -140,8 +147,10 @@ async def _body(receive: Receive) -> bytes:
             return b"".join(parts)
 
 
-async def _answer(send: Send, status: int, body: bytes, media: str = "application/json") -> None:
-    headers = [(b"content-type", media.encode()), (b"content-length", str(len(body)).encode())]
+async def _answer(
+    send: Send, status: int, body: bytes, media: str = "application/json", more: list[tuple[bytes, bytes]] | None = None
+) -> None:
+    headers = [(b"content-type", media.encode()), (b"content-length", str(len(body)).encode()), *(more or [])]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
 
@@ -150,7 +159,7 @@ def main() -> None:
     """Serve until ended."""
     import uvicorn
 
-    vendor = Vendor(Path(sys.argv[2]))
+    vendor = Vendor(Path(sys.argv[2]), projects="projects" in sys.argv[3:])
     # Connections stay open: one that is closed just as a busy proxy uses it is a call that never reaches the vendor.
     patience = {"timeout_keep_alive": 300, "backlog": 4_096}
     uvicorn.run(vendor, host="127.0.0.1", port=int(sys.argv[1]), log_level="critical", access_log=False, **patience)

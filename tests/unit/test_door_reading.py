@@ -1,4 +1,4 @@
-"""The door reads as the contract says, whatever it remembers; and is asked for its health without waiting for a write."""
+"""The door reads as the contract says, whatever it remembers; and tells its health without waiting for a write."""
 
 from __future__ import annotations
 
