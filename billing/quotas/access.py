@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from sqlalchemy import Connection, text
+
 from billing.periods import load_zone
 from billing.pledges.pledge import state_of
 from billing.pledges.register import signatures_by_user
@@ -14,8 +16,6 @@ from billing.programmes.register import held_applications, held_programmes
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from sqlalchemy import Connection
-
     from billing.pledges.pledge import PledgeRules
 
 
@@ -23,7 +23,8 @@ def read_access(
     connection: Connection, rules: PledgeRules, zone: str, moment: datetime, sign_at: str | None
 ) -> dict[str, Any]:
     """As a gateway gets it: `pledges` (null where no register holds any signature: nobody is asked then) with those
-    whose pledge holds, by name, and `programmes` that run, with their models and who has a place now."""
+    whose pledge holds, by name, `programmes` that run, with their models and who has a place now, and the departments
+    of `users` and `keys` by the roster."""
     day = moment.astimezone(load_zone(zone)).date()
     signed = signatures_by_user(connection)
     holding = sorted(user for user, own in signed.items() if state_of(user, own, rules, day).may_use)
@@ -37,4 +38,17 @@ def read_access(
         for one in held_programmes(connection).values()
         if state_on(one, day) == "running"
     ]
-    return {"pledges": {"holding": holding, "sign_at": sign_at} if signed else None, "programmes": programmes}
+    users, keys = (_departments(connection, column, moment) for column in ("user", "key"))
+    pledges = {"holding": holding, "sign_at": sign_at} if signed else None
+    return {"users": users, "keys": keys, "pledges": pledges, "programmes": programmes}
+
+
+def _departments(connection: Connection, column: str, moment: datetime) -> dict[str, str]:
+    """Whose department is which now."""
+    rows = connection.execute(
+        text(f"""select distinct on ("{column}") "{column}", department from roster
+                 where "{column}" is not null and valid_from <= :moment and (valid_to is null or valid_to > :moment)
+                 order by "{column}", valid_from desc, id desc"""),
+        {"moment": moment},
+    )
+    return {row[0]: row[1] for row in rows}

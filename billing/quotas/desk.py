@@ -8,10 +8,10 @@ is counted as settled; so is, until the next look, one whose event has arrived m
 from __future__ import annotations
 
 from collections import deque
-from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
+from decimal import ROUND_FLOOR, Decimal
 from typing import TYPE_CHECKING, Any, Final
 
-from billing.money import MINOR_DIGITS
+from billing.periods import hour_number
 from billing.quotas import lease_store as store
 from billing.quotas.leases import (
     LEASE_S,
@@ -23,7 +23,9 @@ from billing.quotas.leases import (
     apply_report,
     free_of,
     is_over,
+    ticks_of,
 )
+from billing.quotas.rates import rates_of
 from billing.quotas.running import RunningStates
 from billing.quotas.windows import window_of
 from producers.contract import identity_digest
@@ -33,20 +35,12 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
-TICKS: Final = 10**9
-"""Of one unit of a currency."""
 KEPT_S: Final = 600
 """How long a settled call is kept after it was seen in the sums: another door may have read them earlier."""
 
 
 class WrongReport(ValueError):
     """A report that cannot be read; the sentence says why."""
-
-
-def ticks_of(amount: Decimal, unit: str, rounding: str = ROUND_CEILING) -> int:
-    """An amount of a quota's unit as whole ticks."""
-    scaled = amount * TICKS if unit in MINOR_DIGITS else amount
-    return int(scaled.to_integral_value(rounding))
 
 
 class Desk:
@@ -58,6 +52,7 @@ class Desk:
         self._pending: dict[int, store.Kept] = {}
         self._settled: dict[Account, int] = {}
         self._last_id = 0
+        self._rated: tuple[Any, list[Any]] = (None, [])
         self._done: deque[tuple[int, int]] = deque()
 
     def look(self, connection: Connection, moment: datetime) -> set[tuple[int, str]] | None:
@@ -107,6 +102,7 @@ class Desk:
             "number": report.number,
             "lost": False,
             "granted": [[*account, one.granted] for account, one in mine.items()],
+            "rates": self._rates(document.get("models") or [], moment),
         }
 
     def tidy(self, connection: Connection, moment: datetime) -> int:
@@ -128,6 +124,21 @@ class Desk:
         if ids:
             store.drop_settled(connection, ids)
         return len(over)
+
+    def _rates(self, models: Any, moment: datetime) -> list[Any]:
+        """What units of models can cost, in the currencies of hard quotas; kept while the hour and the book last."""
+        held = self.running.table.in_force(moment)
+        currencies = tuple(sorted({quota.key.unit for quota in held if quota.mode == "hard" and quota.currency}))
+        if self.running.prices is None or not currencies or not models:
+            return []
+        try:
+            asked = tuple(sorted({(str(provider), str(model)) for provider, model in models}))
+        except (TypeError, ValueError) as error:
+            raise WrongReport(f"models are pairs of provider and model: {error}") from None
+        key = (asked, currencies, hour_number(moment), self.running.registers)
+        if self._rated[0] != key:
+            self._rated = (key, rates_of(self.running.prices, asked, currencies, moment))
+        return self._rated[1]
 
     def _hear(self, connection: Connection) -> None:
         for kept in store.settled_after(connection, self._last_id):

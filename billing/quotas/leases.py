@@ -20,17 +20,28 @@ authorisations; the states are property-tested with lost, repeated and late mess
 from __future__ import annotations
 
 from dataclasses import dataclass
+from decimal import ROUND_CEILING, Decimal
 from typing import TYPE_CHECKING, Final, NamedTuple
+
+from billing.money import MINOR_DIGITS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+TICKS: Final = 10**9
+"""Of one unit of a currency; of everything else one."""
 LEASE_S: Final = 10
 """How long a slice may be used after the report that was answered last was sent."""
 LOST_AFTER_S: Final = 60
 """How long after its end a lost process's slices still count as spent, once its outbox is known to be empty."""
 ABANDONED_AFTER_S: Final = 600
 """The same where nobody has taken its outbox since: what it had written went out long ago, or stands on a lost disk."""
+
+
+def ticks_of(amount: Decimal, unit: str, rounding: str = ROUND_CEILING) -> int:
+    """An amount of a quota's unit as whole ticks."""
+    scaled = amount * TICKS if unit in MINOR_DIGITS else amount
+    return int(scaled.to_integral_value(rounding))
 
 
 class Account(NamedTuple):

@@ -25,6 +25,8 @@ FORGOTTEN_AFTER_S: Final = 2 * 3600.0
 REQUESTS_MAX: Final = 100_000
 """Requests that are remembered at once; the oldest is settled before its time."""
 
+OWED_KEPT_MAX: Final = 100_000
+"""Requests whose missing events were made that are remembered: what LiteLLM tells of them later is the same calls."""
 TOLD_MAX: Final = 10_000
 """Answers that are remembered to know a second telling; one that is forgotten is a copy, which is counted once."""
 
@@ -62,6 +64,7 @@ class Attempts:
         self._requests: OrderedDict[str, _Request] = OrderedDict()
         self._ended: dict[str, None] = {}
         self._told: OrderedDict[object, None] = OrderedDict()
+        self._was_owed: OrderedDict[str, None] = OrderedDict()
         self._requests_max = requests_max
         self._lock = threading.Lock()
 
@@ -82,6 +85,7 @@ class Attempts:
             request.calls.append(call)
             request.due_s = None
             self._ended.pop(request_id, None)
+            self._was_owed.pop(request_id, None)
 
     def failed(self, request_id: str) -> None:
         """The latest call failed before anything was answered."""
@@ -90,23 +94,28 @@ class Attempts:
             if request is not None and request.calls:
                 request.failed.add(len(request.calls))
 
-    def answered(self, request_id: str, now_s: float) -> None:
-        """The latest call has been logged as answered."""
+    def answered(self, request_id: str, now_s: float) -> bool:
+        """The latest call has been logged as answered; False where it was logged so late that its event was made as one
+        that is owed: one call is never two events."""
         with self._lock:
             request = self._requests.get(request_id)
             if request is None:
-                return
+                return request_id not in self._was_owed
             request.accounted.add(len(request.calls))
             if len(request.calls) == 1:
                 del self._requests[request_id]
                 self._ended.pop(request_id, None)
             else:
                 self._end(request_id, request, now_s)
+            return True
 
     def number_of_failure(self, request_id: str, told: object, now_s: float) -> int | None:
-        """Which call a logged failure is; None where this very failure was told already (`told` names it)."""
+        """Which call a logged failure is; None where this very failure was told already (`told` names it), or so late
+        that its event was made as one that is owed."""
         with self._lock:
             request = self._requests.get(request_id)
+            if request is None and request_id in self._was_owed:
+                return None
             if request is None:  # a call that was not told before: remembered, since failures may be told twice
                 request = self._requests[request_id] = _Request(now_s)
                 self._end(request_id, request, now_s)
@@ -138,6 +147,11 @@ class Attempts:
                     over.append(name)
             return [owed for name in over for owed in self._settle(name)]
 
+    def was_owed(self, request_id: str) -> bool:
+        """Whether events of a request were made because LiteLLM had not logged its calls in time."""
+        with self._lock:
+            return request_id in self._was_owed
+
     def under_way(self) -> int:
         """Requests that are remembered."""
         return len(self._requests)
@@ -153,8 +167,13 @@ class Attempts:
     def _settle(self, name: str) -> list[Owed]:
         request = self._requests.pop(name)
         self._ended.pop(name, None)
-        return [
+        owed = [
             Owed(name, number, call, cut=call.streamed and number not in request.failed)
             for number, call in enumerate(request.calls, 1)
             if number not in request.accounted
         ]
+        if owed:
+            self._was_owed[name] = None
+            if len(self._was_owed) > OWED_KEPT_MAX:
+                self._was_owed.popitem(last=False)
+        return owed

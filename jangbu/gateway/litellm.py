@@ -15,11 +15,15 @@ import os
 import time
 from typing import TYPE_CHECKING, Any, Final
 
+from litellm.exceptions import RateLimitError
 from litellm.integrations.custom_logger import CustomLogger
 
 from jangbu.errors import SettingsError
 from jangbu.gateway import settings as gateway_settings
 from jangbu.gateway.attempts import Attempts, Call
+from jangbu.gateway.bounds import is_free
+from jangbu.gateway.enforcing import Enforcer
+from jangbu.gateway.litellm_calls import CalledModels, Refused, caller_of
 from jangbu.gateway.metering import Meter
 from producers.flags import RECORD_FIELDS, is_refused_before_call
 
@@ -52,6 +56,8 @@ class JangbuCallback(CustomLogger):
         self._unmetered = 0
         self._unmetered_said_s = 0.0
         self.meter: Meter | None = None
+        self.enforcer: Enforcer | None = None
+        self._models = CalledModels()
         self._of_parent: list[Meter | None] = []
         self._forked = False
         self._begin()
@@ -74,6 +80,11 @@ class JangbuCallback(CustomLogger):
                 ) from error
             _log.error("jangbu cannot meter this proxy: %s. It goes on WITHOUT metering, as it was told to", error)
             return
+        if found.quota != "off":
+            self.enforcer = Enforcer(found, str(self.meter.outbox_path), self.meter.left_over_is_gone)
+            self.meter.on_written = self.enforcer.written
+            self.meter.more_status = self.enforcer.document
+            self.enforcer.start()
         self.meter.start()
         where = f"Kafka at {found.kafka_bootstrap}" if found.kafka_bootstrap else found.url
         _log.warning("jangbu meters this proxy as %s: outbox %s, to %s", found.source, self.meter.outbox_path, where)
@@ -82,13 +93,64 @@ class JangbuCallback(CustomLogger):
         """A forked process has its parent's open file and none of its threads: it begins anew when it first meters,
         and lets go of nothing, since closing the file here would close it for the parent."""
         self._of_parent.append(self.meter)
-        self.meter = None
+        self.meter = self.enforcer = None
         self._forked = True
 
     def stop(self) -> None:
         """Write and deliver what waits; a few seconds at most."""
         if self.meter is not None:
             self.meter.close(STOP_PATIENCE_S)
+        if self.enforcer is not None:
+            self.enforcer.close(STOP_PATIENCE_S)
+
+    async def async_pre_call_hook(self, user_api_key_dict: Any, cache: Any, data: dict[str, Any], call_type: Any) -> None:  # noqa: ARG002, E501 - LiteLLM's signature
+        """Before a request reaches a vendor: refused where a quota, the pledge or a programme says so."""
+        if self._forked:
+            self._begin()
+        enforcer, meter = self.enforcer, self.meter
+        if enforcer is None or meter is None or is_free(str(call_type)):
+            return
+        begun_s = time.perf_counter()
+        refusal = None
+        try:
+            caller = caller_of(user_api_key_dict, data, self._department)
+            asked = self._models.of(str(data.get("model")))
+            waits = enforcer.counts["lease_waits"]
+            refusal = await enforcer.check(str(data.get("litellm_call_id")), caller, asked, data, str(call_type))
+            if enforcer.counts["lease_waits"] == waits:
+                meter.counts.decided(time.perf_counter() - begun_s)
+        except Exception:  # noqa: BLE001 - a defect of ours decides nothing
+            _log.exception("a call could not be decided: it passes")
+        if refusal is not None:
+            raise Refused(refusal)
+
+    async def async_pre_call_deployment_hook(self, kwargs: dict[str, Any], call_type: Any) -> None:  # noqa: ARG002
+        """Before each attempt: a further one holds as much of hard quotas again."""
+        enforcer = self.enforcer
+        if enforcer is not None and not await enforcer.next_attempt(str(kwargs.get("litellm_call_id"))):
+            raise RateLimitError(
+                "재시도에 필요한 한도가 남아 있지 않습니다. / A hard quota has too little left for another attempt.",
+                llm_provider=str(kwargs.get("custom_llm_provider") or ""),
+                model=str(kwargs.get("model")),
+            )
+
+    async def async_post_call_response_headers_hook(
+        self,
+        data: dict[str, Any],
+        user_api_key_dict: Any,
+        response: Any,  # noqa: ARG002 - LiteLLM's signature
+        request_headers: dict[str, str] | None = None,  # noqa: ARG002
+        litellm_call_info: dict[str, Any] | None = None,  # noqa: ARG002
+    ) -> dict[str, str] | None:
+        """What is left, on answers, streams included."""
+        if self.enforcer is None:
+            return None
+        try:
+            caller = caller_of(user_api_key_dict, data, self._department)
+            return self.enforcer.headers(caller, self._models.of(str(data.get("model"))))
+        except Exception:  # noqa: BLE001 - an answer goes out without our headers then
+            _log.exception("what is left could not be told")
+            return None
 
     def log_pre_api_call(self, model: Any, messages: Any, kwargs: Any) -> None:  # noqa: ARG002 - LiteLLM's signature
         """A vendor is about to be called: once for each attempt."""
@@ -133,7 +195,10 @@ class JangbuCallback(CustomLogger):
         traceback_str: str | None = None,  # noqa: ARG002
     ) -> None:
         """A request has failed for good: what of it was not logged is owed soon."""
-        self._attempts.ended(str(request_data.get("litellm_call_id")), time.monotonic())
+        request_id = str(request_data.get("litellm_call_id"))
+        self._attempts.ended(request_id, time.monotonic())
+        if self.enforcer is not None:
+            self.enforcer.slices.ended(request_id, time.monotonic())
 
     def _take(self, kwargs: Mapping[str, Any]) -> None:
         """Hand an event over; measured, and never an error to who calls."""
@@ -164,11 +229,15 @@ class JangbuCallback(CustomLogger):
         if payload.get("status") != "failure":
             if self._attempts.is_told_again((payload.get("id"), None if batch else payload.get("startTime"))):
                 return
-            if payload.get("cache_hit") is not True:
-                self._attempts.answered(request_id, now_s)
+            if payload.get("cache_hit") is not True and not self._attempts.answered(request_id, now_s):
+                meter.counts.late += 1
+                return
+            if self.enforcer is not None:
+                self.enforcer.slices.ended(request_id, now_s)
         else:
             attempt = self._attempts.number_of_failure(request_id, payload.get("startTime"), now_s)
             if attempt is None:
+                meter.counts.late += self._attempts.was_owed(request_id)
                 return
             if attempt == 1:
                 attempt = None  # as the payload says it, like a backfill of LiteLLM's log

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from jangbu.gateway.settings import GatewaySettings
+    from producers.contract import UsageEvent
 
 GATHER_S: Final = 0.01
 """How long the writer lets events gather after the first one: fewer commits, each shared by more events."""
@@ -70,6 +71,10 @@ class Meter:
         say: Callable[[str], None] = _log.warning,
     ) -> None:
         self.counts = Counts()
+        self.on_written: Callable[[str, UsageEvent], None] | None = None
+        self.more_status: Callable[[], dict[str, object]] | None = None
+        self._fresh: list[tuple[str, UsageEvent]] = []
+        self._begun_ms = time.time_ns() // 1_000_000
         self._settings = settings
         self._options = Options(settings.source, settings.department_from)
         self._owed = owed
@@ -177,6 +182,7 @@ class Meter:
                     return False
                 self.counts.written += len(self._unwritten)
                 self._unwritten = []
+                self._tell_written()
 
     def _read(self, handed: Handed) -> None:
         """A payload's fields as the row that will stand in the outbox; one that cannot be is counted and named."""
@@ -196,6 +202,25 @@ class Meter:
             self._say_now_and_then("odd", said)
         else:
             self._unwritten.append(Accepted(record_key(event.source, event.id), value, handed.at_ms))
+            if self.on_written is not None:
+                self._fresh.append((str(handed.fields.get("litellm_call_id") or handed.fields.get("id")), event))
+
+    def _tell_written(self) -> None:
+        fresh, self._fresh = self._fresh, []
+        for call_id, event in fresh:
+            try:
+                if self.on_written is not None:
+                    self.on_written(call_id, event)
+            except Exception:  # noqa: BLE001 - it is written, and that is what counts
+                _log.exception("an event could not be settled")
+
+    def left_over_is_gone(self) -> bool:
+        """Whether nothing that was accepted before this process began waits in its outbox."""
+        try:
+            first = self._outbox.read_pending(rows_max=1)
+        except OutboxError:
+            return False
+        return not first or first[0].accepted_ms >= self._begun_ms
 
     def _delivery(self, outbox: Outbox | None = None) -> Publisher | Poster:
         settings, what = self._settings, outbox or self._outbox
@@ -254,6 +279,8 @@ class Meter:
         if not now and now_s - self._status_at_s < STATUS_EVERY_S:
             return
         told: dict[str, object] = {**self.counts.document(), "queued": len(self._queue)}
+        if self.more_status is not None:
+            told["quota"] = self.more_status()
         self._status_at_s = now_s
         if told == self._status_told:
             return

@@ -20,6 +20,8 @@ class GatewaySettings:
     kafka_bootstrap: Kafka's addresses; None: events are posted to `url` with `token`.
     directory: holds the outboxes and status files of this machine's proxy processes.
     queue_events_max: how many events may wait in memory for the outbox.
+    quota, quota_fail, quota_output_tokens_max: as in `jangbu.settings_gateway`.
+    door_url, door_token: where quotas are asked for.
     """
 
     source: str
@@ -30,6 +32,11 @@ class GatewaySettings:
     token: str | None = field(repr=False)
     directory: Path
     queue_events_max: int
+    quota: str = "off"
+    quota_fail: str = "open"
+    quota_output_tokens_max: int | None = None
+    door_url: str | None = None
+    door_token: str | None = field(repr=False, default=None)
 
 
 def read(environ: Mapping[str, str] | None = None) -> GatewaySettings:
@@ -44,6 +51,11 @@ def read(environ: Mapping[str, str] | None = None) -> GatewaySettings:
         )
     if found.kafka_bootstrap is None and found.token is None:
         raise SettingsError("JANGBU_URL is set and JANGBU_TOKEN is not: give the token that the door knows")
+    if found.quota != "off" and (found.url is None or found.token is None):
+        raise SettingsError(
+            f"JANGBU_QUOTA is {found.quota}, and JANGBU_URL or JANGBU_TOKEN is not set: quotas are asked for at "
+            "jangbu's HTTP door, also where events go to Kafka"
+        )
     return GatewaySettings(
         source=found.source,
         department_from=found.gateway_department_from,
@@ -53,6 +65,11 @@ def read(environ: Mapping[str, str] | None = None) -> GatewaySettings:
         token=None if found.kafka_bootstrap else found.token,
         directory=found.data_dir / "gateway",
         queue_events_max=found.gateway_queue_events_max,
+        quota=found.quota,
+        quota_fail=found.quota_fail,
+        quota_output_tokens_max=found.quota_output_tokens_max,
+        door_url=found.url,
+        door_token=found.token,
     )
 
 

@@ -53,6 +53,7 @@ class _Hold:
     needs: Needs
     begun_s: float
     attempts: int = 1
+    called: int = 0
     ended_s: float | None = None
 
 
@@ -78,16 +79,21 @@ class Slices:
                 self._holds.setdefault(call_id, []).append(_Hold(needs, now_s))  # clients may give one id twice
             return short
 
-    def hold_again(self, call_id: str, now_s: float) -> list[Account]:
-        """Hold the same once more: the request calls a vendor again. Empty also where nothing is held for it."""
+    def next_attempt(self, call_id: str, now_s: float) -> list[Account]:
+        """A request is about to call a vendor: from the second time on the same is held once more. The accounts that
+        are short; empty also where nothing is held for the request."""
         with self._lock:
             holds = self._holds.get(call_id)
             if not holds:
                 return []
-            short = self._short(holds[-1].needs, now_s)
+            hold = holds[-1]
+            hold.called += 1
+            if hold.called == 1:
+                return []
+            short = self._short(hold.needs, now_s)
             if not short:
-                self._take(holds[-1].needs)
-                holds[-1].attempts += 1
+                self._take(hold.needs)
+                hold.attempts += 1
             return short
 
     def settle(self, call_id: str, hour: int, event_id: str, used: Needs) -> None:

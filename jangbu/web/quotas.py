@@ -17,8 +17,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from billing.money import exact, plain
-from billing.quotas.desk import TICKS, WrongReport
-from billing.quotas.leases import Account
+from billing.quotas.desk import WrongReport
+from billing.quotas.leases import TICKS, Account
 from billing.quotas.states import STATES
 from jangbu.web.answers import Refused
 from jangbu.web.bodies import read_body
