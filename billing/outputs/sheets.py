@@ -22,6 +22,8 @@ CELL_CHARACTERS_MAX = 32_000
 """A cell of a spreadsheet holds 32,767 characters."""
 CHARGE_SECTIONS = ("allocated", "adjustments", "taxes")
 LINE_NUMBERS = ("quantity", "price", "per", "fx_rate", "amount_exact", "amount")
+EXACT_TEXT = "_text"
+"""How the name of a column of exact texts ends."""
 LINE_EXACT = ("quantity", "unit_price", "fx_rate", "amount_exact", "amount")
 """Figures of a line that stand as numbers, and those whose exact text stands beside."""
 
@@ -45,6 +47,16 @@ class Sheet:
     widths: tuple[int, ...]
     rows: tuple[tuple[Cell, ...], ...]
 
+    @property
+    def printed(self) -> int:
+        """How many columns go on paper: those before the exact texts, which repeat the figures for who computes."""
+        return next((place for place, name in enumerate(self.names) if name.endswith(EXACT_TEXT)), len(self.names))
+
+    @property
+    def is_number(self) -> tuple[bool, ...]:
+        """Which columns hold figures."""
+        return tuple(any(row[place].kind == "number" for row in self.rows) for place in range(len(self.names)))
+
 
 def line_sheet(documents: Sequence[Mapping[str, Any]], language: Language) -> Sheet:
     """Every line of the documents: words, numbers, and the exact texts of the numbers at the right."""
@@ -62,7 +74,7 @@ def line_sheet(documents: Sequence[Mapping[str, Any]], language: Language) -> Sh
         for line in document["lines"]
     ]
     head = [*(label[name] for name in named), *(f"{label[name]} — {label['exact_text']}" for name in LINE_EXACT)]
-    widths = (18, 14, 34, 20, 15, 12, 12, 12, 10, 12, 22, 22, 14, 20, 15, *(24 for _ in exact))
+    widths = (12, 11, 30, 24, 15, 11, 10, 12, 9, 11, 20, 18, 10, 20, 13, *(24 for _ in exact))
     return Sheet("lines", label["lines"], (*named, *exact), tuple(head), widths, tuple(rows))
 
 
@@ -86,7 +98,7 @@ def charge_sheet(documents: Sequence[Mapping[str, Any]], language: Language) -> 
     names = ("department", "section", "description", "amount_exact", "amount", "amount_exact_text", "amount_text")
     head = [label[name] for name in names[:5]]
     head += [f"{label[name]} — {label['exact_text']}" for name in ("amount_exact", "amount")]
-    return Sheet("charges", label["charges"], names, tuple(head), (18, 16, 60, 20, 15, 28, 18), tuple(rows))
+    return Sheet("charges", label["charges"], names, tuple(head), (12, 16, 64, 20, 15, 28, 18), tuple(rows))
 
 
 def department_sheet(documents: Sequence[Mapping[str, Any]], language: Language) -> Sheet:
@@ -110,7 +122,7 @@ def department_sheet(documents: Sequence[Mapping[str, Any]], language: Language)
     ]
     head = [label[name] for name in names]
     return Sheet(
-        "departments", label["departments"], names, tuple(head), (18, 28, 12, 15, 16, 16, 16, 26, 66), tuple(rows)
+        "departments", label["departments"], names, tuple(head), (12, 28, 11, 14, 16, 16, 16, 40, 66), tuple(rows)
     )
 
 
@@ -135,7 +147,7 @@ def rate_sheet(documents: Sequence[Mapping[str, Any]], language: Language) -> Sh
         for row in line["fx_rows"]
     ]
     head = [label[name] for name in names]
-    return Sheet("rates", label["rates"], names, tuple(head), (18, 34, 20, 12, 12, 10, 14, 28, 15), tuple(rows))
+    return Sheet("rates", label["rates"], names, tuple(head), (12, 34, 24, 12, 12, 9, 12, 28, 15), tuple(rows))
 
 
 def sheets(documents: Sequence[Mapping[str, Any]], language: Language) -> tuple[Sheet, ...]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
+from unicodedata import east_asian_width
 
 import xlsxwriter  # type: ignore[import-untyped]
 
@@ -30,6 +31,17 @@ if TYPE_CHECKING:
 
 SUMS_HEAD_ROW = 12
 """The row (from 1) of the sheet of sums at which its table begins; facts stand above."""
+FONTS: dict[Language, dict[str, Any]] = {
+    "ko": {"font_name": "맑은 고딕", "font_size": 10}, "en": {"font_name": "Calibri", "font_size": 10},
+}  # fmt: skip
+"""What offices have; a program without it takes another."""
+WRAPPED = ("description", "terms", "price_source", "source")
+"""Columns of sentences: as many lines as they take."""
+LINE_HEIGHT, LINES_MAX = 15, 27
+"""Points a line, and how many lines a row can hold: 409 points."""
+HEAD_HEIGHT = 28
+"""Points: two lines."""
+HEAD_COLOUR, FADED = "#F2F5F9", "#5A6475"
 PROPERTIES = ("content_hash", "jangbu_kind", "month", "department", "language")
 
 
@@ -59,12 +71,13 @@ def workbook(book: Book) -> bytes:
     """The file. Sheets: sums, lines, charges, departments, rates."""
     target = io.BytesIO()
     made = xlsxwriter.Workbook(
-        target, {"in_memory": True, "strings_to_formulas": False, "strings_to_urls": False, "strings_to_numbers": False}
-    )
+        target, {"in_memory": True, "strings_to_formulas": False, "strings_to_urls": False, "strings_to_numbers": False,
+                 "default_format_properties": FONTS[book.language]}
+    )  # fmt: skip
     made.set_properties({"title": words(book.language)["title"], "created": _created(book.whole)})
     for name, value in zip(PROPERTIES, _properties(book), strict=True):
         made.set_custom_property(name, value, "text")
-    formats = _Formats(made)
+    formats = _Formats(made, FONTS[book.language])
     tables = sheets(book.documents, book.language)
     _write_sums(made.add_worksheet(words(book.language)["sums"]), book, tables, formats)
     for table in tables:
@@ -116,22 +129,23 @@ def fact_rows(book: Book) -> list[tuple[str, str]]:
         (label["in_words"], in_words),
         (label["budget"], _or_dash(book.beside.budget, currency, book.beside.budget_period)),
         (label["last_month"], _or_dash(book.beside.last_month, currency)),
-        (label["unpriced_quantity"], whole["unpriced_quantity"]),
-        (label["unconverted_quantity"], whole["unconverted_quantity"]),
+        (label["unpriced_quantity"], grouped(whole["unpriced_quantity"])),
+        (label["unconverted_quantity"], grouped(whole["unconverted_quantity"])),
     ]
 
 
 class _Formats:
     """Cell formats, made once for each look."""
 
-    def __init__(self, made: Any) -> None:
+    def __init__(self, made: Any, font: Mapping[str, Any]) -> None:
         self._made = made
+        self._font = font
         self._known: dict[tuple[tuple[str, Any], ...], Any] = {}
 
     def of(self, **look: Any) -> Any:
         key = tuple(sorted(look.items()))
         if key not in self._known:
-            self._known[key] = self._made.add_format(dict(look))
+            self._known[key] = self._made.add_format({**self._font, **look})
         return self._known[key]
 
     def number(self, value: str, **look: Any) -> Any:
@@ -141,24 +155,52 @@ class _Formats:
 
 
 def _write_table(sheet: Any, table: Sheet, formats: _Formats) -> None:
-    head = formats.of(bold=True, bg_color="#F2F5F9", bottom=1, text_wrap=True, valign="top")
+    is_number = table.is_number
     for place, (title, width) in enumerate(zip(table.head, table.widths, strict=True)):
+        # The button of a filter stands at the right of its cell, over a title that ends there.
+        side = {"align": "right", "indent": 2} if is_number[place] else {"align": "left", "indent": 1}
+        head = formats.of(bold=True, bg_color=HEAD_COLOUR, bottom=1, text_wrap=True, valign="vcenter", **side)
         sheet.set_column(place, place, width)
         sheet.write_string(0, place, title, head)
+    sheet.set_row(0, HEAD_HEIGHT)
+    looks = [_look(table, place, is_number=is_number[place]) for place in range(len(table.names))]
     for line, row in enumerate(table.rows, start=1):
+        height = max(_lines(cell.value, table.widths[place]) for place, cell in enumerate(row)
+                     if place == 0 or table.names[place] in WRAPPED)  # fmt: skip
+        if height > 1:
+            sheet.set_row(line, height * LINE_HEIGHT)
         for place, cell in enumerate(row):
-            _write_cell(sheet, line, place, cell, formats)
+            _write_cell(sheet, line, place, cell, formats, **looks[place])
     sheet.freeze_panes(1, 0)
     sheet.autofilter(0, 0, max(1, len(table.rows)), len(table.head) - 1)
     _page(sheet)
+    sheet.print_area(0, 0, max(1, len(table.rows)), table.printed - 1)
     sheet.repeat_rows(0)
 
 
-def _write_cell(sheet: Any, line: int, place: int, cell: Cell, formats: _Formats) -> None:
+def _lines(text: str, width: int) -> int:
+    """How many lines a text takes in a column, at most so many as a row can be high; Korean letters are twice as wide.
+    A program that is not told shows the first line only, or one over the other."""
+    columns = sum(2 if east_asian_width(letter) in "WF" else 1 for letter in text)
+    return min(LINES_MAX, -(-columns // max(1, width - 1)) or 1)
+
+
+def _look(table: Sheet, place: int, *, is_number: bool) -> dict[str, Any]:
+    """How the cells of a column look: a figure that no double holds stands where figures do."""
+    look: dict[str, Any] = {"valign": "vcenter", "align": "right"} if is_number else {
+        "valign": "vcenter", "align": "left", "indent": 1}  # fmt: skip
+    if table.names[place] in WRAPPED:
+        look["text_wrap"] = True
+    if place >= table.printed:
+        look["font_color"] = FADED
+    return look
+
+
+def _write_cell(sheet: Any, line: int, place: int, cell: Cell, formats: _Formats, **look: Any) -> None:
     if cell.kind == "number":
-        sheet.write_number(line, place, Decimal(cell.value), formats.number(cell.value))
+        sheet.write_number(line, place, Decimal(cell.value), formats.number(cell.value, **look))
     elif cell.value:
-        sheet.write_string(line, place, cell.value)
+        sheet.write_string(line, place, cell.value, formats.of(**look))
 
 
 def _write_sums(sheet: Any, book: Book, tables: Sequence[Sheet], formats: _Formats) -> None:
@@ -170,22 +212,24 @@ def _write_sums(sheet: Any, book: Book, tables: Sequence[Sheet], formats: _Forma
     sheet.write_string(0, 0, title, formats.of(bold=True, font_size=16))
     for line, (name, value) in enumerate(fact_rows(book), start=1):
         alarm = {"bold": True, "font_color": "#B3261E"} if line >= 9 and value != "0" else {}
-        sheet.write_string(line, 0, name, formats.of(font_color="#5A6475"))
+        sheet.write_string(line, 0, name, formats.of(font_color=FADED))
         sheet.write_string(line, 1, value[:32_000], formats.of(**alarm))
-    head = formats.of(bold=True, bg_color="#F2F5F9", bottom=1)
     titles = (label["section"], label["by_formula"], label["stated"], label["agrees"], label["exact_text"])
     for place, name in enumerate(titles):
-        sheet.write_string(SUMS_HEAD_ROW - 1, place, name, head)
+        side = {"align": "right"} if place in (1, 2) else {"indent": 1} if place else {}
+        look = {"bold": True, "bg_color": HEAD_COLOUR, "bottom": 1, **side}
+        sheet.write_string(SUMS_HEAD_ROW - 1, place, name, formats.of(**look))
     digits = minor_digits(book.whole["currency"])
     for line, row in enumerate(sum_rows(book, tables), start=SUMS_HEAD_ROW):
         bold = {"bold": True} if row.stated is book.whole["total"] else {}
         sheet.write_string(line, 0, row.name, formats.of(**bold))
         sheet.write_formula(line, 1, row.formula, formats.number(row.summed, **bold), Decimal(row.summed))
-        _write_cell(sheet, line, 2, Cell("number" if fits_double(row.stated) else "text", row.stated), formats)
+        _write_cell(sheet, line, 2, Cell("number" if fits_double(row.stated) else "text", row.stated), formats,
+                    align="right", **bold)  # fmt: skip
         formula = f'=IF(ROUND(B{line + 1}-C{line + 1},{digits})=0,"{label["yes"]}","{label["no"]}")'
         agrees = Decimal(row.summed) == Decimal(row.stated)
-        sheet.write_formula(line, 3, formula, formats.of(**bold), label["yes" if agrees else "no"])
-        sheet.write_string(line, 4, row.stated)
+        sheet.write_formula(line, 3, formula, formats.of(indent=1, **bold), label["yes" if agrees else "no"])
+        sheet.write_string(line, 4, row.stated, formats.of(indent=1))
     sheet.freeze_panes(SUMS_HEAD_ROW, 0)
     _page(sheet)
 
