@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -88,7 +88,7 @@ def world(
     (tmp_path / "vendors.csv").write_text(REGISTER)
     assert shell.run("vendor", "import", tmp_path / "vendors.csv", "--yes")[0] == 0
     with serving(openai_october) as server:
-        for name in ("OPENAI", "ANTHROPIC", "XAI", "MISTRAL"):
+        for name in ("OPENAI", "ANTHROPIC", "OPENROUTER", "XAI", "MISTRAL"):
             monkeypatch.setenv(f"JANGBU_{name}_KEY", PLANTED)
             monkeypatch.setenv(f"JANGBU_{name}_URL", server.url)
         yield World(shell, house, server, patience)
@@ -117,6 +117,28 @@ def test_a_month_goes_into_the_books_as_if_brought(world: World) -> None:
     (stored, *_) = world.imports()
     assert stored["amounts"] == {"USD": "46.5"}
     assert stored["actor"].startswith("os:")
+
+
+def test_openrouter_is_asked_day_by_day(world: World) -> None:
+    """A date a request; a day without use is an empty answer; what the API no longer keeps is not asked for."""
+    def answer(seen: Seen, _number: int) -> Reply:
+        row = {"date": seen.one("date"), "model": "m", "model_permaslug": "maker/m-1", "endpoint_id": "e",
+               "provider_name": "P", "usage": 1.5, "byok_usage_inference": 0, "requests": 2, "prompt_tokens": 10,
+               "completion_tokens": 5, "reasoning_tokens": 0}  # fmt: skip
+        return Reply.of({"data": [row] if str(seen.one("date")) > days[0] else []})
+
+    world.server.answer = answer
+    today = datetime.now(UTC).date()
+    month = f"{today - timedelta(days=2):%Y-%m}"
+    days = [f"{today - timedelta(days=back):%Y-%m-%d}" for back in range(30, 0, -1)]
+    days = [day for day in days if day.startswith(month)]
+    told = world.fetch(vendor="openrouter", month=month)
+    (made,) = told["imports"]
+    assert made["format"] == "openrouter.activity_api"
+    asked = [seen.one("date") for seen in world.server.seen]
+    assert asked == days[: len(asked)]
+    assert len(days) - len(asked) <= 1, "yesterday may still run in the vendor's books"
+    assert made["amounts"] == {"USD": f"{(Decimal('1.5') * (len(asked) - 1)).normalize():f}"}
 
 
 def test_the_bytes_that_came_are_the_bytes_that_are_kept(world: World) -> None:
@@ -356,7 +378,7 @@ def test_a_vendor_whose_answers_nothing_reads_is_refused_before_it_is_asked(
         ("seoul-ai", "2026-10", 2, "no API to fetch vendor 'seoul-ai'"),
         ("openai", "2026-13", 2, "write it as YYYY-MM"),
         ("openai", "2026-12", 4, "has not begun"),
-        ("openrouter", "2026-10", 2, "nothing of openrouter 2026-10 can be fetched"),
+        ("openrouter", "2026-03", 4, "nothing of openrouter 2026-03 can be fetched"),
     ],
 )
 def test_what_cannot_be_asked_is_said(world: World, vendor: str, month: str, code: int, said: str) -> None:

@@ -19,7 +19,7 @@ from tests.seeded.catalogue import SHAPES
 from tests.seeded.scoring import Score, add_score, reconciled
 from tests.seeded.seeding import seeded_month
 
-MONTHS = 2_040
+MONTHS = 2_280
 SEED = 20261122
 MARK = Fraction(99, 100)
 PAGE = """# Seeded faults: the score of reconciliation
@@ -28,7 +28,9 @@ PAGE = """# Seeded faults: the score of reconciliation
 
 Months are made by code that shares nothing with importers, rating and reconciliation (tests/seeded): whole numbers, an
 arithmetic of its own, its own writer of each file. Faults of every class that a file can show are planted, alone,
-several in groups of their own, several in one group; one month in ten of each shape is clean. The files go through
+several in groups of their own, several in one group, and on top of others (a page that came twice); use of the hours
+at the month's edges, days that begin at another hour, for the whole month or from a day on, several accounts, a model
+under another name; one month in ten of each shape is clean. The files go through
 the real importers into the real reconciliation. An amount counts as right as far as a break of its class stands at its
 place: a
 group where money comes by group, a day where it comes as day totals, the month where it comes as one; every planted
