@@ -7,7 +7,6 @@ month takes as long as a statement. Pure: sums, conversion and two pricings in, 
 from __future__ import annotations
 
 from decimal import Decimal
-from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from billing.money import exact
@@ -27,22 +26,16 @@ def compare_by_volume(sums: Sequence[UsageSum], now: Pricing, then: Pricing, con
     """Rate a month's sums (their dimensions are the conversion's) by both pricings."""
     cells: Cells = {}
     of_now, of_then = (_amounts(sums, pricing, conversion) for pricing in (now, then))
-    for place, usage in enumerate(sums):
-        department = usage.dimensions[0]
-        assert department is None or isinstance(department, str)
-        cell = cells.setdefault((department, usage.provider, usage.model), Cell())
-        for unit, _ in usage.quantities:
-            amount_now, unknown_now = of_now[place, unit]
-            amount_then, unknown_then = of_then[place, unit]
-            cell.add(
-                Cell(
-                    Fraction(amount_now),
-                    Fraction(amount_then),
-                    unknown_now,
-                    unknown_then,
-                    max(0, abs(unknown_then) - abs(unknown_now)),
-                )
-            )
+    with exact():
+        for place, usage in enumerate(sums):
+            department = usage.dimensions[0]
+            assert department is None or isinstance(department, str)
+            cell = cells.setdefault((department, usage.provider, usage.model), Cell())
+            for unit, _ in usage.quantities:
+                amount_now, unknown_now = of_now[place, unit]
+                amount_then, unknown_then = of_then[place, unit]
+                lost = max(0, abs(unknown_then) - abs(unknown_now))
+                cell.add(Cell(amount_now, amount_then, unknown_now, unknown_then, lost))
     return cells
 
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
-from fractions import Fraction
 from typing import TYPE_CHECKING, NamedTuple
 
 from billing.money import exact
@@ -73,19 +72,20 @@ class Cell:
     `unknown_*` are quantities without a price or a rate; `lost` is the quantity that has an amount now and none then.
     """
 
-    now: Fraction = Fraction(0)
-    then: Fraction = Fraction(0)
+    now: Decimal = Decimal(0)
+    then: Decimal = Decimal(0)
     unknown_now: int = 0
     unknown_then: int = 0
     lost: int = 0
 
     @property
-    def difference(self) -> Fraction | None:
+    def difference(self) -> Decimal | None:
         """What it would be more; None where a part of it would have no price: unknown is not 0."""
-        return None if self.lost else self.then - self.now
+        with exact():
+            return None if self.lost else self.then - self.now
 
     def add(self, other: Cell) -> None:
-        """Take in another cell."""
+        """Take in another cell; within `exact`."""
         self.now += other.now
         self.then += other.then
         self.unknown_now += other.unknown_now
@@ -100,32 +100,35 @@ Cells = dict[tuple["Department", str, str], Cell]
 def compare(sums: Iterable[KeptSum], now: Pricing, then: Pricing, currency: str) -> Cells:
     """Rate every sum by both pricings. Amounts are taken once for each price row, from totals."""
     tallies: dict[tuple[Department, str, str], _Tally] = {}
+    answers: dict[tuple[object, ...], dict[str, tuple[PriceRow | None, PriceRow | None]]] = {}
     with exact():
         for one in sums:
+            if one.cached:
+                continue  # the gateway's own answers: nobody bills them
             key = (one.department, one.provider, one.model)
             tally = tallies.get(key)
             if tally is None:
                 tally = tallies[key] = _Tally()
-            asked_now = now.asked(one.provider, one.model, one.service_tier, one.region, one.band)
-            asked_then = then.asked(one.provider, one.model, one.service_tier, one.region, one.band)
+            known = answers.setdefault(one[1:7], {})
             for unit in one.units:
-                unknown_now = unknown_then = 0
-                if not one.cached:
-                    row_now = now.book.find(asked_now, unit.unit, one.hour)
-                    row_then = then.book.find(asked_then, unit.unit, one.hour)
-                    unknown_now = _take(tally.now, unit, row_now, currency)
-                    unknown_then = _take(tally.then, unit, row_then, currency)
-                tally.unknown_now += unknown_now
-                tally.unknown_then += unknown_then
-                tally.lost += max(0, abs(unknown_then) - abs(unknown_now))
+                rows = known.get(unit.unit)
+                if rows is None:
+                    rows = known[unit.unit] = (_row_of(now, one, unit.unit), _row_of(then, one, unit.unit))
+                unknown_now = _take(tally.now, unit, rows[0], currency)
+                unknown_then = _take(tally.then, unit, rows[1], currency)
+                if unknown_now or unknown_then:
+                    tally.unknown_now += unknown_now
+                    tally.unknown_then += unknown_then
+                    tally.lost += max(0, abs(unknown_then) - abs(unknown_now))
         return {key: tally.cell() for key, tally in tallies.items()}
 
 
 def fold(cells: Cells, by: tuple[int, ...]) -> dict[tuple[str | None, ...], Cell]:
     """Cells added up by some places of their key: (0,) by department, (1, 2) by model; sorted, None last."""
     found: dict[tuple[str | None, ...], Cell] = {}
-    for key, cell in cells.items():
-        found.setdefault(tuple(key[place] for place in by), Cell()).add(cell)
+    with exact():
+        for key, cell in cells.items():
+            found.setdefault(tuple(key[place] for place in by), Cell()).add(cell)
     return {key: found[key] for key in sorted(found, key=lambda key: [(part is None, part or "") for part in key])}
 
 
@@ -161,8 +164,13 @@ def _take(
     return without
 
 
-def _amount(weights: Mapping[int, tuple[PriceRow, Decimal | int]]) -> Fraction:
+def _row_of(pricing: Pricing, one: KeptSum, unit: str) -> PriceRow | None:
+    asked = pricing.asked(one.provider, one.model, one.service_tier, one.region, one.band)
+    return pricing.book.find(asked, unit, one.hour)
+
+
+def _amount(weights: Mapping[int, tuple[PriceRow, Decimal | int]]) -> Decimal:
     total = Decimal(0)
     for row, weight in weights.values():
         total += row.price * weight / row.per
-    return Fraction(total)
+    return total

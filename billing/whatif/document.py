@@ -11,7 +11,7 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
-from billing.money import exact, exact_text, plain
+from billing.money import exact, plain
 from billing.rounding import apportion, round_total
 from billing.whatif.compare import Cell, Cells, fold
 
@@ -32,9 +32,10 @@ def whatif_document(
 ) -> dict[str, Any]:
     """The document of `jangbu whatif`. `names`: of departments."""
     whole: Cells = {}
-    for cells in by_month.values():
-        for key, cell in cells.items():
-            whole.setdefault(key, Cell()).add(cell)
+    with exact():
+        for cells in by_month.values():
+            for key, cell in cells.items():
+                whole.setdefault(key, Cell()).add(cell)
     months: dict[Key, Cell] = {(month,): _sum(cells.values()) for month, cells in by_month.items()}
     total = _sum(whole.values())
     return {
@@ -58,30 +59,32 @@ def whatif_document(
 def seat_cells(cells: Cells, seats: Mapping[Department, int], price: Decimal, seat_model: str) -> Cells:
     """What a month would be with seats instead of paying for use: the use costs nothing, each seat its price."""
     made: Cells = {key: Cell(now=cell.now, unknown_now=cell.unknown_now) for key, cell in cells.items()}
-    for department, count in seats.items():
-        made[department, "", seat_model] = Cell(then=Fraction(price) * count)
+    with exact():
+        for department, count in seats.items():
+            made[department, "", seat_model] = Cell(then=price * count)
     return made
 
 
 def _sum(cells: Any) -> Cell:
     total = Cell()
-    for cell in cells:
-        total.add(cell)
+    with exact():
+        for cell in cells:
+            total.add(cell)
     return total
 
 
 def _figures(rows: Mapping[Key, Cell], policy: MoneyPolicy) -> dict[Key, dict[str, str | None]]:
-    now = _rounded({key: cell.now for key, cell in rows.items()}, policy)
-    differences = {key: cell.difference for key, cell in rows.items() if cell.difference is not None}
-    more = _rounded({key: value for key, value in differences.items() if value is not None}, policy)
+    now = _rounded({key: Fraction(cell.now) for key, cell in rows.items()}, policy)
+    differences = {key: cell.difference for key, cell in rows.items()}
+    more = _rounded({key: Fraction(value) for key, value in differences.items() if value is not None}, policy)
     shown = {}
     with exact():
         for key, cell in rows.items():
             difference = more.get(key)
             shown[key] = {
-                "now_exact": exact_text(cell.now),
-                "then_exact": exact_text(cell.then),
-                "difference_exact": None if cell.difference is None else exact_text(cell.difference),
+                "now_exact": plain(cell.now),
+                "then_exact": plain(cell.then),
+                "difference_exact": None if differences[key] is None else plain(cell.then - cell.now),
                 "now": plain(now[key]),
                 "then": None if difference is None else plain(now[key] + difference),
                 "difference": None if difference is None else plain(difference),

@@ -157,10 +157,9 @@ class Month:
             usual = max(1, a_user_a_day * share * days // (1 if unit == "tokens" else 500))
             thresholds = choose.choice(((50, 80, 100), (90,), (100, 150)))
             notify = tuple(f"r{choose.randrange(200)}@city.example" for _ in range(choose.choice((1, 1, 1, 2))))
-            yield QuotaLine(
-                number, scope, subject, model, unit, max(1, usual * choose.randint(40, widest) // 100), window, thresholds,
-                tuple(dict.fromkeys(notify)),
-            )  # fmt: skip
+            limit = max(1, usual * choose.randint(40, widest) // 100)
+            once = tuple(dict.fromkeys(notify))
+            yield QuotaLine(number, scope, subject, model, unit, limit, window, thresholds, once)
 
     def _event(self, choose: Random, users: list[str], homes: dict[str, str], day: int) -> Happening:
         if self.happened and choose.random() < COPY_SHARE:

@@ -128,7 +128,8 @@ def true(directory: Path, calls: int, at_once: int, *, faults: bool = True) -> T
             bill = vendor.bill()
             events = _stored(ground)
             _hold_against(bill, events, answered, found)
-            print(f"before the reconciliation: {len(found.lost)} lost, {len(found.wrong)} wrong", file=sys.stderr, flush=True)
+            counts = f"{len(found.lost)} lost, {len(found.wrong)} wrong"
+            print(f"before the reconciliation: {counts}", file=sys.stderr, flush=True)
             found.classes, found.proof = reconciled(bill, ground.postgres.urls, directory)
     _check_bypass(bill, found)
     return found

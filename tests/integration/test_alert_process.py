@@ -12,9 +12,10 @@ import pytest
 from kafka.errors import KafkaConnectionError
 from sqlalchemy import exc, text
 
-from billing.alerts import around
+from billing.alerts import around, watching
 from billing.alerts.deliveries import Plan
-from billing.alerts.watching import Watch
+from billing.alerts.live import LiveStates
+from billing.alerts.watching import QuotaMemory, Watch
 from jangbu import alerting, pipeline_eye
 from jangbu.database import connect
 from jangbu.pipeline_eye import PipelineEye
@@ -104,16 +105,16 @@ def test_what_was_not_committed_is_looked_at_again(
     CommandShell(capsys).json("quota", "import", file)
     now = datetime.now(UTC)
     house.use(now.isoformat(), "D001", "gpt-x", {"input_tokens": 60}, user="u-1")
-    memory = alerting.QuotaMemory(alerting.LiveStates(ZONE))
-    noted = alerting.look.__globals__["note_look"]
+    memory = QuotaMemory(LiveStates(ZONE))
+    noted = watching.note_look
 
     def away(*_words: Any) -> None:
         raise exc.OperationalError("note", {}, Exception("the database went away"))
 
-    monkeypatch.setitem(alerting.look.__globals__, "note_look", away)
+    monkeypatch.setattr(watching, "note_look", away)
     with pytest.raises(exc.OperationalError):
         alerting.look_once(engine, ZONE, now, memory=memory)
-    monkeypatch.setitem(alerting.look.__globals__, "note_look", noted)
+    monkeypatch.setattr(watching, "note_look", noted)
     assert len(alerting.look_once(engine, ZONE, now, memory=memory) or []) == 1
     assert alerting.look_once(engine, ZONE, now, memory=memory) == []
 

@@ -71,7 +71,8 @@ def test_a_blocked_request_is_an_event_of_no_request_with_its_flag() -> None:
               "guardrail_response": [{"snippet": "CANARY 901010-1234567"}], "match_details": "CANARY"}  # fmt: skip
     given_payload = payload(status="failure", guardrail_information=[record], prompt_tokens=0, completion_tokens=0)
     found = adapt_payload(given_payload, Options("gateway-1"))
-    assert (found.data.flags, found.data.units, found.data.status) == (["sensitive_blocked"], {"requests": 0}, "failure")
+    assert (found.data.flags, found.data.units) == (["sensitive_blocked"], {"requests": 0})
+    assert found.data.status == "failure"
     assert (found.data.usage_source, found.id) == ("provider", "p-1:1")
     assert "CANARY" not in repr(found)
     assert adapt(json.dumps(given_payload).encode(), Options("gateway-1")) == [found], "a backfill says the same"
@@ -89,7 +90,7 @@ def test_a_masked_request_is_charged_and_flagged() -> None:
 
 def test_an_unknown_flag_is_refused_by_name() -> None:
     assert decode_event(raw(event("a", flags=["sensitive_found"]))).data.flags == ["sensitive_found"]
-    with pytest.raises(EventRefused, match="data.flags") as refused:
+    with pytest.raises(EventRefused, match=r"data\.flags") as refused:
         decode_event(raw(event("a", flags=["my own words"])))
     assert refused.value.code == "invalid"
 
