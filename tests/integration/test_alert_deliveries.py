@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Engine
 
-    from billing.quotas.deliveries import Delivery
+    from billing.alerts.deliveries import Delivery
     from jangbu.services.postgres import DatabaseUrls
     from tests.scenarios.house import House
 
