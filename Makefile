@@ -17,7 +17,7 @@ ARGS ?=
 PYTHON ?= $(shell for name in python3.11 python3 python3.12 python3.13 python3.14; do \
 	"$$name" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo "$$name"; break; }; done)
 
-.PHONY: help setup clients demo test pytest bench faults alert-faults gateway-load seed-faults services services-down lint screenshots kafka-libs
+.PHONY: help setup clients browser demo test pytest bench faults alert-faults gateway-load seed-faults services services-down lint screenshots kafka-libs
 
 help:  ## List the targets (what `make` alone does)
 	@sed -n 's/^\([a-z][a-z-]*\):.*  ## \(.*\)/  make \1|\2/p' $(firstword $(MAKEFILE_LIST)) | column -t -s '|' 2>/dev/null \
@@ -46,6 +46,10 @@ $(CLIENTS)/ready: requirements/clients.txt | setup
 
 clients: $(CLIENTS)/ready
 
+# Without root or a sudo that asks nothing the tests that need it skip and say why, unless skips fail.
+browser:  ## Install Chromium for the tests of pages where there is none (Debian's package; says so)
+	@tests/browser/chromium.sh || test "$${REQUIRE_SERVICES:-0}" != 1
+
 demo: setup  ## One month of usage, from gateway event to reconciled invoice (about 3 minutes)
 	@$(BIN)/jangbu demo $(ARGS)
 
@@ -55,7 +59,7 @@ SECOND_SESSION := tests/gateway tests/unit tests/scenarios
 THIRD_SESSION := tests/docker tests/faults tests/alert_faults $(patsubst %,tests/integration/test_%.py,streams_kafka \
 	services ingest_wait ingest http_through quarantine quota_answers service_scripts supervisor)
 
-test: setup kafka-libs  ## Lint, types, import rules and every test; REQUIRE_SERVICES=1: a skip fails
+test: setup kafka-libs browser  ## Lint, types, import rules and every test; REQUIRE_SERVICES=1: a skip fails
 	@$(MAKE) pytest BEFORE_SECOND='lint clients'
 
 # Three sessions side by side, each with services of its own: one alone keeps one core busy and waits on the other.
