@@ -19,7 +19,12 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u206
 
 def print_json(document: Any) -> None:
     """One JSON document on stdout; decimals as strings, times as RFC 3339 UTC. A float is refused: money is none."""
-    click.echo(json.dumps(document, ensure_ascii=False, default=_plain, indent=2))
+    click.echo(json_text(document, indent=2))
+
+
+def json_text(document: Any, indent: int | None = None) -> str:
+    """A document as JSON: as `print_json` says."""
+    return json.dumps(document, ensure_ascii=False, default=_plain, indent=indent)
 
 
 def print_rows(
@@ -42,7 +47,7 @@ def csv_cell(value: Any) -> str:
     """A cell that no spreadsheet takes for a formula: text led by = + - @ gets an apostrophe, figures stay."""
     if value is None:
         return ""
-    text = value if isinstance(value, str) else _as_text(value)
+    text = as_text(value)
     if isinstance(value, str) and text.startswith(_FORMULA) and not _is_figure(text):
         return f"'{text}"
     return text
@@ -52,12 +57,14 @@ def safe_text(value: Any) -> str:
     """Text that cannot steer a terminal: control and direction marks are shown as escapes."""
     if value is None:
         return ""
-    text = value if isinstance(value, str) else _as_text(value)
+    text = as_text(value)
     return _CONTROL.sub(lambda hit: f"\\x{ord(hit[0]):02x}" if ord(hit[0]) < 256 else f"\\u{ord(hit[0]):04x}", text)
 
 
-def _as_text(value: Any) -> str:
-    """What is no text, in rows for people and spreadsheets."""
+def as_text(value: Any) -> str:
+    """A cell of a row for people and spreadsheets; None is empty."""
+    if value is None or isinstance(value, str):
+        return value or ""
     return ("no", "yes")[value] if isinstance(value, bool) else str(_plain(value))
 
 

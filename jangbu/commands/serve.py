@@ -24,12 +24,17 @@ if TYPE_CHECKING:
 @click.option("--publish/--no-publish", default=True, help="Whether to send the outbox on to Kafka as well.")
 @click.pass_obj
 def serve(ctx: Context, port: int | None, host: str | None, *, publish: bool) -> None:
-    """Take events over HTTP (POST /v1/events) into the outbox and on to Kafka; quotas, health and metrics."""
+    """Pages for people; events over HTTP (POST /v1/events) into the outbox and on to Kafka; quotas, health, metrics."""
     from billing.pledges.pledge import PledgeRules
+    from jangbu.languages import chosen
+    from jangbu.settings import resolve_token
     from jangbu.web.application import application
+    from jangbu.web.books import Books
     from jangbu.web.quota_keeper import QuotaKeeper
     from jangbu.web.quotas import quota_routes
     from jangbu.web.serving import listen, serve_until_stopped
+    from jangbu.web.signin.entrance import entrance_of, mount
+    from jangbu.web.site import mount_site
 
     settings = ctx.settings
     logging.basicConfig(level="WARNING", format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
@@ -43,7 +48,12 @@ def serve(ctx: Context, port: int | None, host: str | None, *, publish: bool) ->
         rules = PledgeRules(settings.pledge_version, settings.pledge_valid_days)
         quotas = QuotaKeeper(ctx.engine, settings.timezone, rules, settings.pledge_url)
         stack.callback(quotas.close)
-        serve_until_stopped(application(door, quota_routes(quotas)), listener)
+        books = stack.enter_context(Books(ctx))
+        app = application(door, quota_routes(quotas))
+        token = resolve_token(settings)
+        mount(app, entrance_of(settings, lambda: books.engine("billing"), token, _address(host, port), _say))
+        mount_site(app, books, chosen(None))
+        serve_until_stopped(app, listener)
 
 
 def address_of(settings: Settings) -> str:
@@ -106,6 +116,10 @@ def _publishing(ctx: Context) -> Iterator[None]:
 
 def _address(host: str, port: int) -> str:
     return f"http://{f'[{host}]' if ':' in host else host}:{port}"
+
+
+def _say(sentence: str) -> None:
+    click.echo(sentence, err=True)
 
 
 def _token_place(settings: Settings) -> str:

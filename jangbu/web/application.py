@@ -13,6 +13,7 @@ from starlette.routing import Route
 from jangbu.web.answers import Refused, refusal
 from jangbu.web.defects import Defects
 from jangbu.web.events import post_events, post_openmeter_events
+from jangbu.web.kept import Unkept
 from jangbu.web.otlp import post_traces
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ def application(door: Door, pages: Sequence[BaseRoute] = ()) -> Starlette:
     """The ASGI application around one door."""
     app = Starlette(
         routes=[*DOOR_ROUTES, *pages],
-        middleware=[Middleware(Defects)],
+        middleware=[Middleware(Unkept), Middleware(Defects)],
         exception_handlers={Refused: _answer_refusal},  # type: ignore[dict-item]
     )
     app.state.door = door

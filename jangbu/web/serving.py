@@ -108,7 +108,6 @@ def configuration(app: Starlette) -> uvicorn.Config:
         "log_config": None,
         "log_level": "warning",
         "server_header": False,
-        "headers": [("x-content-type-options", "nosniff"), ("cache-control", "no-store")],
         "proxy_headers": False,
         "limit_concurrency": CONNECTIONS_MAX,
         "timeout_keep_alive": KEEP_ALIVE_S,

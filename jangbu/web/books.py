@@ -1,0 +1,73 @@
+"""What views read and change: the databases by their logins, kept open; settings and policy, resolved once."""
+
+from __future__ import annotations
+
+import threading
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING
+
+from billing.store import snapshot
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Self
+
+    from sqlalchemy import Connection, Engine
+
+    from billing.policy import MoneyPolicy
+    from billing.pseudonyms import Pseudonyms
+    from jangbu.context import Context, Role
+    from jangbu.settings import Settings
+
+
+class Books:
+    """The books of one installation. A database that is away raises JangbuError or OperationalError, each time anew."""
+
+    def __init__(self, context: Context) -> None:
+        self.context = context
+        self._stack = ExitStack()
+        self._engines: dict[Role, Engine] = {}
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._engines.clear()
+            self._stack.close()
+
+    @property
+    def settings(self) -> Settings:
+        """All settings."""
+        return self.context.settings
+
+    @property
+    def policy(self) -> MoneyPolicy:
+        """What decides money."""
+        return self.context.policy
+
+    @property
+    def people(self) -> Pseudonyms | None:
+        """What stands for users' names; None where they are shown."""
+        return self.context.people
+
+    def engine(self, role: Role) -> Engine:
+        """An engine for one login, opened at its first use."""
+        with self._lock:
+            found = self._engines.get(role)
+            if found is None:
+                found = self._engines[role] = self._stack.enter_context(self.context.engine(role))
+            return found
+
+    @contextmanager
+    def snapshot(self) -> Iterator[Connection]:
+        """A connection of the reader that sees one state and writes nothing."""
+        with snapshot(self.engine("reader")) as connection:
+            yield connection
+
+    @contextmanager
+    def change(self) -> Iterator[Connection]:
+        """A transaction of billing's login."""
+        with self.engine("billing").begin() as connection:
+            yield connection

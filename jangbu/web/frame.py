@@ -1,0 +1,132 @@
+"""The frame of every page: language, theme, navigation, what was just done; and the headers that keep a page safe."""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote, unquote, urlencode
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from starlette.responses import HTMLResponse
+
+from jangbu.web import charts
+from jangbu.web.figures import Figures
+from jangbu.web.navigation import places_of
+from jangbu.web.static_files import static_url
+from jangbu.web.wording import chosen_language, wording
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+    from starlette.responses import Response
+
+    from jangbu.settings import Settings
+
+TEMPLATES: Final = Path(__file__).parent / "templates"
+LANGUAGE_COOKIE: Final = "jangbu_language"
+THEME_COOKIE: Final = "jangbu_theme"
+SAID_COOKIE: Final = "jangbu_said"
+THEMES: Final = ("light", "dark")
+A_YEAR_S: Final = 31_536_000
+SAFE_HEADERS: Final = {
+    "cache-control": "no-store",
+    "referrer-policy": "same-origin",
+    "x-frame-options": "DENY",
+    "x-content-type-options": "nosniff",
+    "content-security-policy": "default-src 'none'; style-src 'self'; img-src 'self'; script-src 'self'; "
+    "connect-src 'self'; font-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+}
+
+
+def render(request: Request, template: str, status: int = 200, **values: Any) -> Response:
+    """A page in the frame. What others wrote is escaped by the template; nothing is computed in the browser."""
+    language = language_of(request)
+    theme = _theme_of(request)
+    settings: Settings | None = getattr(request.app.state, "settings", None)
+    zone = "UTC" if settings is None else settings.timezone
+    person = getattr(request.state, "person", None)
+    values = {
+        "request": request, "person": person, "csrf": getattr(request.state, "csrf", None), "language": language,
+        "theme": theme, "said": _said(request), "places": places_of(person), "zone": zone,
+        "organisation": None if settings is None else settings.organisation,
+        "currency": "KRW" if settings is None else settings.currency, "here": request.url.path,
+        "people_are_named": settings is None or settings.people == "named", **values,
+    }  # fmt: skip
+    page = environment(language, zone).get_template(template).render(values)
+    answer = HTMLResponse(page, status, headers=SAFE_HEADERS)
+    _keep_choices(request, answer)
+    if SAID_COOKIE in request.cookies:
+        answer.delete_cookie(SAID_COOKIE, path="/", httponly=True, samesite="lax")
+    return answer
+
+
+def language_of(request: Request) -> str:
+    """The reader's language."""
+    asked = request.query_params.get("lang") or request.cookies.get(LANGUAGE_COOKIE)
+    default = getattr(request.app.state, "language", "en")
+    return chosen_language(asked, request.headers.get("accept-language"), default)
+
+
+def say(answer: Response, kind: str, sentence: str) -> None:
+    """Have the next page tell what was done (`done`) or refused (`problem`)."""
+    told = quote(json.dumps([kind, sentence[:1500]]), safe="")
+    answer.set_cookie(SAID_COOKIE, told, max_age=60, path="/", httponly=True, samesite="lax")
+
+
+def with_query(request: Request, **changes: Any) -> str:
+    """This page's address with some parameters changed; None takes one away, a list gives several."""
+    dropped = {*changes, "lang", "theme"}
+    kept = [(name, value) for name, value in request.query_params.multi_items() if name not in dropped]
+    for name, value in changes.items():
+        if value is None:
+            continue
+        kept += [(name, str(one)) for one in value] if isinstance(value, list | tuple) else [(name, str(value))]
+    return f"{request.url.path}?{urlencode(kept)}" if kept else request.url.path
+
+
+def path_part(value: str) -> str:
+    """A value as one part of a path: nothing of it separates."""
+    return quote(value, safe="")
+
+
+@cache
+def environment(language: str, zone: str) -> Environment:
+    """The templates in one language and zone."""
+    found = Environment(
+        loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
+        lstrip_blocks=True, extensions=["jinja2.ext.i18n", "jinja2.ext.do"],
+    )  # fmt: skip
+    texts = wording(language)
+    found.install_gettext_callables(texts.gettext, texts.ngettext, newstyle=True)  # type: ignore[attr-defined]
+    found.filters.update(Figures(texts, zone).filters())
+    found.filters["path_part"] = path_part
+    found.globals.update(static=static_url, with_query=with_query, charts=charts)
+    return found
+
+
+def _theme_of(request: Request) -> str | None:
+    asked = request.query_params.get("theme") or request.cookies.get(THEME_COOKIE)
+    return asked if asked in THEMES else None
+
+
+def _keep_choices(request: Request, answer: Response) -> None:
+    """Remember a language or theme that was chosen by its link."""
+    language, theme = request.query_params.get("lang"), request.query_params.get("theme")
+    if language is not None and language == language_of(request):
+        answer.set_cookie(LANGUAGE_COOKIE, language, max_age=A_YEAR_S, path="/", httponly=True, samesite="lax")
+    if theme in THEMES:
+        answer.set_cookie(THEME_COOKIE, theme, max_age=A_YEAR_S, path="/", httponly=True, samesite="lax")
+    elif theme == "auto":
+        answer.delete_cookie(THEME_COOKIE, path="/", httponly=True, samesite="lax")
+
+
+def _said(request: Request) -> tuple[str, str] | None:
+    """What the last action told, once."""
+    try:
+        kind, sentence = json.loads(unquote(request.cookies[SAID_COOKIE]))
+    except (KeyError, ValueError, TypeError):
+        return None
+    if kind not in ("done", "problem") or not isinstance(sentence, str):
+        return None
+    return kind, sentence

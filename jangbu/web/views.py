@@ -1,0 +1,228 @@
+"""Views and actions: each is registered once and gives a page at its path and JSON at /api/v1, with the same rights.
+
+A view reads a document (what `--json` would print) from one snapshot; the page shows it, the API returns it, its table
+can be had as CSV or XLSX (`?format=`). An action is a form's POST; the API takes the same fields as JSON or a form.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal
+from zoneinfo import ZoneInfo
+
+from billing.periods import month_in
+from jangbu.errors import UsageError
+from jangbu.web.rights import Rule, scope_of
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from jangbu.web.books import Books
+    from jangbu.web.people import Person
+    from jangbu.web.wording import Wording
+
+Document = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A parameter of a view's query. `values`: the only ones there are."""
+
+    name: str
+    about: str
+    values: tuple[str, ...] = ()
+    example: str | None = None
+    many: bool = False
+
+
+@dataclass(frozen=True)
+class Field:
+    """A field of an action's form."""
+
+    name: str
+    about: str
+    kind: Literal["text", "file", "flag", "many"] = "text"
+    required: bool = True
+    values: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Table:
+    """What a view's page shows as its table. `figures` are the columns that hold numbers."""
+
+    name: str
+    columns: Sequence[str]
+    rows: Iterable[Sequence[Any]]
+    figures: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class File:
+    """A file to download."""
+
+    name: str
+    content: bytes
+    media_type: str = "application/octet-stream"
+
+
+@dataclass
+class Ask:
+    """One request to a view or an action.
+
+    Attributes:
+        open_snapshot: opens the snapshot of a view; None for an action, which opens `books.change()` itself.
+        path: the path's parameters.
+        scope: the departments that the person may read; None: all. Who has none may read none.
+        now: aware, UTC.
+    """
+
+    person: Person | None
+    books: Books
+    path: Mapping[str, str]
+    query: Mapping[str, list[str]]
+    wording: Wording
+    now: datetime = field(default_factory=lambda: datetime.now(UTC))
+    open_snapshot: Callable[[], Connection] | None = None
+
+    @cached_property
+    def connection(self) -> Connection:
+        """The view's snapshot, the reader's: one state of the database for all that a page shows."""
+        assert self.open_snapshot is not None, "an action opens books.change() or books.snapshot()"
+        return self.open_snapshot()
+
+    @property
+    def scope(self) -> frozenset[str] | None:
+        """Departments that may be read; None: all."""
+        return scope_of(self.person)
+
+    @property
+    def identity(self) -> str:
+        """Who does it, for the audit trail."""
+        assert self.person is not None
+        return self.person.identity
+
+    def one(self, name: str, default: str | None = None) -> str | None:
+        """A parameter of the query; an empty one counts as not given."""
+        found = [value for value in self.query.get(name, []) if value]
+        return found[-1][:512] if found else default
+
+    def many(self, name: str) -> list[str]:
+        """All values of a parameter, also those between commas."""
+        return [word for value in self.query.get(name, []) for word in value.split(",") if word][:200]
+
+    def month(self, name: str = "month") -> str:
+        """The month asked for, in the path or the query, else the present one. Raises UsageError."""
+        asked = self.path.get(name) or self.one(name)
+        zone = self.books.settings.timezone
+        if asked is None:
+            return f"{self.now.astimezone(ZoneInfo(zone)):%Y-%m}"
+        try:
+            month_in(asked, zone)
+        except ValueError as error:
+            raise UsageError(str(error)) from error
+        return asked
+
+    def text(self, message: str, **values: Any) -> str:
+        """A sentence of the catalogue in the reader's language. As in templates, a percent sign is written twice."""
+        return self.wording.gettext(message) % values
+
+
+class Form:
+    """What was sent with an action: fields, several values of one field, files."""
+
+    def __init__(self, fields: Mapping[str, list[str]], files: Mapping[str, list[tuple[str, bytes]]]) -> None:
+        self._fields = fields
+        self._files = files
+
+    def text(self, name: str) -> str:
+        """A field that must be there. Raises UsageError naming it."""
+        found = self.optional(name)
+        if found is None:
+            raise UsageError(f"the field {name!r} is empty: fill it in and send again")
+        return found
+
+    def optional(self, name: str) -> str | None:
+        """A field, or None where it is empty."""
+        values = self._fields.get(name, [])
+        text = values[-1].strip() if values else ""
+        return text or None
+
+    def many(self, name: str) -> list[str]:
+        """All values of a field."""
+        return [value for value in self._fields.get(name, []) if value]
+
+    def flag(self, name: str) -> bool:
+        """Whether a box is ticked."""
+        return (self.optional(name) or "").lower() in ("1", "on", "true", "yes")
+
+    def files(self, name: str) -> list[tuple[str, bytes]]:
+        """Files by name and content."""
+        return [(file, content) for file, content in self._files.get(name, []) if file or content]
+
+    def file(self, name: str) -> tuple[str, bytes]:
+        """One file. Raises UsageError where none was chosen."""
+        found = self.files(name)
+        if not found:
+            raise UsageError(f"no file was chosen for {name!r}: choose one and send again")
+        return found[0]
+
+
+@dataclass(frozen=True)
+class Done:
+    """What an action did: where its page goes on, the sentence told there, and the API's answer.
+
+    `template`: show a page at once instead of going on (a preview); its values are the document.
+    """
+
+    going: str
+    sentence: str = ""
+    document: Document = field(default_factory=dict)
+    template: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class View:
+    """A page and a resource of the API. `title` and `about` are English; the title is a message of the catalogue.
+
+    `path` may hold `{name}`; `api` is the path below /api/v1 where it is another.
+    """
+
+    path: str
+    title: str
+    rule: Rule
+    read: Callable[[Ask], Document]
+    template: str
+    about: str = ""
+    parameters: tuple[Parameter, ...] = ()
+    table: Callable[[Ask, Document], Table] | None = None
+    api: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Download:
+    """A file made from one snapshot; the same at both paths."""
+
+    path: str
+    title: str
+    rule: Rule
+    make: Callable[[Ask], File]
+    about: str = ""
+    parameters: tuple[Parameter, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Action:
+    """A change. `do` opens its own transaction, notes who did it, and says what was done."""
+
+    path: str
+    title: str
+    rule: Rule
+    do: Callable[[Ask, Form], Done]
+    about: str = ""
+    fields: tuple[Field, ...] = ()
+
+
+Registered = View | Download | Action
