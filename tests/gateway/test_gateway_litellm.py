@@ -264,7 +264,7 @@ def test_a_row_that_the_door_refuses_is_set_aside(lives: Lives) -> None:
 def test_wrong_settings_are_one_sentence(settings: dict[str, str], said: str, tmp_path: Path) -> None:
     """The import of the callback fails, or, where it was told to, goes on and says so.
 
-    LiteLLM's import takes seconds and has no part in it: its class to derive from is stood in for. That the proxy
+    LiteLLM's import takes seconds and has no part in it: what we take from it is stood in for. That the proxy
     itself ends with the sentence is the next test's.
     """
     world.need_clients()
@@ -277,12 +277,18 @@ def test_wrong_settings_are_one_sentence(settings: dict[str, str], said: str, tm
 
 
 def beside_a_standin(directory: Path, settings: dict[str, str]) -> dict[str, str]:
-    """The proxy's environment, where LiteLLM is nothing but the class that our callback derives from."""
-    package = directory / "standin" / "litellm" / "integrations"
-    package.mkdir(parents=True, exist_ok=True)
-    for name in ("litellm", "litellm/integrations"):
-        (directory / "standin" / name / "__init__.py").touch()
-    (package / "custom_logger.py").write_text("class CustomLogger:\n    pass\n")
+    """The proxy's environment, where LiteLLM is nothing but the classes that our callback derives from and raises."""
+    classes = {
+        "integrations/custom_logger.py": "CustomLogger", "exceptions.py": "RateLimitError",
+        "proxy/_types.py": "ProxyException",
+    }  # fmt: skip
+    package = directory / "standin" / "litellm"
+    for name, holds in classes.items():
+        file = package / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        (file.parent / "__init__.py").touch()
+        file.write_text(f"class {holds}(Exception):\n    pass\n")
+    (package / "__init__.py").touch()
     found = world.environment(directory, settings)
     return {**found, "PYTHONPATH": f"{directory / 'standin'}:{found['PYTHONPATH']}"}
 
