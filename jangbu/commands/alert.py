@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -14,9 +14,6 @@ from jangbu.output import print_json, print_rows
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from billing.alerts.alert import Alert
-    from billing.alerts.deliveries import DeliveryState
-    from billing.pseudonyms import Pseudonyms
     from jangbu.context import Context
 
 KINDS = ("threshold", "projected", "budget", "spike", "new_model", "unpriced", "late", "silent", "invoice", "break",
@@ -56,11 +53,12 @@ def alert_list(
     as_csv: bool,
 ) -> None:
     """What was due, each once, in the order in which it was found."""
+    from billing.alerts.documents import alert_document
     from billing.alerts.register import Wanted, read_alerts
 
     wanted = Wanted(after_id, kind, severity, department, quota, since)
     with ctx.engine("reader") as engine, engine.connect() as connection:
-        documents = [_document(one, ctx.people) for one in read_alerts(connection, wanted)]
+        documents = [alert_document(one, ctx.people) for one in read_alerts(connection, wanted)]
     if as_json:
         print_json({"alerts": documents})
         return
@@ -99,9 +97,10 @@ def alert_check(ctx: Context, moment: datetime | None, as_json: bool) -> None:
 def alert_deliveries(ctx: Context, state: str | None, alert_id: int | None, as_json: bool, as_csv: bool) -> None:
     """To whom alerts went, what still waits and why, and what was given up."""
     from billing.alerts.deliveries import read_deliveries
+    from billing.alerts.documents import delivery_document
 
     with ctx.engine("reader") as engine, engine.connect() as connection:
-        documents = [_delivery_document(one) for one in read_deliveries(connection, state, alert_id)]
+        documents = [delivery_document(one) for one in read_deliveries(connection, state, alert_id)]
     if as_json:
         print_json({"deliveries": documents})
         return
@@ -115,6 +114,7 @@ def alert_deliveries(ctx: Context, state: str | None, alert_id: int | None, as_j
 def alert_deliver(ctx: Context, retry_dead: bool, as_json: bool) -> None:
     """Send what is due, once (`up` does so each second). Exit 6 where something was not taken."""
     from billing.alerts import deliveries
+    from billing.alerts.documents import delivery_document
     from jangbu.alerting import deliver_due, watch_of
     from jangbu.sending import senders_of
 
@@ -126,7 +126,7 @@ def alert_deliver(ctx: Context, retry_dead: bool, as_json: bool) -> None:
         with engine.connect() as connection:
             left = [one for one in deliveries.read_deliveries(connection) if one.state != "sent"]
     if as_json:
-        print_json({"sent": taken, "left": [_delivery_document(one) for one in left]})
+        print_json({"sent": taken, "left": [delivery_document(one) for one in left]})
     else:
         click.echo(f"{taken} sent, {len(left)} left")
     if left:
@@ -231,51 +231,3 @@ def alert_test(ctx: Context, recipient: str) -> None:
     except NotTaken as error:
         raise SettingsError(f"the trial was not taken: {error}") from error
     click.echo("the trial was taken")
-
-
-def _delivery_document(one: DeliveryState) -> dict[str, Any]:
-    from billing.alerts.recipients import parse_recipient
-
-    return {
-        "delivery": one.id,
-        "alert": one.alert_id,
-        "recipient": parse_recipient(one.recipient).shown,
-        "state": one.state,
-        "attempts": one.attempts,
-        "next_at": one.next_at if one.state == "waiting" else None,
-        "last_error": one.last_error,
-        "sent_at": one.sent_at,
-        "message": one.message,
-    }
-
-
-def _document(one: Alert, people: Pseudonyms | None) -> dict[str, Any]:
-    from billing.periods import hour_start
-
-    content = dict(one.content)
-    hour = content.pop("window_hour", None)
-    document = {
-        "alert": one.id,
-        "uid": one.uid,
-        "kind": one.kind,
-        "severity": one.severity,
-        "quota": one.quota,
-        "scope": one.scope or None,
-        "subject": one.subject or None,
-        "department": one.department,
-        "model": content.get("model") or None,
-        "unit": content.get("unit"),
-        "window": content.get("window"),
-        "window_start": None if hour is None else hour_start(hour),
-        "threshold": content.get("threshold"),
-        "used": content.get("used"),
-        "limit": content.get("limit"),
-        "content": content,
-        "recorded_at": one.recorded_at,
-        "notify": list(one.notify),
-        "silenced_by": one.silenced_by,
-    }
-    if people is not None and one.scope == "user":
-        document["subject"] = people.of("user", one.subject)
-        document["content"] = people.row(content)
-    return document

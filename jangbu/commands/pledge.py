@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, time
+from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from jangbu.importing import Outcome, file_import_options, print_import, refusals, write
+from jangbu.importing import Outcome, file_import_options, print_import, write
 from jangbu.output import print_json, print_rows
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-    from billing.pledges.pledge import PledgeState, Signature
     from jangbu.context import Context
 
 COLUMNS = ("user", "department", "state", "version", "signed_on", "ends_on")
@@ -43,26 +42,15 @@ def pledge() -> None:
 @click.pass_obj
 def pledge_import(ctx: Context, file: Path, dry_run: bool, yes: bool, as_json: bool) -> None:
     """Add signatures from a CSV file; what is known already is left as it is."""
-    from billing.plans.registers import lock_registers
-    from billing.pledges.pledge import new_rows, read_signatures
-    from billing.pledges.register import held_signatures, write_signatures
-    from billing.store import sha256_of
+    from jangbu.register_imports import import_signatures
 
-    raw = file.read_bytes()
-    with refusals():
-        rows = read_signatures(raw, file.name, _today(ctx))
+    raw, today = file.read_bytes(), _today(ctx)
 
-    def work(connection: Connection) -> Outcome[tuple[list[Signature], int]]:
-        lock_registers(connection)
-        added, known = new_rows(held_signatures(connection), rows)
-        write_signatures(connection, added, name=file.name, sha256=sha256_of(raw), actor=ctx.actor)
-        sentence = f"{file.name}: {len(added)} signatures added, {known} known already"
-        return Outcome((added, known), bool(added), sentence)
+    def work(connection: Connection) -> Outcome[dict[str, Any]]:
+        return import_signatures(connection, raw, file.name, ctx.actor, today)
 
     outcome = write(ctx, work, dry_run=dry_run, yes=yes)
-    added, known = outcome.result
-    document = {"source": file.name, "added": len(added), "unchanged": known}
-    print_import(document, outcome, as_json=as_json, dry_run=dry_run)
+    print_import(outcome.result, outcome, as_json=as_json, dry_run=dry_run)
 
 
 @pledge.command("list")
@@ -76,42 +64,24 @@ def pledge_list(
     ctx: Context, day: date | None, state: str | None, department: str | None, as_json: bool, as_csv: bool
 ) -> None:
     """Everybody whom the roster knows, with the signature that decides."""
-    from billing.periods import load_zone
-    from billing.pledges.pledge import STATES, PledgeRules, state_of
-    from billing.pledges.register import members, signatures_by_user
+    from billing.pledges.documents import pledges_document
+    from billing.pledges.pledge import STATES, PledgeRules
     from billing.store import snapshot
 
     wanted = {word.strip() for word in state.split(",")} if state else set(STATES)
     if unknown := wanted - set(STATES):
         raise click.BadParameter(f"{min(unknown)!r} is no state: use {', '.join(STATES)}", param_hint="--state")
     rules = PledgeRules(ctx.settings.pledge_version, ctx.settings.pledge_valid_days)
-    day = day or _today(ctx)
-    moment = datetime.combine(day, time(12), load_zone(ctx.settings.timezone)).astimezone(UTC)
+    only = None if department is None else {department}
     with ctx.engine("reader") as engine, snapshot(engine) as connection:
-        people = members(connection, moment)
-        signed = signatures_by_user(connection)
-    states = [
-        (state_of(user, signed.get(user, ()), rules, day), code)
-        for user, code in sorted(people.items())
-        if department in (None, code)
-    ]
-    documents = [_document(one, code, ctx) for one, code in states if one.state in wanted]
+        document = pledges_document(
+            connection, rules, ctx.settings.timezone, day or _today(ctx), departments=only, states=wanted,
+            people=ctx.people,
+        )  # fmt: skip
     if as_json:
-        counts = {name: sum(1 for one, _ in states if one.state == name) for name in STATES}
-        print_json({"day": day, "version": rules.version, "counts": counts, "people": documents})
+        print_json(document)
         return
-    print_rows(COLUMNS, [[one[column] for column in COLUMNS] for one in documents], as_csv=as_csv)
-
-
-def _document(one: PledgeState, department: str, ctx: Context) -> dict[str, Any]:
-    return {
-        "user": one.user if ctx.people is None else ctx.people.of("user", one.user),
-        "department": department,
-        "state": one.state,
-        "version": None if one.signature is None else one.signature.version or None,
-        "signed_on": None if one.signature is None else one.signature.signed_on,
-        "ends_on": one.ends_on,
-    }
+    print_rows(COLUMNS, [[one[column] for column in COLUMNS] for one in document["people"]], as_csv=as_csv)
 
 
 def _today(ctx: Context) -> date:

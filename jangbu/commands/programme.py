@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from jangbu.commands.quota import Instant
 from jangbu.errors import NotFoundError
-from jangbu.importing import Outcome, file_import_options, print_import, refusals, write
+from jangbu.importing import file_import_options, print_import, refusals, write
 from jangbu.output import print_json, print_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from datetime import date
 
     from sqlalchemy import Connection
 
@@ -35,21 +35,14 @@ def programme() -> None:
 @click.pass_obj
 def programme_import(ctx: Context, file: Path, dry_run: bool, yes: bool, as_json: bool) -> None:
     """Add programmes from a CSV file; a later row of a programme takes the earlier one's place."""
-    from billing.programmes.programme import read_programmes
-    from billing.programmes.register import held_programmes, write_programmes
-    from billing.store import sha256_of
+    from jangbu.register_imports import import_programmes
 
-    raw = file.read_bytes()
-    with refusals():
-        rows = read_programmes(raw, file.name, ctx.policy.currency)
-
-    def work(connection: Connection) -> Outcome[dict[str, int]]:
-        held = held_programmes(connection)
-        new = [row for row in rows if held.get(row.programme) != row]
-        write_programmes(connection, new, name=file.name, sha256=sha256_of(raw), actor=ctx.actor)
-        return _outcome(file.name, "programmes", [row.programme in held for row in new], len(rows))
-
-    _finish(ctx, file, work, dry_run=dry_run, yes=yes, as_json=as_json)
+    raw, currency = file.read_bytes(), ctx.policy.currency
+    outcome = write(
+        ctx, lambda connection: import_programmes(connection, raw, file.name, ctx.actor, currency), dry_run=dry_run,
+        yes=yes,
+    )  # fmt: skip
+    print_import(outcome.result, outcome, as_json=as_json, dry_run=dry_run)
 
 
 @programme.command("apply")
@@ -57,22 +50,13 @@ def programme_import(ctx: Context, file: Path, dry_run: bool, yes: bool, as_json
 @click.pass_obj
 def programme_apply(ctx: Context, file: Path, dry_run: bool, yes: bool, as_json: bool) -> None:
     """Add applications for places, and who left, from a CSV file."""
-    from billing.programmes.programme import read_applications
-    from billing.programmes.register import held_applications, held_programmes, write_applications
-    from billing.store import sha256_of
+    from jangbu.register_imports import import_applications
 
     raw = file.read_bytes()
-
-    def work(connection: Connection) -> Outcome[dict[str, int]]:
-        rows = read_applications(raw, file.name, held_programmes(connection))
-        held = held_applications(connection)
-        new = [row for row in rows if row not in held]
-        known = {(row.programme, row.user, row.applied_at) for row in held}
-        write_applications(connection, new, name=file.name, sha256=sha256_of(raw), actor=ctx.actor)
-        changed = [(row.programme, row.user, row.applied_at) in known for row in new]
-        return _outcome(file.name, "applications", changed, len(rows))
-
-    _finish(ctx, file, work, dry_run=dry_run, yes=yes, as_json=as_json)
+    outcome = write(
+        ctx, lambda connection: import_applications(connection, raw, file.name, ctx.actor), dry_run=dry_run, yes=yes
+    )
+    print_import(outcome.result, outcome, as_json=as_json, dry_run=dry_run)
 
 
 @programme.command("list")
@@ -81,10 +65,11 @@ def programme_apply(ctx: Context, file: Path, dry_run: bool, yes: bool, as_json:
 @click.pass_obj
 def programme_list(ctx: Context, as_json: bool, as_csv: bool) -> None:
     """Every programme with its rules."""
+    from billing.programmes.documents import programme_document
     from billing.programmes.register import held_programmes
 
     with ctx.engine("reader") as engine, engine.connect() as connection:
-        documents = [_document(one, _today(ctx, None)) for _, one in sorted(held_programmes(connection).items())]
+        documents = [programme_document(one, _today(ctx)) for _, one in sorted(held_programmes(connection).items())]
     if as_json:
         print_json({"programmes": documents})
         return
@@ -99,36 +84,16 @@ def programme_list(ctx: Context, as_json: bool, as_csv: bool) -> None:
 @click.pass_obj
 def programme_status(ctx: Context, name: str, moment: datetime | None, as_json: bool) -> None:
     """Places taken and free, who waits, days left, and use against the budget."""
-    from billing.money import exact, plain
-    from billing.programmes.places import places_of, waiting_at
+    from billing.programmes.documents import programme_status as status_document
     from billing.programmes.register import held_applications
-    from billing.programmes.use import read_use
     from billing.quotas.looking import read_prices
     from billing.store import snapshot
 
-    moment = moment or datetime.now(UTC)
     with refusals(), ctx.engine("reader") as engine, snapshot(engine) as connection:
-        one = _named(connection, name)
-        applications = held_applications(connection)
-        places = places_of(one, applications)
-        use = read_use(connection, one, places, read_prices(connection, ctx.policy.zone), moment)
-    taken = sum(1 for place in places if place.holds(moment))
-    waiting = waiting_at(one, applications, moment)
-    today = _today(ctx, moment)
-    with exact():
-        remaining = None if one.budget is None else plain(one.budget - use.used)
-    document = {
-        **_document(one, today),
-        "at": moment,
-        "taken": taken,
-        "free": max(0, one.places - taken),
-        "waiting": len(waiting),
-        "days_left": max(0, (one.ends_on - max(today, one.starts_on)).days),
-        "used": plain(use.used),
-        "remaining": remaining,
-        "unknown_quantity": str(use.unknown_quantity),
-        "users_with_use": use.users,
-    }
+        prices = read_prices(connection, ctx.policy.zone)
+        document = status_document(
+            connection, _named(connection, name), held_applications(connection), prices, moment or datetime.now(UTC)
+        )
     if as_json:
         print_json(document)
         return
@@ -144,42 +109,17 @@ def programme_status(ctx: Context, name: str, moment: datetime | None, as_json: 
 @click.pass_obj
 def programme_people(ctx: Context, name: str, moment: datetime | None, as_json: bool, as_csv: bool) -> None:
     """Who has a place since when, and who waits at which number."""
-    from billing.programmes.places import places_of, waiting_at
+    from billing.programmes.documents import programme_people as people_documents
     from billing.programmes.register import held_applications
 
     moment = moment or datetime.now(UTC)
     with ctx.engine("reader") as engine, engine.connect() as connection:
         one = _named(connection, name)
-        applications = held_applications(connection)
-    rows: list[dict[str, Any]] = [
-        {"user": _person(ctx, place.user), "department": place.department, "state": "placed", "number": None,
-         "since": place.since}
-        for place in places_of(one, applications)
-        if place.holds(moment)
-    ]  # fmt: skip
-    rows += [
-        {"user": _person(ctx, wait.user), "department": wait.department, "state": "waiting", "number": wait.number,
-         "since": wait.applied_at}
-        for wait in waiting_at(one, applications, moment)
-    ]  # fmt: skip
+        rows = people_documents(one, held_applications(connection), moment, ctx.people)
     if as_json:
         print_json({"programme": one.programme, "at": moment, "people": rows})
         return
     print_rows(PEOPLE_COLUMNS, [list(row.values()) for row in rows], as_csv=as_csv, right=("number",))
-
-
-def _finish(ctx: Context, file: Path, work: Any, *, dry_run: bool, yes: bool, as_json: bool) -> None:
-    outcome = write(ctx, work, dry_run=dry_run, yes=yes)
-    print_import({"source": file.name, **outcome.result}, outcome, as_json=as_json, dry_run=dry_run)
-
-
-def _outcome(name: str, what: str, changed: Sequence[bool], rows: int) -> Outcome[dict[str, int]]:
-    """`changed`: for each new row, whether it takes an earlier one's place."""
-    counts = {"added": changed.count(False), "changed": changed.count(True), "unchanged": rows - len(changed)}
-    sentence = (
-        f"{name}: {counts['added']} {what} added, {counts['changed']} changed, {counts['unchanged']} as they were"
-    )
-    return Outcome(counts, bool(changed), sentence)
 
 
 def _named(connection: Connection, name: str) -> Programme:
@@ -192,34 +132,10 @@ def _named(connection: Connection, name: str) -> Programme:
     return found[name]
 
 
-def _document(one: Programme, today: Any) -> dict[str, Any]:
-    from billing.money import plain
-    from billing.programmes.programme import state_on
-
-    return {
-        "programme": one.programme,
-        "name": one.name,
-        "starts_on": one.starts_on,
-        "ends_on": one.ends_on,
-        "state": state_on(one, today),
-        "places": one.places,
-        "department_places": dict(one.department_places),
-        "budget": None if one.budget is None else plain(one.budget),
-        "currency": one.currency,
-        "models": list(one.models),
-        "rules_version": one.rules_version or None,
-        "rules": list(one.rules),
-    }
-
-
-def _today(ctx: Context, moment: datetime | None) -> Any:
+def _today(ctx: Context) -> date:
     from billing.periods import load_zone
 
-    return (moment or datetime.now(UTC)).astimezone(load_zone(ctx.settings.timezone)).date()
-
-
-def _person(ctx: Context, user: str) -> str:
-    return user if ctx.people is None else ctx.people.of("user", user)
+    return datetime.now(load_zone(ctx.settings.timezone)).date()
 
 
 def _shown(value: object) -> str:

@@ -1,0 +1,111 @@
+"""Files of registers taken over in a transaction: what `import` commands and the pages' forms both do.
+
+Each reads a whole file (FileRefused names everything that is wrong), writes what is new in the caller's transaction by
+billing's login, and tells what it did; the result is the document of `--json`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from billing.money import plain
+from billing.plans.registers import lock_registers, unknown_departments
+from billing.pledges.pledge import new_rows, read_signatures
+from billing.pledges.register import held_signatures, write_signatures
+from billing.programmes.programme import read_applications, read_programmes
+from billing.programmes.register import (
+    held_applications,
+    held_programmes,
+    write_applications,
+    write_programmes,
+)
+from billing.quotas.documents import quota_document
+from billing.quotas.quota import changes, read_quotas
+from billing.quotas.register import held_quotas, write_quotas
+from billing.store import sha256_of
+from jangbu.importing import Outcome
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import date
+
+    from sqlalchemy import Connection
+
+    from billing.quotas.quota import Quota, QuotaChanges
+
+DIFF_LINES_MAX = 20
+Done = Outcome[dict[str, Any]]
+
+
+def import_quotas(connection: Connection, raw: bytes, name: str, actor: str) -> Done:
+    """Add quotas; a later row replaces an earlier one of the same quota and dates."""
+    rows = read_quotas(raw, name)
+    lock_registers(connection)
+    found = changes(held_quotas(connection), rows)
+    write_quotas(connection, found.new_rows, name=name, sha256=sha256_of(raw), actor=actor)
+    named = {row.key.subject for row in found.new_rows if row.key.scope == "department"} - {"*"}
+    unknown = unknown_departments(connection, sorted(named))
+    counts = {"added": len(found.added), "changed": len(found.changed), "unchanged": found.unchanged}
+    warned = [f"nobody knows {code!r} yet: neither departments, roster nor usage name it" for code in unknown]
+    document = {
+        "source": name,
+        **counts,
+        "changes": [{**quota_document(after), "before": quota_document(before)} for before, after in found.changed],
+        "unknown_departments": unknown,
+    }
+    details = tuple([*warned, *_difference(found)][:DIFF_LINES_MAX])
+    return Outcome(document, bool(found.new_rows), _sentence(name, "quotas", counts), details)
+
+
+def import_signatures(connection: Connection, raw: bytes, name: str, actor: str, today: date) -> Done:
+    """Add signatures of the pledge; what is known already is left as it is."""
+    rows = read_signatures(raw, name, today)
+    lock_registers(connection)
+    added, known = new_rows(held_signatures(connection), rows)
+    write_signatures(connection, added, name=name, sha256=sha256_of(raw), actor=actor)
+    sentence = f"{name}: {len(added)} signatures added, {known} known already"
+    return Outcome({"source": name, "added": len(added), "unchanged": known}, bool(added), sentence)
+
+
+def import_programmes(connection: Connection, raw: bytes, name: str, actor: str, currency: str) -> Done:
+    """Add programmes; a later row of a programme takes the earlier one's place."""
+    rows = read_programmes(raw, name, currency)
+    held = held_programmes(connection)
+    new = [row for row in rows if held.get(row.programme) != row]
+    write_programmes(connection, new, name=name, sha256=sha256_of(raw), actor=actor)
+    return _outcome(name, "programmes", [row.programme in held for row in new], len(rows))
+
+
+def import_applications(connection: Connection, raw: bytes, name: str, actor: str) -> Done:
+    """Add applications for places, and who left."""
+    rows = read_applications(raw, name, held_programmes(connection))
+    held = held_applications(connection)
+    new = [row for row in rows if row not in held]
+    known = {(row.programme, row.user, row.applied_at) for row in held}
+    write_applications(connection, new, name=name, sha256=sha256_of(raw), actor=actor)
+    changed = [(row.programme, row.user, row.applied_at) in known for row in new]
+    return _outcome(name, "applications", changed, len(rows))
+
+
+def _outcome(name: str, what: str, changed: Sequence[bool], rows: int) -> Done:
+    """`changed`: for each new row, whether it takes an earlier one's place."""
+    counts = {"added": changed.count(False), "changed": changed.count(True), "unchanged": rows - len(changed)}
+    return Outcome({"source": name, **counts}, bool(changed), _sentence(name, what, counts))
+
+
+def _sentence(name: str, what: str, counts: dict[str, int]) -> str:
+    return f"{name}: {counts['added']} {what} added, {counts['changed']} changed, {counts['unchanged']} as they were"
+
+
+def _difference(found: QuotaChanges) -> list[str]:
+    added = [f"+ {_name(row)}: {_limit(row)}" for row in found.added]
+    return added + [f"~ {_name(row)}: {_limit(old)} -> {_limit(row)}" for old, row in found.changed]
+
+
+def _name(row: Quota) -> str:
+    key = row.key
+    return " ".join(part for part in (key.scope, key.subject, key.model, f"a {key.window}") if part)
+
+
+def _limit(row: Quota) -> str:
+    return "no limit" if row.limit is None else f"{plain(row.limit)} {row.key.unit}"
