@@ -6,7 +6,7 @@ A change of roles holds from the next request; a new password and a disabled acc
 from __future__ import annotations
 
 import unicodedata
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from sqlalchemy import text
 
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
+NO_NAME: Final = "a name has 1 to 128 printable characters and no blanks: such as kim or kim@city"
+"""A message of the catalogue too."""
 _COLUMNS = 'name, display_name, "user", roles, departments, disabled, made_by, made_at'
 
 
@@ -41,7 +43,7 @@ def folded(name: str) -> str:
     """The spelling that is kept: people type `Kim` and `kim`. Raises UsageError for what is no name."""
     spelt = unicodedata.normalize("NFKC", name).strip().casefold()
     if not spelt or len(spelt) > 128 or any(sign.isspace() or not sign.isprintable() for sign in spelt):
-        raise UsageError("an account's name is 1 to 128 printable characters without blanks: such as kim or kim@city")
+        raise UsageError(NO_NAME)
     return spelt
 
 

@@ -20,6 +20,7 @@ from starlette.responses import PlainTextResponse
 from jangbu.errors import JangbuError
 from jangbu.web.answers import Refused, refusal
 from jangbu.web.bodies import read_body
+from jangbu.web.frame import render
 from jangbu.web.signin import api_tokens, sessions
 from jangbu.web.signin.entrance import SESSION_COOKIE, Entrance
 from jangbu.web.signin.heads import person_of
@@ -29,6 +30,7 @@ from jangbu.web.signin.secrets import form_token, same
 from jangbu.web.signin.trail import note
 
 if TYPE_CHECKING:
+    from starlette.responses import Response
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 READING: Final = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -201,11 +203,12 @@ def _with_cookie(send: Send, entrance: Entrance, secret: str) -> Send:
 
 
 def _answer(refused: Refused, request: Request) -> ASGIApp:
-    """JSON for programs, a sentence as plain text for browsers; neither is kept."""
-    headers = {**refused.headers, "cache-control": "no-store"}
+    """JSON for programs, a page for browsers; neither is kept."""
     if request.url.path.startswith("/api/") or "text/html" not in request.headers.get("accept", ""):
-        answer = refusal(refused)
-        answer.headers.update(headers)
-        return answer
-    return PlainTextResponse(str(refused), refused.status, headers=headers)
+        answer: Response = refusal(refused)
+    else:
+        answer = render(request, "problem.html", refused.status, problem=str(refused), code=refused.code)
+        answer.headers.update(refused.headers)
+    answer.headers["cache-control"] = "no-store"
+    return answer
 

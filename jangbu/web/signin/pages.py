@@ -12,6 +12,7 @@ from starlette.routing import Route
 
 from jangbu.errors import JangbuError
 from jangbu.web.bodies import read_body
+from jangbu.web.frame import render
 from jangbu.web.signin import attempts, once
 from jangbu.web.signin.accounts import add_account, checked, has_accounts
 from jangbu.web.signin.entrance import BEFORE_COOKIE, SESSION_COOKIE, Entrance
@@ -19,7 +20,6 @@ from jangbu.web.signin.places import local_path
 from jangbu.web.signin.provider_pages import callback, to_provider
 from jangbu.web.signin.secrets import form_token, new_secret, same
 from jangbu.web.signin.sessions import Entry, end_session, end_sessions_of, open_session
-from jangbu.web.signin.showing import show
 from jangbu.web.signin.trail import note
 
 if TYPE_CHECKING:
@@ -110,8 +110,8 @@ async def show_first(request: Request) -> Response:
             return once.holds(connection, "first", token) and not has_accounts(connection)
 
     if not await run_in_threadpool(holds):
-        return show(request, "sign_in_first.html", 403, problem=_VOID, token=None)
-    return show(request, "sign_in_first.html", token=token, problem=None)
+        return render(request, "sign_in_first.html", 403, problem=_VOID, token=None, name="")
+    return render(request, "sign_in_first.html", token=token, problem=None, name="")
 
 
 async def make_first(request: Request) -> Response:
@@ -122,7 +122,7 @@ async def make_first(request: Request) -> Response:
     password, again = str(fields.get("password", "")), str(fields.get("again", ""))
     if password != again:
         problem = "The two passwords differ."
-        return show(request, "sign_in_first.html", 400, problem=problem, token=token, name=name)
+        return render(request, "sign_in_first.html", 400, problem=problem, token=token, name=name)
 
     def make() -> str | None:
         with entrance.engine().begin() as connection:
@@ -136,9 +136,9 @@ async def make_first(request: Request) -> Response:
     try:
         secret = await run_in_threadpool(make)
     except JangbuError as error:
-        return show(request, "sign_in_first.html", 400, problem=str(error), token=token, name=name)
+        return render(request, "sign_in_first.html", 400, problem=str(error), token=token, name=name)
     if secret is None:
-        return show(request, "sign_in_first.html", 403, problem=_VOID, token=None)
+        return render(request, "sign_in_first.html", 403, problem=_VOID, token=None, name="")
     return _entered(entrance, secret, "/")
 
 
@@ -183,7 +183,7 @@ def _form(request: Request, entrance: Entrance, status: int, *, going: str, **va
     """The sign-in page, with the cookie that its form belongs to."""
     before = new_secret()
     told = {"problem": None, "name": "", "is_empty": False, **values}
-    answer = show(
+    answer = render(
         request, "sign_in.html", status, going=going, before=form_token(before),
         has_accounts=entrance.settings.sign_in_accounts == "on",
         provider=None if entrance.provider is None else f"/sign-in/oidc?next={quote(going, safe='')}", **told,

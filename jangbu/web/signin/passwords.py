@@ -14,6 +14,9 @@ from jangbu.errors import UsageError
 CHARACTERS_MIN: Final = 12
 """Length instead of composition rules (NIST SP 800-63B, 5.1.1)."""
 CHARACTERS_MAX: Final = 1_000
+TOO_SHORT: Final = "the password has fewer than 12 or more than 1000 characters: take another, such as four words"
+TOO_EASY: Final = "the password is the name or one sign over and over: take another, such as four words"
+"""Messages of the catalogue too, since the page of the first account shows them."""
 _hasher: Final = PasswordHasher()
 _two_at_a_time: Final = threading.Semaphore(2)
 
@@ -21,12 +24,9 @@ _two_at_a_time: Final = threading.Semaphore(2)
 def hashed(password: str, name: str) -> str:
     """The hash that is kept. Raises UsageError for a password that is too easy to guess."""
     if not CHARACTERS_MIN <= len(password) <= CHARACTERS_MAX:
-        raise UsageError(
-            f"the password has {len(password)} characters: take {CHARACTERS_MIN} to {CHARACTERS_MAX}, "
-            "such as four words"
-        )
+        raise UsageError(TOO_SHORT)
     if password.casefold() == name.casefold() or len(set(password)) < 4:
-        raise UsageError("the password is the name or one sign over and over: take another, such as four words")
+        raise UsageError(TOO_EASY)
     with _two_at_a_time:
         return _hasher.hash(password.encode("utf-8", "surrogatepass"))
 

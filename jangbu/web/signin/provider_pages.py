@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import RedirectResponse
 
+from jangbu.web.frame import render
 from jangbu.web.signin import attempts, once
 from jangbu.web.signin.entrance import BEFORE_COOKIE, SESSION_COOKIE, Entrance
 from jangbu.web.signin.oidc import NotSignedIn, Provider, ProviderAway, groups_of, roles_of
 from jangbu.web.signin.places import local_path
 from jangbu.web.signin.secrets import form_token, new_secret, same
 from jangbu.web.signin.sessions import Entry, open_session
-from jangbu.web.signin.showing import show
 from jangbu.web.signin.trail import note
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ async def to_provider(request: Request) -> Response:
     entrance: Entrance = request.app.state.sign_in
     provider = entrance.provider
     if provider is None:
-        return show(request, "sign_in_refused.html", 404, problem="No provider is set here.")
+        return render(request, "sign_in_refused.html", 404, problem="No provider is set here.")
     before, nonce, verifier = new_secret(), new_secret(), new_secret() + new_secret()
     going = local_path(request.query_params.get("next"))
     back = entrance.address + CALLBACK
@@ -58,7 +58,7 @@ async def to_provider(request: Request) -> Response:
         return _refused(request, error, 503)
     if address is None:
         problem = "Too many attempts. Wait a quarter of an hour, or ask the platform team."
-        return show(request, "sign_in_refused.html", 429, problem=problem)
+        return render(request, "sign_in_refused.html", 429, problem=problem)
     answer = RedirectResponse(address, 303, headers={"cache-control": "no-store", "referrer-policy": "no-referrer"})
     entrance.set_cookie(answer, BEFORE_COOKIE, before, seconds=once.FLOW_MINUTES * 60)
     return answer
@@ -69,7 +69,7 @@ async def callback(request: Request) -> Response:
     entrance: Entrance = request.app.state.sign_in
     provider = entrance.provider
     if provider is None:
-        return show(request, "sign_in_refused.html", 404, problem="No provider is set here.")
+        return render(request, "sign_in_refused.html", 404, problem="No provider is set here.")
     try:
         secret, going = await run_in_threadpool(_come_back, request, entrance, provider)
     except ProviderAway as error:
@@ -128,4 +128,4 @@ def _note_refusal(entrance: Entrance, address: str) -> None:
 def _refused(request: Request, error: Exception, status: int) -> Response:
     """One sentence for the person; the reason in the log."""
     _log.warning("sign-in at the provider: %s", error)
-    return show(request, "sign_in_refused.html", status, problem=AWAY if status == 503 else REFUSED)
+    return render(request, "sign_in_refused.html", status, problem=AWAY if status == 503 else REFUSED)
