@@ -15,6 +15,7 @@ from billing.errors import BillingError
 
 HOUR_SECONDS = 3600
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_SECOND = timedelta(seconds=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +59,11 @@ def hour_start(hour: int) -> datetime:
 def hour_number(moment: datetime) -> int:
     """The UTC hour since 1970 in which an aware instant lies."""
     return (moment - EPOCH) // timedelta(seconds=HOUR_SECONDS)
+
+
+def second_number(moment: datetime) -> int:
+    """The whole seconds since 1970 at an aware instant."""
+    return (moment - EPOCH) // _SECOND
 
 
 def is_whole_hour(moment: datetime) -> bool:

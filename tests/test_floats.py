@@ -66,6 +66,7 @@ TEXTS_ONLY = {
     "billing/ledger/booked.py": "kept documents of ours: texts, whose hash is checked",
     "billing/ledger/entries.py": "kept entries of ours: texts, shown as they are",
     "billing/ledger/kept.py": "kept documents of ours: texts, shown as they are",
+    "billing/open_months.py": "kept documents of ours: texts, shown as they are",
     "billing/outputs/focus_rules.py": "whether a cell is a flat object; no value is used",
     "billing/outputs/pdf.py": "how a page was made; no amount",
     "billing/outputs/verifying.py": "a stranger's file, compared with ours: a number in it is a difference",

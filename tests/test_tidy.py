@@ -25,7 +25,7 @@ HOSTS = frozenset(
         # licences, schemas and namespaces
         "www.apache.org", "maven.apache.org", "www.w3.org", "schemas.openxmlformats.org",
         # in examples and in addresses that events carry
-        "host", "localhost", "127.0.0.1", "gateway", "jangbu.example", "example.org", "example.com",
+        "host", "localhost", "127.0.0.1", "gateway",
         "api.openai.com", "bedrock-runtime.eu-west-1.amazonaws.com", "us-central1-aiplatform.googleapis.com",
         # vendors' APIs that `invoice fetch` asks
         "api.anthropic.com", "openrouter.ai", "management-api.x.ai", "console.mistral.ai",
@@ -34,6 +34,8 @@ HOSTS = frozenset(
     }
 )  # fmt: skip
 """Every host that a file may name. Addresses of package registries are the machine's business, not the project's."""
+EXAMPLES = re.compile(r"(?:.+\.)?example(?:\.(?:com|net|org))?")
+"""Names that belong to nobody, for examples (RFC 2606)."""
 INDEX_OPTION = re.compile(r"^\s*(?:-i|--index-url|--extra-index-url|--find-links|registry\s*=)[ =]\S", re.MULTILINE)
 SECRETS = {
     "private key": re.compile(r"-----BEGIN (?:[A-Z]+ )*PRIVATE KEY-----"),
@@ -84,8 +86,9 @@ def lines_of_module(code: str, *, tables_count: bool = True) -> int:
 
 
 def foreign_hosts(text: str) -> list[str]:
-    """Hosts in addresses that stand on no list."""
-    return [host for hit in URL_HOST.finditer(text) if (host := hit["host"].rstrip(".-")) not in HOSTS]
+    """Hosts in addresses that stand on no list and are no examples."""
+    found = [hit["host"].rstrip(".-") for hit in URL_HOST.finditer(text)]
+    return [host for host in found if host not in HOSTS and not EXAMPLES.fullmatch(host)]
 
 
 def machine_paths(text: str, checkout: Path = CHECKOUT) -> list[str]:
@@ -193,7 +196,8 @@ def test_what_is_no_machine_path_is_let_pass(sound: str) -> None:
 
 def test_a_planted_registry_is_found() -> None:
     assert foreign_hosts("see https://packages.corp.invalid/simple for more") == ["packages.corp.invalid"]
-    assert foreign_hosts("see https://example.org.") == []
+    assert foreign_hosts("see https://example.org, https://door.example.org. or http://a.example/b") == []
+    assert foreign_hosts("https://anexample.org https://example.org.kr") == ["anexample.org", "example.org.kr"]
     assert INDEX_OPTION.search("--index-url https://example.org/simple\n")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from billing.periods import hour_number, hour_start, load_zone
+from billing.periods import hour_number, hour_start, load_zone, second_number
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -37,7 +37,7 @@ class Profile:
         hour = hour_number(moment)
         whole = sums[hour - first_hour]
         weight = sums[hour - first_hour + 1] - whole
-        into_s = int((moment - hour_start(hour)).total_seconds())
+        into_s = second_number(moment) - second_number(hour_start(hour))
         return (whole + Fraction(weight * into_s, SECONDS_AN_HOUR)) / sums[-1]
 
     def hour_of_share(self, first_hour: int, end_hour: int, share: Fraction) -> int:

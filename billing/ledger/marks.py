@@ -28,7 +28,7 @@ NO_INPUT = (
     "invoice_line", "reconciliation", "reconciliation_break", "period_close", "period_state", "ledger_entry",
     "ledger_line", "statement", "quarantine_decision", "quota", "quota_alert", "alert", "alert_delivery",
     "alert_silence", "alert_known", "pledge", "programme",
-    "programme_application", "vendor_name_rule",
+    "programme_application", "vendor_name_rule", "web_event",
 )  # fmt: skip
 """Tables that only grow and of which no amount depends, or that come with a row of a counted one (what names of vendors
 mean reaches an amount by a recorded reconciliation)."""

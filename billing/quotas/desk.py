@@ -11,7 +11,7 @@ from collections import deque
 from decimal import ROUND_FLOOR, Decimal
 from typing import TYPE_CHECKING, Any, Final
 
-from billing.periods import hour_number
+from billing.periods import hour_number, second_number
 from billing.quotas import lease_store as store
 from billing.quotas.leases import (
     LEASE_S,
@@ -62,7 +62,7 @@ class Desk:
         changed = self.running.advance(connection, moment)
         for kept in [one for one in self._pending.values() if one.call.event_key in found]:
             del self._pending[kept.id]
-            self._done.append((int(moment.timestamp()), kept.id))
+            self._done.append((second_number(moment), kept.id))
             self._add(kept, -1)
         slices = store.outstanding(connection)
         self.reserved = {
@@ -107,10 +107,10 @@ class Desk:
 
     def tidy(self, connection: Connection, moment: datetime) -> int:
         """Let go of slices of processes that are gone and of settled calls that all doors saw; how many processes."""
-        now_s = int(moment.timestamp())
+        now_s = second_number(moment)
         store.lock_desk(connection)
         self._hear(connection)
-        oldest_s = min((int(kept.at.timestamp()) for kept in self._pending.values()), default=None)
+        oldest_s = min((second_number(kept.at) for kept in self._pending.values()), default=None)
         over = [
             process_id
             for process_id, life in store.silent_lives(connection, LEASE_S).items()

@@ -101,7 +101,7 @@ def door(
         code, out, said = shell.run(*words, file)
         assert code == 0, out + said
     settings = {name.removeprefix("JANGBU_").lower(): value for name, value in environment(migrated_database).items()}
-    with OpenDoor(tmp_path, pledge_url="https://sign.example.kr", **settings) as opened:
+    with OpenDoor(tmp_path, pledge_url="https://sign.example.org", **settings) as opened:
         yield opened
 
 
@@ -123,7 +123,7 @@ def test_quotas_pledges_and_programmes_hold(house: House, door: OpenDoor, tmp_pa
         refused = call(proxy.url, "nobody")
         assert refused.status == 403, refused.body
         assert refused.error["code"] == "pledge_unsigned"
-        assert refused.error["message"].count("https://sign.example.kr") == 2
+        assert refused.error["message"].count("https://sign.example.org") == 2
         # A programme's models.
         assert call(proxy.url, "pilot", "gpt-small").status == 200
         assert call(proxy.url, "pilot", "claude", max_tokens=20).status == 200

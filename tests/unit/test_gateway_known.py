@@ -16,7 +16,7 @@ NOW = datetime(2026, 11, 23, 1, 30, tzinfo=UTC)
 MESSAGES = [{"role": "user", "content": "안녕"}]
 GPT = Asked("gpt", (("openai", "gpt-5-mini"),))
 ACCESS = {
-    "users": {"u-1": "D001"}, "keys": {"k-1": "D002"}, "pledges": {"holding": ["u-1"], "sign_at": "https://sign"},
+    "users": {"u-1": "D001"}, "keys": {"k-1": "D002"}, "pledges": {"holding": ["u-1"], "sign_at": "https://sign.example"},
     "programmes": [{"programme": "p", "models": ["gpt-5-nano", "claude*"], "users": ["u-2"]}],
 }  # fmt: skip
 
@@ -55,7 +55,7 @@ def test_the_most_prompt() -> None:
     longer = bound_of({"messages": [{"role": "user", "content": "안녕" + "하" * 100}]}, "acompletion", None).prompt
     assert short is not None
     assert longer == short + 300  # three bytes a letter
-    with_image = {"role": "user", "content": [{"type": "image_url", "image_url": {"url": "https://x"}}]}
+    with_image = {"role": "user", "content": [{"type": "image_url", "image_url": {"url": "https://x.example"}}]}
     assert (bound_of({"messages": [with_image]}, "acompletion", None).prompt or 0) > 50_000
     with_file = {"role": "user", "content": [{"type": "file", "file": {"file_id": "f"}}]}
     assert bound_of({"messages": [with_file]}, "acompletion", None).prompt is None
@@ -137,7 +137,7 @@ def test_pledges_and_programmes() -> None:
     assert told.allows_model("u-2", Asked("any", (("openai", "gpt-5-nano"),)))
     assert told.allows_model("u-2", Asked("claude-opus", ()))
     assert told.allows_model("u-1", GPT)
-    assert unsigned("https://sign").message.count("https://sign") == 2
+    assert unsigned("https://sign.example").message.count("https://sign.example") == 2
 
 
 @pytest.mark.parametrize(
