@@ -124,7 +124,7 @@ def _line(source: SourceFile, place: str, day: date, result: Json) -> VendorLine
     one_of(source.name, place, "speed", result.get("speed"), SPEEDS)
     text_of(source.name, place, "inference_geo", result.get("inference_geo"))
     model = text_of(source.name, place, "model", result.get("model"))
-    kind, unit = _kind_and_unit(source, place, result, model)
+    kind, unit = kind_and_unit(source, place, result, model)
     if amount < 0 and kind in {LineKind.USAGE, LineKind.TOTAL}:
         kind = LineKind.CREDIT
     return VendorLine(
@@ -141,7 +141,7 @@ def _line(source: SourceFile, place: str, day: date, result: Json) -> VendorLine
     )
 
 
-def _kind_and_unit(source: SourceFile, place: str, result: Json, model: str | None) -> tuple[LineKind, str | None]:
+def kind_and_unit(source: SourceFile, place: str, result: Json, model: str | None) -> tuple[LineKind, str | None]:
     """What is billed. A row that names a token type must name its model; one that names nothing is a day's total."""
     cost_type = one_of(source.name, place, "cost_type", result.get("cost_type"), _COST_TYPES)
     token_type = one_of(source.name, place, "token_type", result.get("token_type"), TOKEN_UNITS)

@@ -27,6 +27,7 @@ from billing.invoices.anthropic_terms import (
 from billing.invoices.csv_rows import header_of, rows_of
 from billing.invoices.errors import InvoiceRefused
 from billing.invoices.lines import CoveredDay, FileKind, LineKind, VendorLine
+from billing.invoices.list_prices import at_list_price
 from billing.invoices.openai_days import count_of, decimal_of
 from billing.invoices.texts import text_of
 from billing.invoices.vendor_times import calendar_day
@@ -87,7 +88,7 @@ class ConsoleCostCsv:
         for place, row in rows_of(source, _COST_COLUMNS, _COST_REQUIRED):
             day = calendar_day(source.name, place, "usage_date_utc", row["usage_date_utc"])
             yield CoveredDay(day, place)
-            yield _cost_line(source, place, day, row)
+            yield from _cost_lines(source, place, day, row)
 
 
 @dataclass(frozen=True)
@@ -117,20 +118,21 @@ class ConsoleTokenCsv:
             yield from _token_lines(source, place, day, row)
 
 
-def _cost_line(source: SourceFile, place: str, day: date, row: Mapping[str, str]) -> VendorLine:
+def _cost_lines(source: SourceFile, place: str, day: date, row: Mapping[str, str]) -> Iterator[VendorLine]:
     _check_words(source, place, row)
     tier = one_of(source.name, place, "usage_type", row.get("usage_type", ""), _COST_TIERS)
     kind, unit = _kind_and_unit(source, place, row)
     amount = decimal_of(source.name, place, "cost_usd", row["cost_usd"])
+    listed = amount
     if row.get("list_price_usd"):
-        decimal_of(source.name, place, "list_price_usd", row["list_price_usd"])
+        listed = decimal_of(source.name, place, "list_price_usd", row["list_price_usd"])
     if amount < 0 and kind is LineKind.USAGE:
         kind = LineKind.CREDIT
     display = text_of(source.name, place, "model", row["model"])
     if display is None and unit is not None and unit.endswith("_tokens"):
         raise InvoiceRefused.at(source.name, place, "model", None, "a row of tokens names its model")
     said = (row["model"], row["token_type"], row.get("context_window"), row.get("speed"), row.get("workspace"))
-    return VendorLine(
+    line = VendorLine(
         place=place,
         day=day,
         kind=kind,
@@ -141,6 +143,7 @@ def _cost_line(source: SourceFile, place: str, day: date, row: Mapping[str, str]
         amount=amount,
         currency=CURRENCY,
     )
+    yield from at_list_price(line, listed)
 
 
 def _kind_and_unit(source: SourceFile, place: str, row: Mapping[str, str]) -> tuple[LineKind, str | None]:

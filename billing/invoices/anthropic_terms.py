@@ -30,7 +30,21 @@ CONSOLE_TOKEN_UNITS = {
     "input_cache_write_1h": "cache_write_1h_tokens",
     "input_cache_read": "cache_read_tokens",
     "output": "output_tokens",
+    "uncached_input": "input_tokens",
+    "output_tokens": "output_tokens",
+    **{
+        f"{before}cache_{what}{after}": unit
+        for before in ("", "input_")
+        for after in ("", "_tokens")
+        for what, unit in (
+            ("read", "cache_read_tokens"),
+            ("write_5m", "cache_write_5m_tokens"),
+            ("write_1h", "cache_write_1h_tokens"),
+        )
+    },
+    **TOKEN_UNITS,
 }
+"""The console's words as seen (`input_no_cache`), and the same words in other orders that mean no other class."""
 FOLDS = {"reasoning_tokens": "output_tokens", "image_input_tokens": "input_tokens"}
 TIERS = {
     "standard": "standard",
@@ -41,7 +55,7 @@ TIERS = {
     "flex_discount": "flex",
 }
 CONTEXT_WINDOWS = ("0-200k", "200k-1M")
-CONSOLE_CONTEXT_WINDOWS = ("", "≤ 200k", "> 200k")
+CONSOLE_CONTEXT_WINDOWS = ("", "≤ 200k", "> 200k", "≤200k", ">200k", "200k – 1M", "≤ 1M", *CONTEXT_WINDOWS)
 SPEEDS = ("", "standard", "fast")
 _NEW_NAME = re.compile(r"claude ([a-z]+) (\d+(?:\.\d+)?)((?: \d{4}-\d\d-\d\d)?)")
 _OLD_NAME = re.compile(r"claude (\d+(?:\.\d+)?) ([a-z]+)((?: \d{4}-\d\d-\d\d)?)")

@@ -22,8 +22,8 @@ from billing.invoices.bedrock_meters import BedrockMeter, bedrock_meter, is_fee
 from billing.invoices.charge_days import ChargeDays, Period
 from billing.invoices.csv_rows import header_of, rows_of
 from billing.invoices.errors import InvoiceRefused
-from billing.invoices.lines import CoveredDay, FileKind, LineKind, VendorLine
-from billing.invoices.money_cells import OneCurrency, decimal_cell, factor_of, scaled_cell
+from billing.invoices.lines import UNMAPPED, CoveredDay, FileKind, LineKind, VendorLine
+from billing.invoices.money_cells import OneCurrency, decimal_cell, factor_of, quantity_if_told, scaled_cell
 from billing.invoices.texts import text_of
 from billing.invoices.token_meters import FOLDS
 
@@ -38,7 +38,9 @@ _REQUIRED = (
     "bill_billing_period_end_date", "line_item_line_item_type", "line_item_product_code", "line_item_usage_type",
     "line_item_usage_amount", "line_item_unblended_cost", "line_item_currency_code", "pricing_unit",
 )  # fmt: skip
-_WANTED = {*_REQUIRED, "line_item_usage_account_id", "line_item_line_item_description", "product"}
+_NAMES = ("product_product_name", "product_servicename", "product_service_name", "line_item_product_code",
+          "line_item_operation", "line_item_line_item_description")  # fmt: skip
+_WANTED = {*_REQUIRED, *_NAMES, "line_item_usage_account_id", "product"}
 _USAGE, _COST = "line_item_usage_amount", "line_item_unblended_cost"
 _DOUBLES = {_USAGE, _COST}
 _FORMS_MAX = 50_000
@@ -108,7 +110,8 @@ class CostAndUsageReport:
 class _Form(NamedTuple):
     """What a line says beside its figures.
 
-    `scale` is how many of our unit one of theirs is, None for what is no use. `by_sign`: money back makes it a credit.
+    `scale` is how many of our unit one of theirs is, None for what is no use or not understood; `unit_text` is theirs
+    then. `by_sign`: money back makes it a credit.
     """
 
     day: date
@@ -120,6 +123,7 @@ class _Form(NamedTuple):
     model: str | None = None
     meter: BedrockMeter | None = None
     scale: Decimal | None = None
+    unit_text: str = ""
 
 
 def _form(
@@ -136,13 +140,16 @@ def _form(
     bill_start, bill_end = "bill_billing_period_start_date", "bill_billing_period_end_date"
     day, outside = days.of(
         place, Period(start, end, row[start], row[end]), Period(bill_start, bill_end, row[bill_start], row[bill_end]),
-        is_use=meter is not None,
+        is_use=meter is not None and meter.unit != UNMAPPED,
     )  # fmt: skip
     words = usage_type or row.get("line_item_line_item_description") or row["line_item_product_code"]
     said = text_of(source.name, place, "line_item_usage_type", words) or line_type
     account = text_of(source.name, place, "line_item_usage_account_id", row.get("line_item_usage_account_id"))
     money = currency.of(place, row["line_item_currency_code"])
     if meter is not None and outside is None:
+        if meter.unit == UNMAPPED:
+            unit_text = row["pricing_unit"]
+            return _Form(day, kind, said, account, money, True, meter.model, meter, None, unit_text)
         model = meter.model or _product_name(source, place, row)
         scale = factor_of(source, place, "pricing_unit", row["pricing_unit"], meter.unit)
         return _Form(day, kind, said, account, money, True, model, meter, scale)
@@ -158,10 +165,14 @@ def _line(source: SourceFile, place: str, form: _Form, written: str, used: str) 
     """The line with its figures. Money back without use taken back is a credit."""
     amount = decimal_cell(source, place, _COST, written)
     kind = LineKind.CREDIT if form.by_sign and amount < 0 else form.kind
-    if form.meter is None or form.scale is None:
+    if form.meter is None:
         return VendorLine(place, form.day, kind, form.text, form.account, amount=amount, currency=form.currency)
-    quantity, step = scaled_cell(source, place, _USAGE, used, form.scale)
-    if kind is LineKind.CREDIT and quantity < 0:
+    quantity: Decimal | None
+    if form.scale is None:
+        quantity, step = quantity_if_told(source, place, _USAGE, used, form.unit_text)
+    else:
+        quantity, step = scaled_cell(source, place, _USAGE, used, form.scale)
+    if kind is LineKind.CREDIT and quantity is not None and quantity < 0:
         kind = form.kind
     return VendorLine(
         place, form.day, kind, form.text, form.account, form.model, form.meter.unit, form.meter.service_tier, quantity,
@@ -170,23 +181,25 @@ def _line(source: SourceFile, place: str, form: _Form, written: str, used: str) 
 
 
 def _meter(source: SourceFile, place: str, row: Mapping[str, str]) -> BedrockMeter | None:
-    """What a line of use counts; None where it is no model's use. Raises InvoiceRefused for unknown use of Bedrock."""
+    """What a line of use counts; None where it is no model's use. Bedrock's use of another wording is UNMAPPED."""
     usage_type = row["line_item_usage_type"]
     found = bedrock_meter(usage_type)
     if found is not None:
         return found
     of_models = row["line_item_product_code"].startswith(_BEDROCK) or ("MP:" in usage_type and "oken" in usage_type)
     if of_models and not is_fee(usage_type):
-        raise InvoiceRefused.at(
-            source.name, place, "line_item_usage_type", usage_type or None,
-            "no usage type of Bedrock that is known, such as USE1-NovaPro-input-tokens; tell us what it counts",
-        )  # fmt: skip
+        wording = text_of(source.name, place, "line_item_usage_type", usage_type)
+        if wording is None:
+            raise InvoiceRefused.at(source.name, place, "line_item_usage_type", None, "use of Bedrock names its type")
+        return BedrockMeter(wording, UNMAPPED, None)
     return None
 
 
 def _product_name(source: SourceFile, place: str, row: Mapping[str, str]) -> str:
     """The model of a marketplace line, out of the map `product`; else its product code, which is the model's own."""
-    name = _name_in(row.get("product", "")) or row["line_item_product_code"]
+    named = [_name_in(row.get("product", "")), *(row.get(column) for column in _NAMES)]
+    edition = next((name for name in named if name and name.endswith(_EDITION)), None)
+    name = edition or named[0] or row.get("product_product_name") or row["line_item_product_code"]
     if not name or name.startswith(_BEDROCK):
         raise InvoiceRefused.at(
             source.name, place, "product", row.get("product") or None,

@@ -13,8 +13,8 @@ _FAMILIES = {
     "pricing": """currency lease_contract_length offering_class public_on_demand_cost public_on_demand_rate
         purchase_option rate_code rate_id term unit""",
     "product": """comment fee_code fee_description from_location from_location_type from_region_code instance_family
-        instance_type instancesku location location_type operation pricing_unit product_family region_code servicecode
-        sku to_location to_location_type to_region_code usagetype""",
+        instance_type instancesku location location_type operation pricing_unit product_family product_name region_code
+        service_name servicecode servicename sku to_location to_location_type to_region_code usagetype""",
     "discount": "bundled_discount total_discount",
     "reservation": """amortized_upfront_cost_for_usage amortized_upfront_fee_for_billing_period availability_zone
         effective_cost end_time modification_status net_amortized_upfront_cost_for_usage

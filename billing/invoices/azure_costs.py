@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING
 from billing.invoices.azure_meters import AzureMeter, azure_meter
 from billing.invoices.csv_rows import header_of, rows_of
 from billing.invoices.errors import InvoiceRefused
-from billing.invoices.lines import CoveredDay, FileKind, LineKind, VendorLine
-from billing.invoices.money_cells import OneCurrency, decimal_cell, quantity_in
+from billing.invoices.lines import UNMAPPED, CoveredDay, FileKind, LineKind, VendorLine
+from billing.invoices.money_cells import OneCurrency, decimal_cell, quantity_if_told, quantity_in
 from billing.invoices.texts import text_of
 from billing.invoices.token_meters import FOLDS, folded
 
@@ -31,7 +31,8 @@ if TYPE_CHECKING:
 _NAMES = """accountname accountownerid additionalinfo availabilityzone benefitid benefitname billingaccountid
     billingaccountname billingcurrency billingcurrencycode billingperiodenddate billingperiodstartdate billingprofileid
     billingprofilename chargetype consumedservice costallocationrulename costcenter costinbillingcurrency
-    costinpricingcurrency costinusd date effectiveprice exchangeratedate exchangeratepricingtobilling frequency
+    costinpricingcurrency costinusd date effectiveprice exchangerate exchangeratedate exchangeratepricingtobilling
+    frequency
     invoiceid invoicesectionid invoicesectionname isazurecrediteligible location metercategory meterid metername
     meterregion metersubcategory offerid partnumber paygcostinbillingcurrency paygcostinusd paygprice planname
     previousinvoiceid pricingcurrency pricingmodel productid productname productorderid productordername provider
@@ -141,20 +142,33 @@ def _line(source: SourceFile, place: str, row: Mapping[str, str], days: _Days, c
     named = row["metername"] or row.get("productname") or row["chargetype"]
     said = text_of(source.name, place, "MeterName", named) or row["chargetype"]
     account = text_of(source.name, place, "SubscriptionId", row.get("subscriptionid"))
-    money = currency.of(place, row.get("billingcurrency") or row.get("billingcurrencycode") or "")
+    money = currency.of(place, _currency(row))
     meter = _meter(source, place, row) if kind is LineKind.USAGE else None
     if meter is None:
         if kind is LineKind.USAGE:
             kind = LineKind.CREDIT if amount < 0 else LineKind.FEE
             said = f"{row.get('metercategory') or 'Azure'}: {said}"[:512]
         return VendorLine(place, day, kind, said, account, amount=amount, currency=money)
-    quantity, step = _quantity(source, place, row, meter)
-    if amount < 0 <= quantity:
+    quantity: Decimal | None
+    if meter.unit == UNMAPPED:
+        quantity, step = quantity_if_told(source, place, "Quantity", row["quantity"], row["unitofmeasure"])
+    else:
+        quantity, step = _quantity(source, place, row, meter)
+    if amount < 0 and (quantity is None or quantity >= 0):
         kind = LineKind.CREDIT
     unit = folded(meter.unit)
     return VendorLine(
         place, day, kind, said, account, meter.model, unit, meter.service_tier, quantity, step, amount, money
     )
+
+
+def _currency(row: Mapping[str, str]) -> str:
+    """The row's currency. Without a column for it, a row whose cost is told in dollars too, as the same figure, is in
+    dollars."""
+    told = row.get("billingcurrency") or row.get("billingcurrencycode")
+    if told is None and row.get("costinusd") and row["costinusd"] == row["costinbillingcurrency"]:
+        return "USD"
+    return told or ""
 
 
 def _kind(source: SourceFile, place: str, charge_type: str) -> LineKind:
@@ -170,19 +184,23 @@ def _kind(source: SourceFile, place: str, charge_type: str) -> LineKind:
 
 
 def _meter(source: SourceFile, place: str, row: Mapping[str, str]) -> AzureMeter | None:
-    """What a row of use counts; None where it is no model's use by the token. Raises InvoiceRefused for an unknown."""
+    """What a row of use counts; None where it is no model's use by the token. Models' use of another wording is
+    UNMAPPED; a row without a meter refuses."""
     about = " ".join(row.get(name, "") for name in ("metercategory", "metersubcategory", "productname")).lower()
-    if not any(name in about for name in _MODELS):
+    found = azure_meter(row["metername"])
+    if not any(name in about for name in _MODELS) and not (found and "token" in _words_of(row)):
         return None
     if "provisioned" in f"{about} {row['metername'].lower()}":
         return None
-    found = azure_meter(row["metername"])
-    if found is None:
-        raise InvoiceRefused.at(
-            source.name, place, "MeterName", row["metername"] or None,
-            f"no meter of tokens that is known (MeterId {row.get('meterid') or 'not told'}); tell us what it counts",
-        )  # fmt: skip
-    return found
+    if found is None and not row["metername"]:
+        told = f"a row of use names its meter (MeterId {row.get('meterid') or 'not told'})"
+        raise InvoiceRefused.at(source.name, place, "MeterName", None, told)
+    return found or AzureMeter(row["metername"], UNMAPPED, None, None)
+
+
+def _words_of(row: Mapping[str, str]) -> str:
+    """Where a meter of a category that is not known by name says that it counts tokens."""
+    return f"{row['metername']} {row['unitofmeasure']}".lower()
 
 
 def _quantity(

@@ -21,9 +21,9 @@ from billing.invoices.charge_days import ChargeDays, Period
 from billing.invoices.csv_rows import header_of, rows_of
 from billing.invoices.errors import InvoiceRefused
 from billing.invoices.focus_grain import tells_months
-from billing.invoices.focus_skus import sku_of
-from billing.invoices.lines import ANYBODY, CoveredDay, FileKind, LineKind, VendorLine
-from billing.invoices.money_cells import OneCurrency, decimal_cell, quantity_in
+from billing.invoices.focus_skus import Sku, sku_of
+from billing.invoices.lines import ANYBODY, UNMAPPED, CoveredDay, FileKind, LineKind, VendorLine
+from billing.invoices.money_cells import OneCurrency, decimal_cell, quantity_if_told, quantity_in
 from billing.invoices.texts import text_of
 from billing.invoices.token_meters import FOLDS
 
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from decimal import Decimal
 
-    from billing.invoices.focus_skus import Sku
     from billing.invoices.source import SourceFile
 
 _PERIODS = ("ChargePeriodStart", "ChargePeriodEnd", "BillingPeriodStart", "BillingPeriodEnd")
@@ -123,12 +122,12 @@ def _line(source: SourceFile, place: str, row: Mapping[str, str], rows: FocusRow
     kind = _kind(source, place, row, amount)
     sku = sku_of(source, place, row) if kind is LineKind.USAGE else None
     if kind is LineKind.USAGE and sku is None:
-        kind = _stranger(source, place, row, amount)
+        kind, sku = _stranger(source, place, row, amount)
     day, outside = rows.days.of(
         place,
         Period("ChargePeriodStart", "ChargePeriodEnd", row["ChargePeriodStart"], row["ChargePeriodEnd"]),
         Period("BillingPeriodStart", "BillingPeriodEnd", row["BillingPeriodStart"], row["BillingPeriodEnd"]),
-        is_use=kind is LineKind.USAGE and row.get("ChargeClass") != "Correction" and not rows.whole_months,
+        is_use=_is_of_a_day(row, sku) and not rows.whole_months,
     )
     said = text_of(source.name, place, "ChargeDescription", row.get("ChargeDescription")) or row["ChargeCategory"]
     account = text_of(source.name, place, "SubAccountId", row.get("SubAccountId"))
@@ -143,11 +142,20 @@ def _line(source: SourceFile, place: str, row: Mapping[str, str], rows: FocusRow
     return _use(source, place, row, VendorLine(place, day, kind, said, account, amount=amount, currency=money), sku)
 
 
+def _is_of_a_day(row: Mapping[str, str], sku: Sku | None) -> bool:
+    """Whether a row must lie within one day: use that is understood, of this billing period."""
+    return sku is not None and sku.unit != UNMAPPED and row.get("ChargeClass") != "Correction"
+
+
 def _use(source: SourceFile, place: str, row: Mapping[str, str], line: VendorLine, sku: Sku) -> VendorLine:
     """The line with model, unit and quantity. Money back without use taken back is a credit."""
-    quantity, step = None, None
+    quantity: Decimal | None = None
+    step: Decimal | None = None
     for what in ("Consumed", "Pricing"):
         told, unit = row.get(f"{what}Quantity", ""), row.get(f"{what}Unit", "")
+        if told and sku.unit == UNMAPPED:
+            quantity, step = quantity_if_told(source, place, f"{what}Quantity", told, unit)
+            break
         if told:
             fields = (f"{what}Quantity", f"{what}Unit")
             quantity, step = quantity_in(source, place, fields, told, unit, sku.unit)
@@ -173,17 +181,23 @@ def _kind(source: SourceFile, place: str, row: Mapping[str, str], amount: Decima
     return {"Usage": LineKind.USAGE, "Purchase": LineKind.FEE, "Tax": LineKind.TAX, "Credit": LineKind.CREDIT}[category]
 
 
-def _stranger(source: SourceFile, place: str, row: Mapping[str, str], amount: Decimal) -> LineKind:
-    """Use of another kind of service is on the bill, so it is a fee by its name; unknown use of models is refused."""
+def _stranger(source: SourceFile, place: str, row: Mapping[str, str], amount: Decimal) -> tuple[LineKind, Sku | None]:
+    """Use of another kind of service is on the bill, so it is a fee by its name; use of models in a wording that is not
+    understood is UNMAPPED. A row that names nothing refuses."""
     category = row.get("ServiceCategory", "")
     if category and category != _OURS:
-        return _by_sign(amount)
-    meter = row.get("SkuMeter") or row.get("x_SkuMeterName") or row.get("x_UsageType")
-    raise InvoiceRefused.at(
-        source.name, place, "SkuMeter", meter or None,
-        "a meter such as Input Tokens, Cache Read Input Tokens or Output Tokens tells what was used, or "
-        "SkuPriceDetails with TokenDirection; ask the issuer for one of them",
-    )  # fmt: skip
+        return _by_sign(amount), None
+    names = ("SkuMeter", "x_SkuMeterName", "x_UsageType", "SkuId", "ChargeDescription")
+    wording = next((row[name] for name in names if row.get(name)), None)
+    if wording is None:
+        raise InvoiceRefused.at(
+            source.name, place, "SkuMeter", None,
+            "a meter such as Input Tokens, Cache Read Input Tokens or Output Tokens tells what was used, or "
+            "SkuPriceDetails with TokenDirection; ask the issuer for one of them",
+        )  # fmt: skip
+    sku_id = row.get("SkuId") or ""
+    said = wording if sku_id in {"", wording} else f"{sku_id}: {wording}"
+    return LineKind.USAGE, Sku(text_of(source.name, place, "SkuMeter", said) or said, UNMAPPED, None)
 
 
 def _by_sign(amount: Decimal) -> LineKind:

@@ -21,7 +21,7 @@ from billing.invoices.figures import decimals
 from billing.invoices.google_skus import GoogleSku, google_sku, is_known_fee
 from billing.invoices.json_pages import Json, object_lines
 from billing.invoices.json_shapes import object_at, objects_at, only_known
-from billing.invoices.lines import CoveredDay, FileKind, LineKind, VendorLine
+from billing.invoices.lines import UNMAPPED, CoveredDay, FileKind, LineKind, VendorLine
 from billing.invoices.money_cells import OneCurrency
 from billing.invoices.openai_days import decimal_of
 from billing.invoices.parquet_rows import columns_of, parquet_rows
@@ -35,7 +35,8 @@ if TYPE_CHECKING:
 
 _KEYS = frozenset(
     {
-        "adjustment_info", "billing_account_id", "consumption_model", "cost", "cost_at_list", "cost_type", "credits",
+        "adjustment_info", "billing_account_id", "consumption_model", "cost", "cost_at_effective_price_default",
+        "cost_at_list", "cost_at_list_consumption_model", "cost_type", "credits",
         "currency", "currency_conversion_rate", "export_time", "invoice", "labels", "location", "price", "project",
         "resource", "seller_name", "service", "sku", "subscription", "system_labels", "tags", "transaction_type",
         "usage", "usage_end_time", "usage_start_time",
@@ -105,7 +106,7 @@ def _lines(
     start, end = (_instant(source, place, row, name) for name in ("usage_start_time", "usage_end_time"))
     day, outside = days.of(
         place, Period("usage_start_time", "usage_end_time", start, end), _month(source, place, row, days),
-        is_use=sku is not None,
+        is_use=sku is not None and sku.unit != UNMAPPED,
     )  # fmt: skip
     line = VendorLine(
         place, day, _kind(str(cost_type), amount), description or str(cost_type), _project(source, place, row),
@@ -125,7 +126,7 @@ def _lines(
 
 
 def _sku(source: SourceFile, place: str, row: Json, description: str) -> GoogleSku | None:
-    """What a regular row counts; None for other services. Raises InvoiceRefused for unknown use of Gemini."""
+    """What a regular row counts; None for other services. Use of models in another wording is UNMAPPED."""
     found = google_sku(description)
     service = text_of(
         source.name, place, "service.description", object_at(source, place, row, "service").get("description")
@@ -133,13 +134,13 @@ def _sku(source: SourceFile, place: str, row: Json, description: str) -> GoogleS
     if (service or "").lower() not in _SERVICES or is_known_fee(description):
         return None
     if found is None and ("gemini" in description.lower() or "token" in description.lower()):
-        raise InvoiceRefused.at(
-            source.name, place, "sku.description", description, "no SKU of Gemini that is known; tell us what it counts"
-        )
+        return GoogleSku(description, UNMAPPED, None)
     return found
 
 
 def _use(source: SourceFile, place: str, row: Json, line: VendorLine, sku: GoogleSku) -> VendorLine:
+    if sku.unit == UNMAPPED and (row.get("usage") or {}).get("unit") not in _UNITS:  # type: ignore[attr-defined]
+        return replace(line, kind=_by_sign(line), model=sku.model, unit=sku.unit)
     usage = object_at(source, place, row, "usage")
     if usage.get("unit") not in _UNITS:
         raise InvoiceRefused.at(source.name, place, "usage.unit", usage.get("unit"), "tokens are counted in count")
@@ -151,6 +152,10 @@ def _use(source: SourceFile, place: str, row: Json, line: VendorLine, sku: Googl
         line, kind=kind, model=sku.model, unit=sku.unit, service_tier=sku.service_tier, quantity=quantity,
         quantity_step=step,
     )  # fmt: skip
+
+
+def _by_sign(line: VendorLine) -> LineKind:
+    return LineKind.CREDIT if line.amount is not None and line.amount < 0 else LineKind.USAGE
 
 
 def _kind(cost_type: str, amount: Decimal) -> LineKind:

@@ -18,6 +18,11 @@ ANYBODY = "*"
 """`Importer.vendor` of a format that any vendor may write: whose bill it is, the person who brings it says."""
 
 
+UNMAPPED = "unmapped"
+"""Unit of use whose wording (a meter, a SKU, a line item) no importer understands. `model` is that wording then: the
+break is UNKNOWN_MODEL with the text seen, until a rule (`jangbu vendor map import`) says what it means."""
+
+
 class LineKind(StrEnum):
     """What a line is about. `usage` and `total` are money for use (`total` names neither model nor unit)."""
 

@@ -57,6 +57,16 @@ def factor_of(source: SourceFile, place: str, field: str, unit_text: str, unit: 
     return scale.factor
 
 
+def quantity_if_told(
+    source: SourceFile, place: str, field: str, value: str, unit_text: str
+) -> tuple[Decimal | None, Decimal | None]:
+    """As `quantity_in`, for use whose wording is not understood: a unit that is not known tells no quantity."""
+    scale = scale_of(unit_text)
+    if scale is None or not value:
+        return None, None
+    return scaled_cell(source, place, field, value, scale.factor)
+
+
 def scaled_cell(source: SourceFile, place: str, field: str, value: str, factor: Decimal) -> tuple[Decimal, Decimal]:
     """(a cell's quantity times `factor`, how finely it is written)."""
     written = decimal_cell(source, place, field, value)

@@ -37,7 +37,7 @@ _DISCOUNTS = (
 )  # fmt: skip
 _ROW_KEYS = {
     *_DISCOUNTS, "memberNo", "demandMonth", "productDemandType", "useAmount", "defaultAmount", "demandAmount",
-    "writeDate", "payCurrency", "thisMonthAppliedExchangeRate",
+    "writeDate", "currency", "payCurrency", "thisMonthAppliedExchangeRate",
 }  # fmt: skip
 _CODE_KEYS = {"code", "codeName"}
 _MONTH = re.compile(r"(\d{4})(\d\d)")
@@ -141,12 +141,14 @@ def _amounts(source: SourceFile, place: str, row: Json) -> dict[str, Decimal]:
 
 def _check_currency(source: SourceFile, place: str, row: Json) -> None:
     """Won at a rate of 1. Another currency would need its rate, and which figures it applies to is not documented."""
-    currency = object_at(source, place, row, "payCurrency")
-    only_known(source, f"{place}.payCurrency", currency, _CODE_KEYS)
-    if currency.get("code") != _CURRENCY:
-        raise InvoiceRefused.at(
-            source.name, place, "payCurrency.code", currency.get("code"), f"only {_CURRENCY} is understood"
-        )
+    name = "payCurrency" if "payCurrency" in row or "currency" not in row else "currency"
+    code = row.get(name)
+    if not isinstance(code, str):
+        currency = object_at(source, place, row, name)
+        only_known(source, f"{place}.{name}", currency, _CODE_KEYS)
+        name, code = f"{name}.code", currency.get("code")
+    if code != _CURRENCY:
+        raise InvoiceRefused.at(source.name, place, name, code, f"only {_CURRENCY} is understood")
     rate = row.get("thisMonthAppliedExchangeRate")
     if rate is not None and decimal_of(source.name, place, "thisMonthAppliedExchangeRate", rate) != 1:
         raise InvoiceRefused.at(source.name, place, "thisMonthAppliedExchangeRate", rate, f"{_CURRENCY} has the rate 1")

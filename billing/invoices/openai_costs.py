@@ -16,7 +16,7 @@ from billing.invoices.csv_rows import header_of, rows_of
 from billing.invoices.errors import InvoiceRefused
 from billing.invoices.figures import decimals
 from billing.invoices.json_pages import Json, pages_of
-from billing.invoices.lines import CoveredDay, FileKind, LineKind, VendorLine
+from billing.invoices.lines import UNMAPPED, CoveredDay, FileKind, LineKind, VendorLine
 from billing.invoices.money_cells import in_one_currency
 from billing.invoices.openai_days import bucket_day, decimal_of, scaled
 from billing.invoices.openai_items import FOLDS, QUANTITY_UNITS, LineItem, counted_as, parse_line_item
@@ -162,13 +162,7 @@ def _line(
     amount = decimal_of(source.name, place, amount_field, value)
     item = parse_line_item(text or "")
     if item is None:
-        raise InvoiceRefused.at(
-            source.name,
-            place,
-            "line_item",
-            text,
-            'not of the form "MODEL, input|cached input|output|..." and no tax, credit or fee that is known',
-        )
+        item = LineItem(LineKind.USAGE, text, UNMAPPED)
     quantity, step, item = _quantity(source, place, cells, item)
     kind = item.kind
     if amount < 0 and kind in {LineKind.USAGE, LineKind.TOTAL} and (quantity is None or quantity >= 0):
@@ -194,6 +188,8 @@ def _quantity(
 ) -> tuple[Decimal | None, Decimal | None, LineItem]:
     """The quantity in our unit and how fine it is written. A unit that is not known refuses the file."""
     value, name = cells.get("quantity"), cells.get("quantity_unit")
+    if item.unit == UNMAPPED and name not in QUANTITY_UNITS:
+        return None, None, item
     if name is not None and (not isinstance(name, str) or name not in QUANTITY_UNITS):
         raise InvoiceRefused.at(
             source.name, place, "quantity_unit", name, f"unknown unit; known are {', '.join(QUANTITY_UNITS)}"
@@ -203,7 +199,7 @@ def _quantity(
     if value is None or item.unit is None:
         return None, None, item
     counted, scale = QUANTITY_UNITS[str(name)] if name is not None else (counted_as(item.unit), Decimal(1))
-    if counted != counted_as(item.unit):
+    if counted != counted_as(item.unit) and item.unit != UNMAPPED:
         raise InvoiceRefused.at(
             source.name, place, "quantity_unit", name, f"the line item counts {counted_as(item.unit)}"
         )

@@ -22,7 +22,7 @@ _LIFETIMES = {"5m", "1h", "30m", "12h"}
 _KIND_WORDS = (
     (LineKind.TAX, {"tax", "taxes", "vat", "gst"}),
     (LineKind.CREDIT, {"credit", "credits", "discount", "discounts", "refund", "refunds", "promotion", "promotional"}),
-    (LineKind.FEE, {"fee", "fees", "storage", "subscription", "surcharge"}),
+    (LineKind.FEE, {"fee", "fees", "storage", "subscription", "surcharge", "seat", "seats", "session", "sessions"}),
 )
 _OTHER_UNITS = {
     frozenset({"web", "search"}): "web_searches",

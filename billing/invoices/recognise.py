@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from billing.invoices.anthropic_analytics import AnalyticsCost
 from billing.invoices.anthropic_costs import CostReport
 from billing.invoices.anthropic_csv import ConsoleCostCsv, ConsoleTokenCsv
 from billing.invoices.anthropic_usage import UsageReport
@@ -37,6 +38,7 @@ IMPORTERS: tuple[Importer, ...] = (
     UsageCsv(),
     UsageApi(),
     CostReport(),
+    AnalyticsCost(),
     UsageReport(),
     ConsoleCostCsv(),
     ConsoleTokenCsv(),

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from billing.invoices.errors import InvoiceRefused
 from billing.invoices.json_pages import Json, pages_of
 from billing.invoices.json_shapes import object_at, objects_at, only_known
-from billing.invoices.lines import CoveredDay, FileKind, LineKind, StatedTotal, VendorLine
+from billing.invoices.lines import UNMAPPED, CoveredDay, FileKind, LineKind, StatedTotal, VendorLine
 from billing.invoices.openai_days import count_of, decimal_of
 from billing.invoices.texts import text_of
 from billing.invoices.vendor_times import month_days
@@ -116,6 +116,8 @@ def _line(source: SourceFile, place: str, days: Sequence[date], line: Json) -> V
     only_known(source, place, line, _LINE_KEYS)
     text = text_of(source.name, place, "description", line.get("description"))
     counted = line.get("unitType")
+    if counted is None and text is not None:
+        return _unread(source, place, days, line, text)
     if not isinstance(counted, str) or counted.strip().lower() not in _UNITS:
         raise InvoiceRefused.at(
             source.name, place, "unitType", counted, f"unknown; known are {', '.join(sorted(_UNITS))}"
@@ -139,6 +141,16 @@ def _line(source: SourceFile, place: str, days: Sequence[date], line: Json) -> V
         quantity_step=Decimal(1),
         amount=amount,
         currency=_CURRENCY,
+    )
+
+
+def _unread(source: SourceFile, place: str, days: Sequence[date], line: Json, text: str) -> VendorLine:
+    """A line that does not say what it counts: money for use by its wording, or a credit."""
+    amount = _dollars(source, place, "amount", line.get("amount"))
+    if amount < 0:
+        return VendorLine(place, days[-1], LineKind.CREDIT, text, amount=amount, currency=_CURRENCY)
+    return VendorLine(
+        place, days[-1], LineKind.USAGE, text, model=text, unit=UNMAPPED, amount=amount, currency=_CURRENCY
     )
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
+from billing.invoices.lines import UNMAPPED
 from billing.money import plain
 from billing.reconciliation.gaps import cell_break, priced_at
 from billing.reconciliation.groups import Break, BreakClass, Figures, Policy, PriceUse
@@ -101,6 +102,11 @@ def _unknown_model(case: CellCase) -> list[Break] | None:
         why = (
             f"{count(case.cell.unpriced)} of our {count(case.cell.our_quantity)} {case.key.unit} have no price: the "
             f"book has no row for {at}; import one and reconcile again"
+        )
+    elif not case.seen and case.key.unit == UNMAPPED:
+        why = (
+            f"the vendor bills {case.cell.model_spelled!r}, a wording that no importer understands: say which model "
+            "and unit it means (`jangbu vendor map import`)"
         )
     elif not case.seen and case.key.model is not None and case.listed() is None:
         why = f"the vendor bills {at}, which we neither saw nor can price: map the name or import its price"

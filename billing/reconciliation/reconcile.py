@@ -11,6 +11,7 @@ from billing.money import exact, plain
 from billing.reconciliation.causes import take_causes
 from billing.reconciliation.cells import Cell, CellKey, DayKey, Folded, Money, fold
 from billing.reconciliation.coarse import DayCase, decide_day
+from billing.reconciliation.discounts import without_known_discounts
 from billing.reconciliation.evidence import hints_of, with_evidence
 from billing.reconciliation.fine import CellCase, decide_cell, settled
 from billing.reconciliation.groups import (
@@ -59,7 +60,8 @@ def reconcile(
     with exact():
         counted = [group for group in ours if group.amount is not None or group.key.unit not in _UNCOUNTED]
         folded = fold(counted, vendor_lines, policy)
-        breaks = [*_by_kind(vendor_lines), *take_causes(folded, vendor_lines, policy)]
+        others = without_known_discounts(folded, vendor_lines)
+        breaks = [*_by_kind(others), *take_causes(folded, vendor_lines, policy)]
         levels: dict[int, tuple[int, Decimal]] = {}
         unpriced = 0
         for level, money, cells, found in _decided(folded, policy):

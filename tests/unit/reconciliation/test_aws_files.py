@@ -90,9 +90,7 @@ def test_usage_types(usage_type: str, expected: BedrockMeter | None) -> None:
 @pytest.mark.parametrize(
     ("row", "words"),
     [
-        ({"line_item_usage_type": "USE1-NovaPro-input-tokens-sometimes"}, "no usage type of Bedrock that is known"),
-        ({"line_item_usage_type": "USE1-MP:USE1_SurpriseTokenCount-Units", "line_item_product_code": "abc"},
-         "no usage type of Bedrock that is known"),
+        ({"line_item_usage_type": ""}, "line_item_usage_type is absent: use of Bedrock names its type"),
         ({"line_item_line_item_type": "Gift"}, "line_item_line_item_type is 'Gift': unknown"),
         ({"pricing_unit": "Units"}, "pricing_unit is 'Units': the meter counts tokens"),
         ({"pricing_unit": "1K images"}, "pricing_unit is '1K images': the meter counts tokens"),

@@ -84,6 +84,7 @@ SAMPLES = {
     "openai.usage_csv": Sample(OPENAI_USAGE, "output_tokens", "start_time", None, "model"),
     "openai.usage_api": Sample(OPENAI_USAGE_PAGE, "output_tokens", "start_time", None, "model"),
     "anthropic.cost_report": Sample(data("anthropic-cost-report.json"), "amount", "starting_at", "currency", "model"),
+    "anthropic.analytics_cost": Sample(data("anthropic-analytics.json"), "amount", "starting_at", "currency", "model"),
     "anthropic.usage_report": Sample(data("anthropic-usage-report.json"), "output_tokens", "starting_at", None,
                                      "model"),
     "anthropic.cost_csv": Sample(data("anthropic-cost-14.csv"), "cost_usd", "usage_date_utc", None, "model"),
