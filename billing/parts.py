@@ -71,6 +71,12 @@ def read_source(
     return Source(rolled, values, tuple(columns), beside.has_others or any(day.has_others for day in whole), True)
 
 
+def read_own(connection: Connection, first_hour: int, end_hour: int, user: str) -> Source:
+    """The parts of [first_hour, end_hour) that one user's calls made. The connection is a snapshot."""
+    where = f'{_HOURS} and payer_id = any(array(select id from payer where "user" = :own_user))'
+    return _of_parts(connection, where, {"first_hour": first_hour, "end_hour": end_hour, "own_user": user})
+
+
 Mark = dict[str, Any]
 """A snapshot, as the values by which what was written since is told."""
 

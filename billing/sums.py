@@ -10,7 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, text
 
-from billing.parts import WIDE_UNITS, Mark, Source, add_up_in_memory, first_and_last_hour, read_new, read_source
+from billing.parts import (
+    WIDE_UNITS,
+    Mark,
+    Source,
+    add_up_in_memory,
+    first_and_last_hour,
+    read_new,
+    read_own,
+    read_source,
+)
 from billing.rating import UsageSum
 
 if TYPE_CHECKING:
@@ -46,6 +55,16 @@ def read_sums(
     source = read_source(connection, first_hour, end_hour, edges, by_person=by_person)
     add_up_in_memory(connection)
     yield from _sums_of(connection, source, edges, dimensions)
+
+
+def read_own_sums(
+    connection: Connection, first_hour: int, end_hour: int, cuts: Sequence[int], user: str
+) -> Iterator[UsageSum]:
+    """One user's sums of [first_hour, end_hour), of whatever department paid. Call it in a snapshot."""
+    edges = sorted({first_hour, *(cut for cut in cuts if first_hour < cut < end_hour)})
+    source = read_own(connection, first_hour, end_hour, user)
+    add_up_in_memory(connection)
+    yield from _sums_of(connection, source, edges, ())
 
 
 def read_new_sums(

@@ -16,8 +16,8 @@ from billing.cuts import read_used
 from billing.errors import BillingError
 from billing.money import exact, plain
 from billing.periods import Month, hour_start
-from billing.rating import PriceStatus, RatedQuantity, cost_of, rate_month
-from billing.sums import PAYER_DIMENSIONS, ROUTE_DIMENSIONS, read_sums
+from billing.rating import PriceStatus, RatedQuantity, cost_of, rate, rate_month
+from billing.sums import PAYER_DIMENSIONS, ROUTE_DIMENSIONS, read_own_sums, read_sums
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -90,6 +90,18 @@ def month_usage(connection: Connection, month: Month, book: PriceBook, by: Seque
         cuts |= set(month.day_hours)
     sums = read_sums(connection, month.first_hour, month.end_hour, sorted(cuts), stored)
     return group_rated(rate_month(sums, book), month, by, stored)
+
+
+def own_usage(connection: Connection, month: Month, book: PriceBook, user: str) -> list[UsageRow]:
+    """What one user used in a month, by model and unit, at the book's own prices: a month's volume tiers are the
+    organisation's. The connection is a snapshot."""
+    by = ("provider", "model", "unit")
+    cuts = sorted(book.cuts(month.first_hour, month.end_hour, read_used(connection).models))
+    sums = [
+        one._replace(dimensions=(one.provider, one.model))
+        for one in read_own_sums(connection, month.first_hour, month.end_hour, cuts, user)
+    ]
+    return group_rated(rate(sums, book), month, by, ("provider", "model"))
 
 
 def group_rated(

@@ -93,11 +93,17 @@ def _renew_profile(connection: Connection, moment: datetime, watch: Watch, memor
     hour = hour_number(moment)
     if memory.profile_hour is not None and 0 <= hour - memory.profile_hour < HOURS_A_DAY:
         return
+    memory.profile, memory.profile_hour = read_profile(connection, moment, watch.plan.zone), hour
+
+
+def read_profile(connection: Connection, moment: datetime, zone: str) -> Profile | None:
+    """When the organisation usually works, of the weeks before an instant; None where they are too few."""
     known = first_and_last_hour(connection)
-    memory.profile, memory.profile_hour = None, hour
-    if known is not None and hour - known[0] >= DAYS_MIN * HOURS_A_DAY:
-        events = events_by_hour(connection, hour - WEEKS * 7 * HOURS_A_DAY, hour)
-        memory.profile = profile_of(events, known[0], hour, watch.plan.zone)
+    hour = hour_number(moment)
+    if known is None or hour - known[0] < DAYS_MIN * HOURS_A_DAY:
+        return None
+    events = events_by_hour(connection, hour - WEEKS * 7 * HOURS_A_DAY, hour)
+    return profile_of(events, known[0], hour, zone)
 
 
 def keep(connection: Connection, due: Sequence[Due], moment: datetime, watch: Watch) -> list[int]:

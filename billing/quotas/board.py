@@ -50,6 +50,13 @@ class Board:
         ]
         return sorted(found, key=_most_telling)
 
+    def states(self, moment: datetime) -> list[QuotaState]:
+        """Every quota in force with what counts against it, by scope, subject and id; one of each (`*`) for those who
+        used something."""
+        held = {quota.id: quota for quota in self._table.in_force(moment)}
+        found = [self._now(held[quota_id], subject, moment) for quota_id, subject in self._states if quota_id in held]
+        return sorted(found, key=lambda state: (state.quota.key.scope, state.subject, state.quota.key, state.quota.id))
+
     def _now(self, quota: Quota, subject: str, moment: datetime) -> QuotaState:
         window = window_of(quota.key.window, moment, self._zone)
         known = self._states.get((quota.id, subject))

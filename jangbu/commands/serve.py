@@ -48,7 +48,7 @@ def serve(ctx: Context, port: int | None, host: str | None, *, publish: bool) ->
         rules = PledgeRules(settings.pledge_version, settings.pledge_valid_days)
         quotas = QuotaKeeper(ctx.engine, settings.timezone, rules, settings.pledge_url)
         stack.callback(quotas.close)
-        books = stack.enter_context(Books(ctx))
+        books = stack.enter_context(Books(ctx, quotas.board))
         app = application(door, quota_routes(quotas))
         token = resolve_token(settings)
         mount(app, entrance_of(settings, lambda: books.engine("billing"), token, _address(host, port), _say))

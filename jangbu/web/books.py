@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING
 from billing.store import snapshot
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from typing import Self
 
     from sqlalchemy import Connection, Engine
 
     from billing.policy import MoneyPolicy
     from billing.pseudonyms import Pseudonyms
+    from billing.quotas.board import Board
     from jangbu.context import Context, Role
     from jangbu.settings import Settings
 
@@ -23,8 +24,10 @@ if TYPE_CHECKING:
 class Books:
     """The books of one installation. A database that is away raises JangbuError or OperationalError, each time anew."""
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context, board: Callable[[], Board | None] = lambda: None) -> None:
+        """`board`: quotas as they stand, from memory; None: read them from the database."""
         self.context = context
+        self.board = board
         self._stack = ExitStack()
         self._engines: dict[Role, Engine] = {}
         self._lock = threading.Lock()

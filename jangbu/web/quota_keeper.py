@@ -102,6 +102,11 @@ class QuotaKeeper:
             return None
         return kept
 
+    def board(self) -> Board | None:
+        """The newest board alone; None where there is none yet."""
+        kept = self.kept()
+        return None if kept is None else kept.board
+
     @property
     def is_ready(self) -> bool:
         """Whether asking takes no time."""

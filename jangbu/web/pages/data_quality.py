@@ -1,0 +1,168 @@
+"""Data quality: quarantine by reason, what came when, copies, lag by partition, sources that are silent."""
+
+from __future__ import annotations
+
+from typing import Any, Final, Literal
+
+from sqlalchemy import text
+
+from billing.alerts.facts import hours_heard
+from billing.alerts.pipeline_rules import silent_due
+from billing.periods import hour_number, hour_start
+from jangbu.errors import JangbuError, NotFoundError, UsageError
+from jangbu.quarantine_decisions import decide
+from jangbu.redriving import redrive_open
+from jangbu.web.paging import PAGE, ROWS_A_PAGE, page_document, page_number
+from jangbu.web.rights import ORGANISATION, PLATFORM
+from jangbu.web.signin.trail import note
+from jangbu.web.views import Action, Ask, Document, Done, Field, Form, Parameter, Registered, Table, View
+
+STATES: Final = ("open", "redriven", "dismissed")
+COLUMNS: Final = ("id", "state", "code", "field", "value", "reason", "partition", "offset", "record_time", "found_at")
+WEEKS_HEARD: Final = 5
+DAYS_SHOWN: Final = 31
+_LIST: Final = """
+  select id, state, code, field, value, reason, partition, kafka_offset as "offset", record_time, found_at, decided_at,
+         decided_by, record_value is not null as can_be_sent, count(*) over () as total
+  from quarantine where state = :state and (cast(:code as text) is null or code = :code)
+  order by id desc limit :limit offset :skip"""
+_DAYS: Final = """
+  select (committed_at at time zone :zone)::date as day, sum(records)::bigint as records, sum(stored)::bigint as stored,
+         sum(duplicates)::bigint as duplicates, sum(quarantined)::bigint as quarantined
+  from stream_chunk where committed_at > :now - make_interval(days => :days) group by 1 order by 1 desc"""
+_PARTITIONS: Final = """
+  select l.topic, o.log_id, o.partition, o.next_offset,
+         (select max(committed_at) from stream_chunk c where (c.log_id, c.partition) = (o.log_id, o.partition)) as last
+  from stream_offset o join topic_log l on l.id = o.log_id
+  where o.log_id = (select max(id) from topic_log) order by o.partition"""
+
+
+def read_quality(ask: Ask) -> Document:
+    """Everything at one look; quarantine by reason and state."""
+    connection = ask.connection
+    codes = connection.execute(
+        text("select code, field, state, count(*) as records from quarantine group by 1, 2, 3 order by 4 desc, 1, 2")
+    )
+    zone = ask.books.settings.timezone
+    days = connection.execute(text(_DAYS), {"zone": zone, "now": ask.now, "days": DAYS_SHOWN})
+    lost = connection.execute(
+        text("""select partition, first_offset, next_offset, reason, accepted_by, accepted_at
+                from stream_lost order by accepted_at""")
+    )
+    return {
+        "quarantine": [dict(row._mapping) for row in codes],
+        "days": [dict(row._mapping) for row in days],
+        "sources": _sources(ask),
+        "partitions": [dict(row._mapping) for row in connection.execute(text(_PARTITIONS))],
+        "lag": _lag(ask) if ask.one("lag") == "1" else None,
+        "lost": [dict(row._mapping) for row in lost],
+    }
+
+
+def _sources(ask: Ask) -> list[dict[str, Any]]:
+    """Each source of the last weeks: when it was last heard, and whether it is silent for longer than usual."""
+    hour = hour_number(ask.now)
+    heard = hours_heard(ask.connection, hour - WEEKS_HEARD * 7 * 24)
+    silent = {due.content["source"] for due in silent_due(heard, hour, ask.books.settings.timezone)}
+    return [
+        {"source": source, "last_hour": hour_start(max(hours)), "is_silent": source in silent}
+        for source, hours in sorted(heard.items())
+    ]
+
+
+def _lag(ask: Ask) -> list[dict[str, Any]] | None:
+    """How many records each partition holds that are not stored; None where Kafka does not tell."""
+    from kafka.errors import KafkaError
+
+    from producers.topic import TopicMissing, describe_log, reach
+
+    settings = ask.books.settings
+    try:
+        with ask.books.context.services(kafka=True) as endpoints:
+            if endpoints.kafka_bootstrap is None:
+                return None
+            ends = reach(endpoints.kafka_bootstrap, describe_log(endpoints.kafka_bootstrap, settings.topic))
+    except (KafkaError, TopicMissing, JangbuError):
+        return None
+    stored = {row.partition: row.next_offset for row in ask.connection.execute(text(_PARTITIONS))}
+    return [
+        {"partition": partition, "stored": stored.get(partition, 0), "end": place.end,
+         "waiting": max(0, place.end - stored.get(partition, 0))}
+        for partition, place in sorted(ends.items())
+    ]  # fmt: skip
+
+
+def read_quarantine(ask: Ask) -> Document:
+    """Records of one state and reason, the newest first, with the field that was wrong."""
+    state = ask.one("state", "open")
+    if state not in STATES:
+        raise UsageError(f"{state!r} is no state: use {', '.join(STATES)}")
+    number = page_number(ask)
+    asked = {"state": state, "code": ask.one("code"), "limit": ROWS_A_PAGE, "skip": (number - 1) * ROWS_A_PAGE}
+    rows = [dict(row._mapping) for row in ask.connection.execute(text(_LIST), asked)]
+    total = rows[0].pop("total") if rows else 0
+    for row in rows[1:]:
+        row.pop("total")
+    return {"state": state, "code": ask.one("code"), "states": list(STATES), "quarantine": rows,
+            "shown": page_document(number, total, rows)}  # fmt: skip
+
+
+def _table(_ask: Ask, document: Document) -> Table:
+    rows = [[one[name] for name in COLUMNS] for one in document["quarantine"]]
+    return Table("quarantine", COLUMNS, rows, ("id", "partition", "offset"))
+
+
+def _chosen(form: Form) -> tuple[tuple[int, ...], str | None]:
+    """The numbers that were ticked, or the code of which all are meant. Raises UsageError."""
+    ids = form.many("id")
+    if any(not one.isascii() or not one.isdigit() or len(one) > 18 for one in ids):
+        raise UsageError("a number of the list is none: open the list again and tick records there")
+    code = None if ids else form.optional("code")
+    if not ids and code is None:
+        raise UsageError("nothing is chosen: tick records, or choose all of one reason")
+    return tuple(map(int, ids)), code
+
+
+def redrive(ask: Ask, form: Form) -> Done:
+    """Send open records again as they were, after what was wrong has been mended."""
+    ids, code = _chosen(form)
+    sent = redrive_open(ask.books.settings, ask.books.engine("billing"), ids, code, ask.identity, dry_run=False)
+    if not sent:
+        raise NotFoundError(f"no open record of the reason {code!r} has its bytes: nothing was sent")
+    with ask.books.change() as connection:
+        note(connection, ask.identity, "redrive", "quarantine", detail={"ids": sent[:100], "count": len(sent)})
+    sentence = ask.text("%(count)s records were accepted into the outbox and go through again.", count=len(sent))
+    return Done("/data-quality/quarantine", sentence, {"redriven": sent})
+
+
+def _decision(decision: Literal["dismissed", "reopened"], sentence: str) -> Any:
+    def do(ask: Ask, form: Form) -> Done:
+        ids, code = _chosen(form)
+        with ask.books.change() as connection:
+            numbers = decide(connection, decision, ids, code, form.text("reason"), ask.identity)
+        going = "/data-quality/quarantine" + ("?state=dismissed" if decision == "reopened" else "")
+        return Done(going, ask.text(sentence, count=len(numbers)), {decision: numbers})
+
+    return do
+
+
+_CHOICE: Final = (
+    Field("id", "numbers of records", "many", required=False), Field("code", "all of one reason", required=False),
+)  # fmt: skip
+REGISTERED: Final[tuple[Registered, ...]] = (
+    View(path="/data-quality", title="Data quality", rule=ORGANISATION, read=read_quality,
+         template="data_quality.html", parameters=(Parameter("lag", "1: ask Kafka how far it is", ("1",)),),
+         about="Quarantine by reason, what came by day, copies left out, sources, partitions."),
+    View(path="/data-quality/quarantine", title="Quarantine", rule=ORGANISATION, read=read_quarantine,
+         template="quarantine.html", table=_table, about="Records that were no event, or contradicted one.",
+         parameters=(Parameter("state", "which", STATES), Parameter("code", "only one reason"), PAGE)),
+    Action(path="/data-quality/quarantine/redrive", title="Send again", rule=PLATFORM, do=redrive, fields=_CHOICE,
+           about="Send open records again, as they were and with their own timestamps."),
+    Action(path="/data-quality/quarantine/dismiss", title="Dismiss", rule=PLATFORM,
+           do=_decision("dismissed", "%(count)s records are dismissed: they are not counted."),
+           fields=(*_CHOICE, Field("reason", "why; it is kept")),
+           about="Decide that records are not to be counted. They stay on record."),
+    Action(path="/data-quality/quarantine/reopen", title="Reopen", rule=PLATFORM,
+           do=_decision("reopened", "%(count)s records are open again."),
+           fields=(*_CHOICE, Field("reason", "why; it is kept")), about="Take dismissed records back."),
+)  # fmt: skip

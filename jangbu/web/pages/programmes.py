@@ -1,0 +1,80 @@
+"""Programmes (pilots): places taken and free, who waits at which number, use against the budget, rules."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from billing.programmes.documents import places_document, programme_people, programme_status
+from billing.programmes.register import held_applications, held_programmes
+from billing.quotas.looking import read_prices
+from jangbu.errors import NotFoundError
+from jangbu.register_imports import import_applications, import_programmes
+from jangbu.web.file_import import import_action
+from jangbu.web.paging import PAGE, page_of
+from jangbu.web.rights import FINANCE_OR_PLATFORM, SCOPED
+from jangbu.web.views import Ask, Document, Registered, Table, View
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from jangbu.importing import Outcome
+
+COLUMNS: Final = (
+    "programme", "name", "starts_on", "ends_on", "state", "places", "taken", "free", "waiting", "days_left", "budget",
+    "currency",
+)  # fmt: skip
+PEOPLE: Final = ("user", "department", "state", "number", "since")
+
+
+def read_programmes(ask: Ask) -> Document:
+    """Every programme with its places; what was used stands on its own page."""
+    applications = held_applications(ask.connection)
+    zone = ask.books.settings.timezone
+    found = sorted(held_programmes(ask.connection).items())
+    return {"programmes": [places_document(one, applications, ask.now, zone) for _, one in found]}
+
+
+def read_programme(ask: Ask) -> Document:
+    """As `programme status --json`, with its people: a head sees the own departments' by name."""
+    name = ask.path["programme"]
+    one = held_programmes(ask.connection).get(name)
+    if one is None:
+        raise NotFoundError(f"there is no programme {name!r}: look at the list of programmes")
+    applications = held_applications(ask.connection)
+    prices = read_prices(ask.connection, ask.books.policy.zone)
+    people = programme_people(one, applications, ask.now, ask.books.people if ask.scope is None else None)
+    scope = ask.scope
+    seen = [row for row in people if scope is None or row["department"] in scope]
+    status = programme_status(ask.connection, one, applications, prices, ask.now)
+    return {**status, "people": seen, "shown": page_of(ask, seen)}
+
+
+def _table(_ask: Ask, document: Document) -> Table:
+    rows = [[one[name] for name in COLUMNS] for one in document["programmes"]]
+    return Table("programmes", COLUMNS, rows, ("places", "taken", "free", "waiting", "days_left", "budget"))
+
+
+def _people_table(_ask: Ask, document: Document) -> Table:
+    rows = [[one[name] for name in PEOPLE] for one in document["people"]]
+    return Table("programme-people", PEOPLE, rows, ("number",))
+
+
+def _programmes(ask: Ask, connection: Connection, raw: bytes, name: str) -> Outcome[dict[str, Any]]:
+    return import_programmes(connection, raw, name, ask.identity, ask.books.policy.currency)
+
+
+def _applications(ask: Ask, connection: Connection, raw: bytes, name: str) -> Outcome[dict[str, Any]]:
+    return import_applications(connection, raw, name, ask.identity)
+
+
+REGISTERED: Final[tuple[Registered, ...]] = (
+    View(path="/programmes", title="Programmes", rule=SCOPED, read=read_programmes, template="programmes.html",
+         table=_table, about="Every programme with its places, and who waits."),
+    import_action("/programmes/import", "Import programmes", FINANCE_OR_PLATFORM, "/programmes", _programmes,
+                  "A CSV file of programmes; a later row takes the earlier one's place."),
+    import_action("/programmes/applications", "Import applications", FINANCE_OR_PLATFORM, "/programmes", _applications,
+                  "A CSV file of applications for places, and of who left."),
+    View(path="/programmes/{programme}", title="Programme", rule=SCOPED, read=read_programme,
+         template="programme.html", table=_people_table, parameters=(PAGE,),
+         about="Places, people, who waits, and use against the budget."),
+)  # fmt: skip
