@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from datetime import UTC, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import psycopg
 import pytest
 
+from billing.periods import day_start, month_in
 from tests.integration.command_world import CommandShell, use_database
 from tests.seeded.catalogue import SHAPES
 from tests.seeded.months import PICO
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from tests.seeded.months import At, SeededMonth
 
 SEED = 5
-HOUR_UTC = 10
-"""The same day in Los Angeles, in UTC and in Seoul."""
+NOON = 12
+"""Hours after the beginning of a vendor's day: far from both of its edges."""
 SAMPLE = {
     "openai costs API": "openai", "anthropic cost + usage report": "anthropic", "openrouter activity": "openrouter",
     "perplexity answers": "perplexity", "xai invoice": "x-ai", "naver product demand": "naver",
@@ -56,24 +56,39 @@ def with_faults(shape_name: str, faults_min: int = 2) -> SeededMonth:
     return next(month for month in months if len(month.kinds) >= faults_min or "FX" in month.kinds)
 
 
+def by_hour(month: SeededMonth) -> Counter[tuple[At, int]]:
+    """Our use by UTC hour: what is told of hours next to the month's edges in these, the rest at the vendor's noon."""
+    zone = month.shape.zone
+    whole = month_in(f"{month.first:%Y-%m}", zone)
+    found: Counter[tuple[At, int]] = Counter()
+    for at, tokens in month.ours.items():
+        found[at, day_start(at.day, zone) + NOON] += tokens
+    for one in month.beside:
+        is_first = one.at.day == month.days[0]
+        edge = whole.first_hour if is_first else whole.end_hour
+        if not one.inside or one.at in month.ours:
+            found[one.at, edge + one.hour if is_first == one.inside else edge - 1 - one.hour] += one.tokens
+            found[one.at, day_start(one.at.day, zone) + NOON] -= one.tokens if one.inside else 0
+    assert min(found.values()) >= 0
+    return found
+
+
 def put(connection: psycopg.Connection[Any], provider: str, month: SeededMonth) -> None:
     """Metered use, one part for each group."""
     connection.execute("""insert into topic_log (cluster_id, topic, topic_id) values ('c', 'usage.events', 't')
                           on conflict do nothing""")
     connection.execute("insert into payer (department, attributed_by) values ('D1', 'event') on conflict do nothing")
-    for at, tokens in month.ours.items():
+    for (at, hour), tokens in by_hour(month).items():
         connection.execute(
-            """insert into route (source, provider, model, service_tier, status, usage_source)
-               values ('gateway', %s, %s, 'standard', 'success', 'provider') on conflict do nothing""",
-            (provider, at.model),
+            """insert into route (source, provider, model, account, service_tier, status, usage_source)
+               values ('gateway', %s, %s, %s, 'standard', 'success', 'provider') on conflict do nothing""",
+            (provider, at.model, at.account or None),
         )
-        unit = "requests" if at.unit == "requests" else at.unit
-        hour = int(datetime(at.day.year, at.day.month, at.day.day, HOUR_UTC, tzinfo=UTC).timestamp()) // 3600
         connection.execute(
-            f"""insert into usage_part (hour, route_id, payer_id, partition, log_id, events, {unit})
+            f"""insert into usage_part (hour, route_id, payer_id, partition, log_id, events, {at.unit})
                 select %s, r.id, (select min(id) from payer), 0, 1, 1, %s from route r
-                where provider = %s and model = %s""",
-            (hour, tokens, provider, at.model),
+                where provider = %s and model = %s and account is not distinct from %s""",
+            (hour, tokens, provider, at.model, at.account or None),
         )
 
 
