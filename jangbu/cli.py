@@ -23,6 +23,8 @@ COMMANDS = {
     "migrate": "jangbu.commands.system:migrate",
     "doctor": "jangbu.commands.system:doctor",
     "audit": "jangbu.commands.system:audit",
+    "account": "jangbu.commands.accounts:account",
+    "token": "jangbu.commands.tokens:token",
     "alerts": "jangbu.commands.run:alerts",
     "ingest": "jangbu.commands.ingest:ingest",
     "wait": "jangbu.commands.ingest:wait",

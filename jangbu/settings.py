@@ -20,7 +20,7 @@ from jangbu.errors import SettingsError
 from jangbu.settings_alerts import ALERT_SETTINGS, AlertSettings
 from jangbu.settings_breaks import BREAK_SETTINGS, BreakSettings
 from jangbu.settings_gateway import GATEWAY_SETTINGS, QuotaSettings
-from jangbu.settings_sign_in import SIGN_IN_SETTINGS, SignInSettings
+from jangbu.settings_sign_in import SIGN_IN_SETTINGS, SignInSettings, sign_in_warnings
 from jangbu.settings_vendors import VENDOR_SETTINGS, VendorSettings
 
 PREFIX: Final = "JANGBU_"
@@ -275,7 +275,7 @@ def warnings_of(settings: Settings, environ: Mapping[str, str] | None = None) ->
         f"{variable} is no setting of jangbu and is ignored{_nearest(variable, _variables())}"
         for variable in unknown_variables(given)
     ]
-    return told
+    return told + sign_in_warnings(settings, settings.http_host)
 
 
 def unknown_variables(environ: Mapping[str, str]) -> list[str]:

@@ -5,7 +5,6 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network, ip_network
-from types import MappingProxyType
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -14,7 +13,25 @@ from jangbu.settings_values import one_of, parse_field_name, parse_http_url, who
 LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
 ROLES: Final = ("finance", "head", "platform", "auditor", "employee")
 _HEADER = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,99}")
+PROXIES_MAX: Final = 65_536
+"""A network with more addresses is hardly one of proxies: doctor warns of it."""
 Network = IPv4Network | IPv6Network
+
+
+class Networks(tuple[Network, ...]):
+    """Networks, shown as they are written."""
+
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        return ", ".join(map(str, self)) or "none"
+
+
+class RoleMap(dict[str, str]):
+    """Group -> role, shown as it is written."""
+
+    def __str__(self) -> str:
+        return json.dumps(self, ensure_ascii=False)
 
 
 def parse_issuer(text: str) -> str:
@@ -50,13 +67,15 @@ def parse_header(text: str) -> str:
     return text.lower()
 
 
-def parse_networks(text: str) -> tuple[Network, ...]:
-    """Addresses and networks, separated by commas."""
+def parse_networks(text: str) -> Networks:
+    """Addresses and networks, separated by commas; `none`."""
+    if text.strip() == "none":
+        return Networks()
     try:
-        networks = tuple(ip_network(word.strip()) for word in text.split(",") if word.strip())
+        networks = Networks(ip_network(word.strip()) for word in text.split(",") if word.strip())
     except ValueError:
-        networks = ()
-    if not networks and text.strip():
+        networks = Networks()
+    if not networks:
         raise ValueError("is no list of addresses: write 10.0.0.5, 10.1.0.0/24 or 2001:db8::/64, separated by commas")
     if any(network.prefixlen == 0 for network in networks):
         raise ValueError("holds every address there is: name those of the proxy alone")
@@ -71,7 +90,7 @@ def parse_role_map(text: str) -> Mapping[str, str]:
         told = None
     if not isinstance(told, dict) or not all(isinstance(role, str) and role in ROLES for role in told.values()):
         raise ValueError(f'is no map to roles: write {{"group": "finance"}}; roles are {", ".join(ROLES)}')
-    return MappingProxyType(told)
+    return RoleMap(told)
 
 
 SIGN_IN_SETTINGS: Final = (
@@ -88,7 +107,7 @@ SIGN_IN_SETTINGS: Final = (
     ("oidc_name_claim", parse_field_name, "name", False),
     ("oidc_roles_claim", parse_field_name, "groups", False),
     ("oidc_departments_claim", parse_field_name, None, False),
-    ("trusted_proxies", parse_networks, "", False),
+    ("trusted_proxies", parse_networks, "none", False),
     ("sign_in_header", parse_header, None, False),
     ("sign_in_header_roles", parse_header, None, False),
 )
@@ -129,6 +148,67 @@ class SignInSettings:
     oidc_name_claim: str
     oidc_roles_claim: str
     oidc_departments_claim: str | None
-    trusted_proxies: tuple[Network, ...]
+    trusted_proxies: Networks
     sign_in_header: str | None
     sign_in_header_roles: str | None
+
+
+def sign_in_contradictions(settings: SignInSettings) -> list[str]:
+    """What keeps `serve` from starting: sentences, each with what to do."""
+    told = []
+    if settings.sign_in_header is not None and not settings.trusted_proxies:
+        told.append(
+            f"JANGBU_SIGN_IN_HEADER is {settings.sign_in_header} and nobody may send it: set JANGBU_TRUSTED_PROXIES to "
+            "the proxy's addresses"
+        )
+    if settings.oidc_issuer is not None and settings.oidc_client_id is None:
+        told.append("JANGBU_OIDC_ISSUER is set without JANGBU_OIDC_CLIENT_ID: set the id that it knows us by")
+    ways = (settings.oidc_issuer, settings.sign_in_header)
+    if settings.sign_in_accounts == "off" and ways == (None, None):
+        told.append(
+            "JANGBU_SIGN_IN_ACCOUNTS is off and there is no other way in: set JANGBU_OIDC_ISSUER or "
+            "JANGBU_SIGN_IN_HEADER, or leave accounts on"
+        )
+    return told
+
+
+def sign_in_warnings(settings: SignInSettings, http_host: str) -> list[str]:
+    """What works and is probably not meant: sentences, each with what to do."""
+    told = []
+    public = settings.public_url
+    outside = settings.oidc_issuer is not None or settings.sign_in_header is not None
+    if http_host not in LOOPBACK and not (public or "").startswith("https://"):
+        told.append(
+            f"JANGBU_HTTP_HOST is {http_host} and JANGBU_PUBLIC_URL no https address: passwords and sessions go in "
+            "clear; put TLS in front and set JANGBU_PUBLIC_URL=https://…"
+        )
+    if settings.oidc_issuer is not None and public is None:
+        told.append(
+            "JANGBU_PUBLIC_URL is not set: the provider sends browsers back to the address that we listen on, which "
+            "only this machine may reach; set where browsers find the pages"
+        )
+    if settings.oidc_issuer is None and (settings.oidc_client_id or settings.oidc_client_secret):
+        told.append("JANGBU_OIDC_CLIENT_ID or _SECRET is set without JANGBU_OIDC_ISSUER: set the issuer, or remove it")
+    if outside and not settings.sign_in_roles:
+        told.append(
+            "JANGBU_SIGN_IN_ROLES is empty: whom the organisation signs in is an employee and nothing else; map "
+            'groups to roles, such as {"ai-finance": "finance"}'
+        )
+    if settings.sign_in_header is None and settings.sign_in_header_roles is not None:
+        told.append("JANGBU_SIGN_IN_HEADER_ROLES is set without JANGBU_SIGN_IN_HEADER: nobody reads it; set the other")
+    if settings.sign_in_header is not None and settings.sign_in_roles and settings.sign_in_header_roles is None:
+        told.append(
+            "JANGBU_SIGN_IN_ROLES maps groups and no header lists them: set JANGBU_SIGN_IN_HEADER_ROLES, such as "
+            "X-Forwarded-Groups"
+        )
+    if settings.session_idle_minutes > settings.session_hours * 60:
+        told.append(
+            f"JANGBU_SESSION_IDLE_MINUTES ({settings.session_idle_minutes}) is longer than JANGBU_SESSION_HOURS "
+            f"({settings.session_hours}): the idle limit never comes"
+        )
+    wide = [str(network) for network in settings.trusted_proxies if network.num_addresses > PROXIES_MAX]
+    if wide:
+        told.append(
+            f"JANGBU_TRUSTED_PROXIES holds {', '.join(wide)}: whoever is there can say who he is; name the proxy alone"
+        )
+    return told

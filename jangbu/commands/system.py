@@ -12,6 +12,7 @@ from jangbu.output import print_json, print_rows
 if TYPE_CHECKING:
     from jangbu.context import Context
     from jangbu.services import Endpoints
+    from jangbu.settings import Settings
 
 SHOWN_MAX = 5
 
@@ -117,7 +118,7 @@ def _problems(ctx: Context) -> list[str]:
     from jangbu.context import connection_sentence
     from jangbu.errors import JangbuError
 
-    found = []
+    found = _sign_in_problems(ctx.settings)
     try:
         with ctx.services() as endpoints:
             found += _database_problems(endpoints)
@@ -130,6 +131,21 @@ def _problems(ctx: Context) -> list[str]:
         if sentence is None:
             raise
         found.append(sentence)
+    return found
+
+
+def _sign_in_problems(settings: Settings) -> list[str]:
+    """Contradictions of the sign-in's settings, and whether the OpenID provider answers as one."""
+    from jangbu.settings_sign_in import sign_in_contradictions
+    from jangbu.web.signin.oidc import ProviderAway, provider_of
+
+    found = sign_in_contradictions(settings)
+    provider = provider_of(settings)
+    if provider is not None:
+        try:
+            provider.check()
+        except ProviderAway as error:
+            found.append(f"{error}; nobody can sign in by it")
     return found
 
 

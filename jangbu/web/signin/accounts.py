@@ -100,7 +100,7 @@ def add_account(
         told,
     )
     if not done.rowcount:
-        raise RefusedByStateError(f"there is an account {spelt!r} already: change it with `jangbu account role`")
+        raise RefusedByStateError(f"there is an account {spelt!r} already: change it with `jangbu account set`")
     said = {"roles": told["roles"], "departments": told["departments"], "user": user}
     note(connection, actor, "account_added", spelt, detail=said, address=address)
     return account_of(connection, spelt)

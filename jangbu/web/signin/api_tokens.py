@@ -26,7 +26,10 @@ if TYPE_CHECKING:
 PREFIX: Final = "jbt_"
 """So that a token that lies somewhere is known for what it is."""
 OWNER: Final = Person("token:owner", "JANGBU_TOKEN", None, frozenset({Role.AUDITOR}))
-_COLUMNS = 'name, "user", roles, departments, read_only, made_by, made_at, expires_at, revoked_at'
+_COLUMNS = (
+    'name, "user", roles, departments, read_only, made_by, made_at, expires_at, revoked_at,'
+    " case when revoked_at is not null then 'revoked' when expires_at <= now() then 'past its end' else 'holds' end"
+)
 
 
 class ApiToken(NamedTuple):
@@ -41,6 +44,8 @@ class ApiToken(NamedTuple):
     made_at: datetime
     expires_at: datetime
     revoked_at: datetime | None
+    state: str
+    """holds, past its end, or revoked: as the database's clock has it."""
 
 
 class Bearer(NamedTuple):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from starlette.middleware import Middleware
 
 from jangbu.errors import SettingsError
+from jangbu.settings_sign_in import sign_in_contradictions
 from jangbu.web.signin.oidc import Provider, provider_of
 from jangbu.web.signin.sessions import Limits
 
@@ -81,11 +82,8 @@ def entrance_of(
     Args:
         listens_on: `http://host:port` of `serve`, for links where JANGBU_PUBLIC_URL is not set.
     """
-    if settings.sign_in_header is not None and not settings.trusted_proxies:
-        raise SettingsError(
-            f"JANGBU_SIGN_IN_HEADER is {settings.sign_in_header} and nobody may send it: set JANGBU_TRUSTED_PROXIES to "
-            "the proxy's addresses"
-        )
+    for sentence in sign_in_contradictions(settings):
+        raise SettingsError(sentence)
     address = settings.public_url or listens_on
     return Entrance(settings, engine, owner_token, address, say, provider_of(settings))
 

@@ -12,8 +12,6 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from jangbu.errors import JangbuError, SettingsError
-
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -27,20 +25,18 @@ REFRESH_S: Final = 10
 DOCUMENT_BYTES_MAX: Final = 1_000_000
 
 
-class ProviderAway(JangbuError):
+class ProviderAway(Exception):
     """The provider does not answer, or not as a provider."""
 
 
-class NotSignedIn(JangbuError):
+class NotSignedIn(Exception):
     """What came back from the provider is not to be believed."""
 
 
 def provider_of(settings: Settings) -> Provider | None:
-    """The provider of these settings; None: none is set. Raises SettingsError where half of it is."""
-    if settings.oidc_issuer is None:
+    """The provider of these settings; None: none is set, or half of one (`sign_in_contradictions` says so)."""
+    if settings.oidc_issuer is None or settings.oidc_client_id is None:
         return None
-    if settings.oidc_client_id is None:
-        raise SettingsError("JANGBU_OIDC_ISSUER is set without JANGBU_OIDC_CLIENT_ID: set the id that it knows us by")
     return Provider(settings.oidc_issuer, settings.oidc_client_id, settings.oidc_client_secret, settings.oidc_scopes)
 
 
@@ -56,6 +52,12 @@ class Provider:
     _keys: Any = field(default=None, repr=False)
     _read_at_s: float = field(default=0.0, repr=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+
+    def check(self) -> None:
+        """Read the discovery document and the keys. Raises ProviderAway with what is wrong."""
+        document, _ = self._read()
+        for name in ("authorization_endpoint", "token_endpoint"):
+            _told(document, name)
 
     def address(self, redirect_uri: str, state: str, nonce: str, verifier: str) -> str:
         """Where the browser is sent to sign in. Raises ProviderAway."""
