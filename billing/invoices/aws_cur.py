@@ -35,12 +35,12 @@ if TYPE_CHECKING:
 
 _REQUIRED = (
     "line_item_usage_start_date", "line_item_usage_end_date", "bill_billing_period_start_date",
-    "bill_billing_period_end_date", "line_item_line_item_type", "line_item_product_code", "line_item_usage_type",
+    "line_item_line_item_type", "line_item_product_code", "line_item_usage_type",
     "line_item_usage_amount", "line_item_unblended_cost", "line_item_currency_code", "pricing_unit",
 )  # fmt: skip
 _NAMES = ("product_product_name", "product_servicename", "product_service_name", "line_item_product_code",
           "line_item_operation", "line_item_line_item_description")  # fmt: skip
-_WANTED = {*_REQUIRED, *_NAMES, "line_item_usage_account_id", "product"}
+_WANTED = {*_REQUIRED, *_NAMES, "bill_billing_period_end_date", "line_item_usage_account_id", "product"}
 _USAGE, _COST = "line_item_usage_amount", "line_item_unblended_cost"
 _DOUBLES = {_USAGE, _COST}
 _FORMS_MAX = 50_000
@@ -138,8 +138,9 @@ def _form(
     meter = _meter(source, place, row) if kind is LineKind.USAGE else None
     start, end = "line_item_usage_start_date", "line_item_usage_end_date"
     bill_start, bill_end = "bill_billing_period_start_date", "bill_billing_period_end_date"
+    bill = Period(bill_start, bill_end, row[bill_start], row.get(bill_end) or days.month_after(row[bill_start]))
     day, outside = days.of(
-        place, Period(start, end, row[start], row[end]), Period(bill_start, bill_end, row[bill_start], row[bill_end]),
+        place, Period(start, end, row[start], row[end]), bill,
         is_use=meter is not None and meter.unit != UNMAPPED,
     )  # fmt: skip
     words = usage_type or row.get("line_item_line_item_description") or row["line_item_product_code"]
@@ -196,15 +197,13 @@ def _meter(source: SourceFile, place: str, row: Mapping[str, str]) -> BedrockMet
 
 
 def _product_name(source: SourceFile, place: str, row: Mapping[str, str]) -> str:
-    """The model of a marketplace line, out of the map `product`; else its product code, which is the model's own."""
+    """The model of a marketplace line, out of the map `product`; else its product code, which is the model's own. Where
+    the report has neither, the usage type stands for it: no model of ours, so that the break says what was seen."""
     named = [_name_in(row.get("product", "")), *(row.get(column) for column in _NAMES)]
     edition = next((name for name in named if name and name.endswith(_EDITION)), None)
     name = edition or named[0] or row.get("product_product_name") or row["line_item_product_code"]
     if not name or name.startswith(_BEDROCK):
-        raise InvoiceRefused.at(
-            source.name, place, "product", row.get("product") or None,
-            "product_name in it tells the model of a marketplace line; export the column `product`",
-        )  # fmt: skip
+        name = row["line_item_usage_type"]
     shown = text_of(source.name, place, "product", name.removesuffix(_EDITION))
     assert shown is not None
     return shown

@@ -78,6 +78,12 @@ class ChargeDays:
         first, last = self._span(place, charge)
         return first != last
 
+    def month_after(self, start: str) -> str:
+        """Where a bill tells only when its period begins: the instant at which the month after that one begins, as a
+        text; what is no instant comes back as it is, to be refused by its own name."""
+        found = self._days(start)
+        return start if found is None else self.midnight(found[0].year + found[0].month // 12, found[0].month % 12 + 1)
+
     def midnight(self, year: int, month: int) -> str:
         """The instant at which a month begins in the vendor's zone, as a text."""
         return datetime(year, month, 1, tzinfo=self.zone).astimezone(UTC).isoformat()

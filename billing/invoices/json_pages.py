@@ -32,7 +32,13 @@ def pages_of(source: SourceFile) -> Iterator[tuple[str, Json]]:
 
 
 def object_lines(source: SourceFile) -> Iterator[tuple[str, Json]]:
-    """Each object of JSON lines with its place, read as it is asked for. Raises InvoiceRefused for any other line."""
+    """Each object of JSON lines with its place, read as it is asked for; or those of one list, read as a whole.
+
+    Raises InvoiceRefused for any other line.
+    """
+    if source.beginning.lstrip()[:1] == "[":
+        yield from pages_of(source)
+        return
     for number, line in enumerate(source.lines(), 1):
         if line.strip():
             yield f"line {number}", _object(source, f"line {number}", _decode(source, line, number))

@@ -13,13 +13,14 @@ DAY_S = 86_400
 _YEARS = range(2015, 2100)
 
 
-def bucket_day(file: str, place: str, start: object, end: object) -> date:
-    """The UTC day of a bucket from its unix seconds. Raises InvoiceRefused for anything but one whole UTC day."""
+def bucket_day(file: str, place: str, start: object, end: object, *, whole: bool = True) -> date:
+    """The UTC day of a bucket from its unix seconds; `whole`: it must be all of the day, otherwise hours or minutes of
+    one will do. Raises InvoiceRefused for any other bucket."""
     start_s = _whole(file, place, "start_time", start)
     end_s = _whole(file, place, "end_time", end)
-    if start_s % DAY_S or not 0 <= start_s < 2**33:
+    if (whole and start_s % DAY_S) or not 0 <= start_s < 2**33:
         raise InvoiceRefused.at(file, place, "start_time", start, "a bucket starts at 00:00 UTC, in unix seconds")
-    if end_s - start_s != DAY_S:
+    if end_s - start_s != DAY_S if whole else not 0 < end_s - start_s <= DAY_S - start_s % DAY_S:
         raise InvoiceRefused.at(file, place, "end_time", end, "a bucket is one day; export with bucket_width 1d")
     day = datetime.fromtimestamp(start_s, UTC).date()
     if day.year not in _YEARS:

@@ -55,6 +55,8 @@ QUANTITY_UNITS: dict[str, tuple[str, Decimal]] = {
     "characters": ("characters", Decimal(1)),
     "gibibyte_hours": ("gibibyte_hours", Decimal(1)),
     "requests": ("requests", Decimal(1)),
+    "calls": ("requests", Decimal(1)),
+    "searches": ("requests", Decimal(1)),
 }
 """`quantity_unit` of the costs API: what is counted, and how many of ours one of theirs is."""
 
@@ -76,6 +78,9 @@ def parse_line_item(text: str) -> LineItem | None:
     model, comma, what = text.rpartition(",")
     words = _words(what)
     unit, tier = _unit_and_tier(words)
+    if words and unit is None and all(word in _TIERS for word in words) and "," in model:  # "MODEL, input, batch"
+        model, comma, what = model.rpartition(",")
+        unit, tier = _unit_and_tier([*_words(what), *words])
     if unit is not None and (comma or unit == "web_searches"):
         return LineItem(LineKind.USAGE, model.strip() or None, unit, tier)
     for kind, names in _KIND_WORDS:
@@ -101,6 +106,8 @@ def _unit_and_tier(words: list[str]) -> tuple[str | None, str | None]:
 
 def _token_unit(words: set[str]) -> str | None:
     """Direction, cache and modality to one unit; disjoint, so cached audio is named once, as cached."""
+    if words == {"reasoning"}:
+        return "output_tokens"  # as FOLDS has it
     modalities = [word for word in _MODALITIES if word in words]
     directions = [word for word in _DIRECTIONS if word in words]
     cached = "cached" in words or ("cache" in words and bool(words & {"read", "reads"}))

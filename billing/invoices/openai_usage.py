@@ -74,7 +74,7 @@ class UsageCsv:
     def read(self, source: SourceFile) -> Iterator[VendorLine | CoveredDay]:
         """A line for each unit of a row that is not zero."""
         for place, row in rows_of(source, _COLUMNS, _REQUIRED):
-            day = bucket_day(source.name, place, row["start_time"], row["end_time"])
+            day = bucket_day(source.name, place, row["start_time"], row["end_time"], whole=False)
             yield CoveredDay(day, place)
             if not any(row[name] for name in row.keys() & (TOKEN_FIELDS | {"model"})):
                 continue

@@ -59,7 +59,7 @@ class UsageApi:
             only_known(source, here, page, _PAGE_KEYS)
             for place, bucket in objects_at(source, here, page, "data", at):
                 only_known(source, place, bucket, _BUCKET_KEYS)
-                day = bucket_day(source.name, place, bucket.get("start_time"), bucket.get("end_time"))
+                day = bucket_day(source.name, place, bucket.get("start_time"), bucket.get("end_time"), whole=False)
                 yield CoveredDay(day, place)
                 for where, result in objects_at(source, place, bucket, "results", f"{place}."):
                     only_known(source, where, result, _RESULT_KEYS)

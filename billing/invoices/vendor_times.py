@@ -18,8 +18,11 @@ _DAY = re.compile(r"\d{4}-\d\d-\d\d")
 
 
 def instant(file: str, place: str, field: str, value: object, *, utc_unsaid: bool = False) -> datetime:
-    """An instant in UTC. `utc_unsaid`: the vendor writes UTC without saying so. Raises InvoiceRefused."""
+    """An instant in UTC. `utc_unsaid`: the vendor writes UTC without saying so, and may write a midnight as the day
+    alone. Raises InvoiceRefused."""
     found: datetime | None = None
+    if utc_unsaid and isinstance(value, str) and _DAY.fullmatch(value.strip()):
+        value = f"{value.strip()}T00:00:00"
     if isinstance(value, str) and (match := _INSTANT.fullmatch(value.strip())):
         text = value.strip() if match.group(2) or not utc_unsaid else f"{value.strip()}Z"
         try:

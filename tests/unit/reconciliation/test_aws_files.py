@@ -100,7 +100,6 @@ def test_usage_types(usage_type: str, expected: BedrockMeter | None) -> None:
         ({"line_item_currency_code": ""}, "line_item_currency_code is absent"),
         ({"line_item_usage_end_date": "2026-10-31T00:00:00.000Z"}, "told for more than one day"),
         ({"line_item_usage_start_date": "01/10/2026"}, "line_item_usage_start_date is '01/10/2026'"),
-        ({"line_item_usage_type": "USE1-MP:USE1_InputTokenCount-Units"}, "export the column `product`"),
         ({"line_item_mood": "good"}, "column 17 is 'line_item_mood': unknown column"),
     ],
 )  # fmt: skip
