@@ -65,6 +65,18 @@ running_pid() {
     [ "$(cat "/proc/$pid/comm" 2>/dev/null)" = dockerd ] && echo "$pid"
 }
 
+# Tests that were killed leave containers that start again with the engine. This one has just been started, so that no
+# test uses it yet: whatever bears the tests' name is left over.
+remove_leftovers() {
+    local kind left
+    for kind in container network volume; do
+        left=$(docker "$kind" ls -q $([ "$kind" != container ] || echo --all) --filter name=jangbu-test-)
+        [ -n "$left" ] || continue
+        # shellcheck disable=SC2086  # ids and names without blanks, split on purpose
+        docker "$kind" rm $([ "$kind" = network ] || echo --force) $left >/dev/null && say "removed what killed tests left: $kind"
+    done
+}
+
 start() {
     if answers; then say "an engine answers already"; return; fi
     install_missing
@@ -87,6 +99,7 @@ start() {
         waited_s=$((waited_s + 1))
     done
     say "dockerd is up, process $(cat "$pid_file"), data in $directory/data"
+    remove_leftovers
 }
 
 stop() {
