@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 WIDTH: Final = 1000
 HEIGHT: Final = 300
+PLACES_MIN: Final = 8
+"""Fewer columns are drawn as wide as so many would be, from the left: one column is no wall."""
 SERIES_MAX: Final = 8
 """Colours there are; what is more goes together as the last."""
 
@@ -44,7 +46,7 @@ def columns(name: str, stacks: Sequence[Sequence[object]], *, marks: Sequence[ob
     bottoms = [sum((part for part in stack if part < 0), Decimal(0)) for stack in drawn]
     top, bottom = max([*tops, *levels, Decimal(0)]), min([*bottoms, Decimal(0)])
     span = (top - bottom) or Decimal(1)
-    width = Decimal(WIDTH) / max(1, len(drawn))
+    width = Decimal(WIDTH) / max(PLACES_MIN, len(drawn))
     shapes = []
     for place, stack in enumerate(drawn):
         above = below = Decimal(0)
@@ -80,7 +82,7 @@ def waterfall(name: str, steps: Sequence[Step]) -> Markup:
     top, low = max([*touched, Decimal(0)]), min([*touched, top_or_zero(touched)])
     base = low - (top - low) / 5 if low > 0 else low
     span = (top - base) or Decimal(1)
-    width = Decimal(WIDTH) / max(1, len(spans))
+    width = Decimal(WIDTH) / max(PLACES_MIN, len(spans))
     shapes = []
     for place, one in enumerate(spans):
         if one is None:

@@ -21,6 +21,7 @@ STATES: Final = ("open", "redriven", "dismissed")
 COLUMNS: Final = ("id", "state", "code", "field", "value", "reason", "partition", "offset", "record_time", "found_at")
 WEEKS_HEARD: Final = 5
 DAYS_SHOWN: Final = 31
+HOURS_A_DAY: Final = 24
 _LIST: Final = """
   select id, state, code, field, value, reason, partition, kafka_offset as "offset", record_time, found_at, decided_at,
          decided_by, record_value is not null as can_be_sent, count(*) over () as total
@@ -65,9 +66,10 @@ def _sources(ask: Ask) -> list[dict[str, Any]]:
     heard = hours_heard(ask.connection, hour - WEEKS_HEARD * 7 * 24)
     silent = {due.content["source"] for due in silent_due(heard, hour, ask.books.settings.timezone)}
     return [
-        {"source": source, "last_hour": hour_start(max(hours)), "is_silent": source in silent}
+        {"source": source, "last_hour": hour_start(max(hours)), "is_silent": source in silent,
+         "is_quiet": hour - max(hours) > HOURS_A_DAY}
         for source, hours in sorted(heard.items())
-    ]
+    ]  # fmt: skip
 
 
 def _lag(ask: Ask) -> list[dict[str, Any]] | None:

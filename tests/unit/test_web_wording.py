@@ -1,0 +1,92 @@
+"""Every text of the pages has its Korean; placeholders agree; a made-up language shows what no catalogue knows."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from babel.messages.extract import extract
+
+from jangbu.web import wording
+from jangbu.web.frame import TEMPLATES
+from jangbu.web.navigation import PLACES
+from jangbu.web.pages.design import TOKENS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+WEB = Path(wording.__file__).parent
+OPTIONS = {"silent": "false", "trim_blocks": "true", "extensions": "jinja2.ext.do", "newstyle_gettext": "true"}
+
+
+def told_by_templates() -> Iterator[tuple[str, str]]:
+    """(place, message) of every template."""
+    for file in sorted(TEMPLATES.glob("*.html")):
+        with file.open("rb") as opened:
+            for line, message, _, _ in extract("jinja2.ext:babel_extract", opened, options=OPTIONS):
+                for one in message if isinstance(message, tuple) else (message,):
+                    yield f"{file.name}:{line}", one
+
+
+def told_by_code() -> Iterator[tuple[str, str]]:
+    """(place, message) of every `.text("…")` that is given a sentence, and of what is a message by its place."""
+    for file in sorted(WEB.rglob("*.py")):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute) or not node.args:
+                continue
+            first = node.args[0]
+            if node.func.attr in ("text", "gettext") and isinstance(first, ast.Constant) and " " in str(first.value):
+                yield f"{file.name}:{node.lineno}", str(first.value)
+    yield from (("navigation", place.title) for place in PLACES)
+    yield from (("design", words) for _, words in TOKENS)
+
+
+def missing(language: str) -> list[str]:
+    """Places of messages that the language's catalogue does not have."""
+    texts = wording.wording(language)
+    told = [*told_by_templates(), *told_by_code()]
+    assert len(told) > 200
+    return sorted({f"{place}: {message}" for place, message in told if message not in texts._texts})
+
+
+def test_every_message_has_its_korean() -> None:
+    assert missing("ko") == []
+
+
+def test_a_message_without_korean_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(wording.wording("ko")._texts, "Sign out")
+    assert [one for one in missing("ko") if one.endswith(": Sign out")]
+
+
+def test_placeholders_agree() -> None:
+    for message in wording.messages("ko"):
+        ids = message.id if isinstance(message.id, tuple | list) else (message.id,)
+        found = message.string if isinstance(message.string, str) else message.string[-1]
+        wanted = set(re.findall(r"%\((\w+)\)s", ids[-1]))
+        assert set(re.findall(r"%\((\w+)\)s", found)) == wanted, ids
+        assert "%" not in re.sub(r"%%|%\(\w+\)s", "", found), f"a percent sign is written twice: {found}"
+
+
+def test_one_message_has_one_korean() -> None:
+    seen: dict[str, str] = {}
+    for message in wording.messages("ko"):
+        if isinstance(message.id, str):
+            assert seen.setdefault(message.id, str(message.string)) == message.string, message.id
+
+
+def test_the_made_up_language_keeps_placeholders() -> None:
+    assert wording.pseudo("%(count)s of %(total)s deliveries") == "[%(count)s öf %(total)s délîvérîéš···········]"
+
+
+@pytest.mark.parametrize(
+    ("cookie", "accepted", "expected"),
+    [
+        ("ko", "en", "ko"), (None, "ko-KR,ko;q=0.9,en;q=0.8", "ko"), (None, "fr,de", "en"), ("<script>", "en-GB", "en"),
+        (None, None, "en"),
+    ],
+)  # fmt: skip
+def test_a_reader_reads_the_own_language(cookie: str | None, accepted: str | None, expected: str) -> None:
+    assert wording.chosen_language(cookie, accepted, "en") == expected
