@@ -24,7 +24,8 @@ def openapi_document(registered: Iterable[Registered], version: str) -> Document
     """The document. Amounts are strings of exact decimals, times RFC 3339; None is unknown."""
     paths: dict[str, dict[str, Any]] = {}
     for one in registered:
-        paths.setdefault(api_path(one), {})["post" if isinstance(one, Action) else "get"] = _operation(one)
+        path = re.sub(r":\w+\}", "}", api_path(one))
+        paths.setdefault(path, {})["post" if isinstance(one, Action) else "get"] = _operation(one)
     return {
         "openapi": "3.1.0",
         "info": {

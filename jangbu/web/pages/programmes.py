@@ -74,7 +74,7 @@ REGISTERED: Final[tuple[Registered, ...]] = (
                   "A CSV file of programmes; a later row takes the earlier one's place."),
     import_action("/programmes/applications", "Import applications", FINANCE_OR_PLATFORM, "/programmes", _applications,
                   "A CSV file of applications for places, and of who left."),
-    View(path="/programmes/{programme}", title="Programme", rule=SCOPED, read=read_programme,
+    View(path="/programmes/{programme:path}", title="Programme", rule=SCOPED, read=read_programme,
          template="programme.html", table=_people_table, parameters=(PAGE,),
          about="Places, people, who waits, and use against the budget."),
 )  # fmt: skip

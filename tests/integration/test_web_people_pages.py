@@ -1,0 +1,227 @@
+"""Pages of quotas, alerts, programmes, pledges, data quality, and one's own: figures, rights, changes with who and why,
+hostile names."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import psycopg
+import pytest
+
+from tests.scenarios.house import House
+from tests.web_world import Web, csrf_of, field, running_web, signed_in
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import httpx
+
+    from jangbu.services.postgres import DatabaseUrls, EmbeddedPostgres
+
+NOW = datetime.now(UTC)
+TODAY = NOW.date()
+HOSTILE = "<script>alert(1)</script>"
+ROSTER = (("u-1", "D001"), ("u-2", "D002"), (HOSTILE, "D001"))
+QUOTAS = f"""scope,subject,model,unit,limit,window,thresholds,notify,mode
+department,D001,,KRW,100,month,50;100,head@city.example,soft
+department,D002,,KRW,1000,month,50;100,head@city.example,soft
+user,*,,tokens,100,day,80,,hard
+user,=1+1,,tokens,100,day,80,,hard
+user,{HOSTILE},,tokens,6,day,80,,hard
+"""
+PROGRAMMES = f"""programme,name,starts_on,ends_on,places,budget,currency,models,rules_version,rules
+p/1,=SUM(A1) {HOSTILE},{TODAY - timedelta(days=9)},{TODAY + timedelta(days=9)},1,100,KRW,gpt-*,1,no secrets
+"""
+WISHES = f"""programme,user,department,applied_at
+p/1,u-1,D001,{(NOW - timedelta(days=3)).isoformat()}
+p/1,u-2,D002,{(NOW - timedelta(days=2)).isoformat()}
+"""
+
+
+@pytest.fixture(scope="module")
+def urls(postgres_server: EmbeddedPostgres, _migrated_template: str) -> DatabaseUrls:
+    with psycopg.connect(postgres_server.urls.owner, autocommit=True) as connection:
+        connection.execute(f"create database web_people template {_migrated_template}")
+    return postgres_server.urls_of("web_people")
+
+
+@pytest.fixture(scope="module")
+def running(urls: DatabaseUrls, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Web]:
+    house = House(urls)
+    house.prices("openai,gpt-x,input_tokens,,,,KRW,2,1,2026-01-01T00:00:00Z,,letter")
+    for user, department, tokens in (("u-1", "D001", 60), ("u-2", "D002", 90), (HOSTILE, "D001", 5)):
+        house.use(NOW.isoformat(), department, "gpt-x", {"input_tokens": tokens}, user=user)
+    house.use(NOW.isoformat(), "D001", "mystery", {"input_tokens": 7, "requests": 1}, user="u-1")
+    house.close()
+    with psycopg.connect(urls.owner, autocommit=True) as connection:
+        for user, department in ROSTER:
+            connection.execute(
+                'insert into roster ("user", department, valid_from) values (%s, %s, make_date(2026, 1, 1))',
+                [user, department],
+            )
+        connection.execute("insert into topic_log (cluster_id, topic, topic_id) values ('c', 't', 'i')")
+        for code, state in (("invalid", "open"), ("invalid", "open"), ("malformed", "open")):
+            connection.execute(
+                "insert into quarantine (log_id, partition, kafka_offset, record_time, code, field, value, reason,"
+                " state) values (1, 0, (select count(*) from quarantine), now(), %s, 'units', %s, 'is wrong', %s)",
+                [code, HOSTILE, state],
+            )
+    with running_web(urls, tmp_path_factory.mktemp("web"), pledge_version="2026-2") as found:
+        platform = signed_in(found, "platform")
+        for path, raw in (("/quotas/import", QUOTAS), ("/programmes/import", PROGRAMMES),
+                          ("/programmes/applications", WISHES)):  # fmt: skip
+            assert bring(platform, path, raw).status_code == 303, path
+        yield found
+
+
+@pytest.fixture
+def web(running: Web) -> Iterator[Web]:
+    yield running
+    running.close_clients()
+
+
+def bring(client: httpx.Client, path: str, raw: str) -> httpx.Response:
+    """Send a file, look at the preview, and press its button."""
+    csrf = {"csrf": csrf_of(client)}
+    shown = client.post(path, data=csrf, files={"file": ("x.csv", raw)})
+    assert shown.status_code == 200, shown.text
+    carried = {name: field(shown.text, name) for name in ("carried", "name", "confirm")}
+    return client.post(path, data={**csrf, **carried})
+
+
+def told(client: httpx.Client, path: str) -> str:
+    page = client.get(path)
+    assert page.status_code == 200, page.text
+    assert HOSTILE not in page.text
+    return page.text
+
+
+def test_quotas_are_as_they_stand_the_fullest_first(web: Web) -> None:
+    finance = signed_in(web, "finance")
+    found = finance.get("/api/v1/quotas").json()
+    # D001: 60 + 5 tokens at 2 won; 7 of a model without a price are told beside, never as nought.
+    first = found["quotas"][0]
+    assert (first["subject"], first["used"], first["limit"], first["unknown_quantity"]) == ("D001", "130", "100", "7")
+    assert found["counts"] == {"within": 3, "warned": 2, "spent": 1}
+    assert "&lt;script&gt;" in told(finance, "/quotas")
+    assert "all of them" not in told(finance, "/quotas?state=spent")
+    csv = finance.get("/quotas?format=csv&scope=user").text
+    assert csv.count("\n") == 1 + sum(1 for one in found["quotas"] if one["scope"] == "user")
+    assert "'=1+1" in csv
+
+
+def test_a_head_sees_the_own_department_and_its_people_alone(web: Web) -> None:
+    head = signed_in(web, "head", departments=["D001"])
+    subjects = {one["subject"] for one in head.get("/api/v1/quotas").json()["quotas"]}
+    assert subjects == {"D001", "u-1", HOSTILE}
+    assert {one["user"] for one in head.get("/api/v1/pledges").json()["people"]} == {"u-1", HOSTILE}
+    assert head.get("/api/v1/pledges?department=D002").json()["people"] == []
+    people = head.get("/api/v1/programmes/p%2F1").json()["people"]
+    assert [one["user"] for one in people] == ["u-1"]
+    for path in ("/data-quality", "/quotas/register", "/api/v1/data-quality/quarantine"):
+        assert head.get(path).status_code == 403
+
+
+def test_a_quota_is_set_with_a_reason_and_the_trail_says_who(web: Web) -> None:
+    finance = signed_in(web, "finance")
+    fields = {"scope": "department", "subject": "D009", "unit": "tokens", "limit": "5", "window": "week",
+              "csrf": csrf_of(finance)}  # fmt: skip
+    assert "reason" in finance.post("/quotas/set", data=fields).text
+    assert finance.post("/quotas/set", data={**fields, "reason": "a pilot"}).status_code == 303
+    assert "The quota holds as you set it." in finance.get("/quotas").text
+    rows = finance.get("/api/v1/quotas/register").json()["rows"]
+    assert (rows[0]["subject"], rows[0]["from"], rows[0]["by"]) == ("D009", "page: a pilot", "web:finance-1")
+    wrong = finance.post("/quotas/set", data={**fields, "limit": "many", "reason": "x"})
+    assert (wrong.status_code, "many" in wrong.text) == (400, True)
+    auditor = signed_in(web, "auditor")
+    refused = auditor.post("/quotas/set", data={**fields, "reason": "x", "csrf": csrf_of(auditor)})
+    assert refused.status_code == 403
+
+
+def test_nothing_is_written_by_looking_at_a_file(web: Web) -> None:
+    platform = signed_in(web, "platform")
+    before = web.rows("select count(*) from quota")
+    raw = QUOTAS.replace("D001", "D123")
+    shown = platform.post("/quotas/import", data={"csrf": csrf_of(platform)}, files={"file": ("q.csv", raw)})
+    assert "D123" in shown.text
+    assert web.rows("select count(*) from quota") == before
+    bad = platform.post("/quotas/import", data={"csrf": csrf_of(platform)}, files={"file": (HOSTILE, "a,b\n1,2\n")})
+    assert bad.status_code == 400
+    assert HOSTILE not in bad.text
+
+
+def test_programmes_say_places_who_waits_and_what_is_left(web: Web) -> None:
+    finance = signed_in(web, "finance")
+    found = finance.get("/api/v1/programmes/p%2F1").json()
+    assert (found["taken"], found["free"], found["waiting"]) == (1, 0, 1)
+    assert (found["used"], found["remaining"]) == ("120", "-20")
+    assert [(one["user"], one["state"]) for one in found["people"]] == [("u-1", "placed"), ("u-2", "waiting")]
+    assert "&lt;script&gt;" in told(finance, "/programmes")
+    told(finance, "/programmes/p%2F1")
+    assert finance.get("/programmes/none").status_code == 404
+
+
+def test_an_employee_signs_and_sees_what_is_left(web: Web) -> None:
+    employee = signed_in(web, "employee", "u-2")
+    page = told(employee, "/me")
+    assert "not signed" in page
+    assert "180" in page  # 90 tokens at 2 won
+    sent = {"csrf": csrf_of(employee), "version": field(page, "version")}
+    assert employee.post("/me/pledge", data=sent).status_code == 400, "the box was not ticked"
+    assert employee.post("/me/pledge", data={**sent, "agreed": "1"}).status_code == 303
+    found = employee.get("/api/v1/me").json()
+    assert (found["pledge"]["state"], found["pledge"]["version"]) == ("signed", "2026-2")
+    assert [one["remaining"] for one in found["quotas"] if one["scope"] == "user"] == ["10"]
+    assert found["programmes"][0]["number"] == 1
+    assert employee.post("/me/pledge", data={**sent, "agreed": "1"}).status_code == 303, "twice is once"
+    assert len(web.rows("select 1 from pledge where \"user\" = 'u-2'")) == 1
+    for path in ("/quotas", "/pledges", "/programmes", "/alerts", "/data-quality"):
+        assert employee.get(path).status_code == 403
+
+
+def test_quarantine_is_dismissed_with_a_reason_by_the_platform_alone(web: Web) -> None:
+    platform = signed_in(web, "platform")
+    assert "&lt;script&gt;" in told(platform, "/data-quality/quarantine?code=invalid")
+    rows = platform.get("/api/v1/data-quality/quarantine?code=malformed").json()["quarantine"]
+    sent = {"csrf": csrf_of(platform), "id": str(rows[0]["id"])}
+    assert platform.post("/data-quality/quarantine/dismiss", data=sent).status_code == 400, "no reason"
+    done = platform.post("/data-quality/quarantine/dismiss", data={**sent, "reason": "a test's"})
+    assert done.status_code == 303
+    assert web.rows("select actor from quarantine_decision")[0].actor == "web:platform-1"
+    again = platform.post("/data-quality/quarantine/dismiss", data={**sent, "reason": "a test's"})
+    assert again.status_code == 409, "it is not open any more"
+    finance = signed_in(web, "finance")
+    assert "malformed" in told(finance, "/data-quality")
+    sent = {"csrf": csrf_of(finance), "id": "1", "reason": "x"}
+    assert finance.post("/data-quality/quarantine/dismiss", data=sent).status_code == 403
+
+
+def test_silences_hold_and_are_lifted(web: Web) -> None:
+    platform = signed_in(web, "platform")
+    until = (NOW + timedelta(days=1)).strftime("%Y-%m-%dT%H:%M")
+    sent = {"csrf": csrf_of(platform), "kind": "spike", "until": until, "reason": HOSTILE}
+    assert platform.post("/alerts/silence", data=sent).status_code == 303
+    assert "&lt;script&gt;" in told(platform, "/alerts")
+    number = str(platform.get("/api/v1/alerts").json()["silences"][0]["id"])
+    lifted = platform.post("/alerts/lift", data={"csrf": sent["csrf"], "silence": number, "reason": "over"})
+    assert lifted.status_code == 303
+    assert platform.get("/api/v1/alerts").json()["silences"] == []
+
+
+@pytest.mark.parametrize("path", ["/quotas?state=x", "/quotas?page=0", "/pledges?at=yesterday", "/alerts?kind=x",
+                                  "/me?month=2026-13", "/data-quality/quarantine?page=99999999999999"])  # fmt: skip
+def test_a_wrong_parameter_is_named(web: Web, path: str) -> None:
+    client = signed_in(web, "platform")
+    answer = client.get(f"/api/v1{path}")
+    assert answer.status_code == 400
+    assert re.search(r"'[^']+'", answer.json()["error"])
+
+
+def test_pages_speak_korean(web: Web) -> None:
+    client = signed_in(web, "platform")
+    client.headers["accept-language"] = "ko"
+    for path, word in (("/quotas", "할당량"), ("/programmes", "대기"), ("/pledges", "미서명"), ("/me", "남은 양"),
+                       ("/data-quality", "격리"), ("/alerts", "알림")):  # fmt: skip
+        assert word in told(client, path)
