@@ -17,15 +17,16 @@ from argon2 import PasswordHasher
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
+from billing.pledges.pledge import PledgeRules
 from jangbu.commands.serve import opened_door
 from jangbu.context import Context
-from jangbu.web.application import application
 from jangbu.web.books import Books
+from jangbu.web.quota_keeper import QuotaKeeper
 from jangbu.web.serving import configuration, listen
 from jangbu.web.signin import passwords
 from jangbu.web.signin.accounts import add_account
-from jangbu.web.signin.entrance import entrance_of, mount
-from jangbu.web.site import mount_site
+from jangbu.web.signin.entrance import entrance_of
+from jangbu.web.site import whole_application
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from socket import socket
 
     from sqlalchemy import Engine
+    from starlette.applications import Starlette
     from starlette.requests import Request
     from starlette.responses import Response
     from starlette.routing import BaseRoute
@@ -48,7 +50,8 @@ QUICK_HASHER = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
 class Web:
     """A running application. `engine` is billing's login; `said` is what `serve` would print."""
 
-    def __init__(self, url: str, engine: Engine, said: list[str]) -> None:
+    def __init__(self, url: str, engine: Engine, said: list[str], app: Starlette) -> None:
+        self.app = app
         self.url = url
         self.engine = engine
         self.said = said
@@ -111,11 +114,14 @@ def running_web(
     with ExitStack() as stack:
         stack.enter_context(listener)
         stack.enter_context(patch.object(passwords, "_hasher", QUICK_HASHER))
-        books = stack.enter_context(Books(context))
-        app = application(stack.enter_context(opened_door(context.settings)), routes)
-        mount(app, entrance_of(context.settings, lambda: books.engine("billing"), TOKEN, url, said.append))
-        mount_site(app, books, "en")
-        web = Web(url, books.engine("billing"), said)
+        resolved = context.settings
+        quotas = QuotaKeeper(context.engine, resolved.timezone, PledgeRules(resolved.pledge_version, None))
+        stack.callback(quotas.close)
+        books = stack.enter_context(Books(context))  # without the board: pages show what a test changed just now
+        entrance = entrance_of(resolved, lambda: books.engine("billing"), TOKEN, url, said.append)
+        door = stack.enter_context(opened_door(resolved))
+        app = whole_application(door, books, quotas, entrance, "en", routes)
+        web = Web(url, books.engine("billing"), said, app)
         stack.enter_context(_served(uvicorn.Server(configuration(app)), listener))
         stack.callback(web.close_clients)
         yield web

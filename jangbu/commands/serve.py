@@ -28,13 +28,11 @@ def serve(ctx: Context, port: int | None, host: str | None, *, publish: bool) ->
     from billing.pledges.pledge import PledgeRules
     from jangbu.languages import chosen
     from jangbu.settings import resolve_token
-    from jangbu.web.application import application
     from jangbu.web.books import Books
     from jangbu.web.quota_keeper import QuotaKeeper
-    from jangbu.web.quotas import quota_routes
     from jangbu.web.serving import listen, serve_until_stopped
-    from jangbu.web.signin.entrance import entrance_of, mount
-    from jangbu.web.site import mount_site
+    from jangbu.web.signin.entrance import entrance_of
+    from jangbu.web.site import whole_application
 
     settings = ctx.settings
     logging.basicConfig(level="WARNING", format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
@@ -49,11 +47,9 @@ def serve(ctx: Context, port: int | None, host: str | None, *, publish: bool) ->
         quotas = QuotaKeeper(ctx.engine, settings.timezone, rules, settings.pledge_url)
         stack.callback(quotas.close)
         books = stack.enter_context(Books(ctx, quotas.board))
-        app = application(door, quota_routes(quotas))
-        token = resolve_token(settings)
-        mount(app, entrance_of(settings, lambda: books.engine("billing"), token, _address(host, port), _say))
-        mount_site(app, books, chosen(None))
-        serve_until_stopped(app, listener)
+        token, address = resolve_token(settings), _address(host, port)
+        entrance = entrance_of(settings, lambda: books.engine("billing"), token, address, _say)
+        serve_until_stopped(whole_application(door, books, quotas, entrance, chosen(None)), listener)
 
 
 def address_of(settings: Settings) -> str:

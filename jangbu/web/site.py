@@ -10,17 +10,25 @@ from starlette.routing import Route
 
 from jangbu.output import json_text
 from jangbu.web.answers import Refused, refusal
+from jangbu.web.application import application
 from jangbu.web.openapi import openapi_document
 from jangbu.web.pages import REGISTERED
+from jangbu.web.quotas import quota_routes
 from jangbu.web.routes import problem_page, routes_of
+from jangbu.web.signin.entrance import mount
 from jangbu.web.static_files import STATIC_ROUTES
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from starlette.applications import Starlette
     from starlette.requests import Request
     from starlette.routing import BaseRoute
 
     from jangbu.web.books import Books
+    from jangbu.web.door import Door
+    from jangbu.web.quota_keeper import QuotaKeeper
+    from jangbu.web.signin.entrance import Entrance
 
 
 def site_routes(books: Books) -> list[BaseRoute]:
@@ -31,6 +39,16 @@ def site_routes(books: Books) -> list[BaseRoute]:
         return Response(document, media_type="application/json")
 
     return [*STATIC_ROUTES, Route("/api/v1/openapi.json", openapi, methods=["GET"]), *routes_of(REGISTERED, books)]
+
+
+def whole_application(
+    door: Door, books: Books, quotas: QuotaKeeper, entrance: Entrance, language: str, more: Sequence[BaseRoute] = ()
+) -> Starlette:
+    """Everything that `serve` serves: the door, quotas for gateways, the sign-in, pages and API. `more`: of tests."""
+    app = application(door, [*quota_routes(quotas), *more])
+    mount(app, entrance)
+    mount_site(app, books, language)
+    return app
 
 
 def mount_site(app: Starlette, books: Books, language: str) -> None:

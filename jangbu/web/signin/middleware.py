@@ -34,7 +34,8 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 READING: Final = frozenset({"GET", "HEAD", "OPTIONS"})
-OF_PROGRAMS: Final = ("/v1/", "/api/v1/events", "/healthz", "/metrics", "/static/")
+OF_PROGRAMS: Final = frozenset({"/api/v1/events", "/healthz", "/metrics"})
+BELOW_PROGRAMS: Final = ("/v1/", "/static/")
 """Paths that know no people: the door has its own tokens, and must answer while the database is away."""
 FORMS: Final = ("application/x-www-form-urlencoded", "multipart/form-data")
 WITHOUT_SESSION: Final = frozenset({"/sign-in", "/sign-in/first"})
@@ -57,7 +58,7 @@ class SignIn:
         request = Request(scope, receive)
         entrance: Entrance | None = getattr(scope["app"].state, "sign_in", None)
         request.state.person, request.state.csrf, request.state.client = None, None, peer_of(request)
-        if entrance is None or scope["path"].startswith(OF_PROGRAMS):
+        if entrance is None or scope["path"] in OF_PROGRAMS or scope["path"].startswith(BELOW_PROGRAMS):
             await self._app(scope, receive, send)
             return
         request.state.client = client_of(request, entrance.settings.trusted_proxies)
