@@ -48,14 +48,19 @@ QUICK_HASHER = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
 
 
 class Web:
-    """A running application. `engine` is billing's login; `said` is what `serve` would print."""
+    """A running application. `said` is what `serve` would print."""
 
-    def __init__(self, url: str, engine: Engine, said: list[str], app: Starlette) -> None:
+    def __init__(self, url: str, books: Books, said: list[str], app: Starlette) -> None:
         self.app = app
         self.url = url
-        self.engine = engine
+        self.books = books
         self.said = said
         self._clients: list[httpx.Client] = []
+
+    @property
+    def engine(self) -> Engine:
+        """Of billing's login."""
+        return self.books.engine("billing")
 
     def client(self, **options: Any) -> httpx.Client:
         """A browser without script: it keeps cookies and follows nothing by itself. `close_clients` ends it."""
@@ -121,7 +126,7 @@ def running_web(
         entrance = entrance_of(resolved, lambda: books.engine("billing"), TOKEN, url, said.append)
         door = stack.enter_context(opened_door(resolved))
         app = whole_application(door, books, quotas, entrance, "en", routes)
-        web = Web(url, books.engine("billing"), said, app)
+        web = Web(url, books, said, app)
         stack.enter_context(_served(uvicorn.Server(configuration(app)), listener))
         stack.callback(web.close_clients)
         yield web

@@ -9,15 +9,18 @@ from typing import TYPE_CHECKING
 import psycopg
 import pytest
 
+from jangbu.services.ports import free_port
+from jangbu.services.postgres import DatabaseUrls
 from jangbu.web.signin import accounts, api_tokens
 from tests.web_world import PASSWORD, TOKEN, Web, csrf_of, field, running_web, sign_in, signed_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     import httpx
 
-    from jangbu.services.postgres import DatabaseUrls, EmbeddedPostgres
+    from jangbu.services.postgres import EmbeddedPostgres
 
 
 @pytest.fixture(scope="module")
@@ -303,3 +306,18 @@ def test_the_readers_login_sees_no_account(web: Web, web_database: DatabaseUrls)
         for table in ("web_account", "web_session", "web_token", "web_once", "web_attempt"):
             with pytest.raises(psycopg.errors.InsufficientPrivilege):
                 connection.execute(f"select * from {table}")
+
+
+def test_a_database_that_is_away_is_said(tmp_path: Path) -> None:
+    """Nobody is there to sign in, and nothing is a defect."""
+    nowhere = f"postgresql://x@127.0.0.1:{free_port()}/x"
+    with running_web(DatabaseUrls(nowhere, nowhere, nowhere, nowhere), tmp_path) as away:
+        client = away.client(headers={"accept": "text/html"})
+        for method, path in (("GET", "/sign-in"), ("GET", "/sign-in/first?token=x"), ("POST", "/sign-in/first")):
+            answer = client.request(method, path, data={"token": "x"} if method == "POST" else None)
+            assert (answer.status_code, answer.headers["retry-after"]) == (503, "10"), path
+            assert "The database does not answer" in answer.text
+        signed = client.get("/probe", headers={"cookie": "jangbu_session=x"})
+        assert signed.status_code == 503
+        assert "the database is away" in signed.text
+        assert client.get("/healthz").status_code == 200

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
+from sqlalchemy.exc import OperationalError
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import RedirectResponse
@@ -23,6 +25,8 @@ from jangbu.web.signin.sessions import Entry, end_session, end_sessions_of, open
 from jangbu.web.signin.trail import note
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from starlette.datastructures import FormData
     from starlette.responses import Response
     from starlette.routing import BaseRoute
@@ -31,21 +35,39 @@ if TYPE_CHECKING:
 FIRST_ROLES = ("finance", "platform")
 WRONG = "The name or the password is wrong, or the account is shut."
 TOO_OFTEN = "Too many attempts. Wait a quarter of an hour, or ask the platform team."
+NO_DATABASE = "The database does not answer. Try again in a minute."
 OLD_FORM = "The form was too old. Please try again."
 _VOID = "This link was used before or is past its fifteen minutes. Open the sign-in page: a new one is printed."
+_log = logging.getLogger("jangbu.web")
 
 
 def signin_routes() -> list[BaseRoute]:
     """Routes for `application`; they work with `app.state.sign_in`."""
-    return [
-        Route("/sign-in", show_sign_in, methods=["GET"]),
-        Route("/sign-in", sign_in, methods=["POST"]),
-        Route("/sign-out", sign_out, methods=["POST"]),
-        Route("/sign-in/oidc", to_provider, methods=["GET"]),
-        Route("/sign-in/oidc/callback", callback, methods=["GET"]),
-        Route("/sign-in/first", show_first, methods=["GET"]),
-        Route("/sign-in/first", make_first, methods=["POST"]),
-    ]
+    endpoints = (
+        ("/sign-in", "GET", show_sign_in),
+        ("/sign-in", "POST", sign_in),
+        ("/sign-out", "POST", sign_out),
+        ("/sign-in/oidc", "GET", to_provider),
+        ("/sign-in/oidc/callback", "GET", callback),
+        ("/sign-in/first", "GET", show_first),
+        ("/sign-in/first", "POST", make_first),
+    )
+    return [Route(path, _said_when_away(endpoint), methods=[method]) for path, method, endpoint in endpoints]
+
+
+def _said_when_away(endpoint: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
+    """The same, with a sentence where the database is away or older than we are."""
+
+    async def said(request: Request) -> Response:
+        try:
+            return await endpoint(request)
+        except (JangbuError, OperationalError) as error:
+            _log.warning("sign-in without its database: %s", str(error).splitlines()[0])
+            answer = render(request, "sign_in_refused.html", 503, problem=NO_DATABASE)
+            answer.headers["retry-after"] = "10"
+            return answer
+
+    return said
 
 
 async def show_sign_in(request: Request) -> Response:
