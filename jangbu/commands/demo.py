@@ -29,11 +29,12 @@ USERS_MIN = 50
               help="About so many requests.")
 @click.option("--seed", type=click.IntRange(0), default=7, show_default=True, help="Another seed, another city.")
 @click.option("--lang", "language", type=click.Choice(["ko", "en"]), help="Default: by the locale.")
-@click.option("--no-serve", is_flag=True, help="End when the screen is printed (the default).")
+@click.option("--serve/--no-serve", default=False, show_default=True,
+              help="Serve the pages of this month until stopped, or end when the screen is printed.")
 @click.option("--json", "as_json", is_flag=True, help="All figures as one JSON document instead of the screen.")
 @click.pass_obj
 def demo(ctx: Context, directory: Path, month: str | None, users: int, events: int, seed: int,
-         language: Language | None, no_serve: bool, as_json: bool) -> None:  # noqa: ARG001 - no pages to serve yet
+         language: Language | None, serve: bool, as_json: bool) -> None:
     """A month of an invented city hall, from gateway files to a reconciled invoice, on one screen.
 
     Embedded services only, in a directory of its own. Exit 7 if a law does not hold or the proof is not 0.
@@ -69,3 +70,7 @@ def demo(ctx: Context, directory: Path, month: str | None, users: int, events: i
         print_screen(figures, words, chosen)
     if not figures.holds:
         raise LawViolatedError(f"the books of the demo do not hold; see {place.outputs}/audit.json: this is our fault")
+    if serve:
+        from jangbu.demo.serving import serve_demo
+
+        serve_demo(place, figures.largest, words)

@@ -38,7 +38,7 @@ class Commands:
 
     def __init__(self, place: Place) -> None:
         self._place = place
-        self._environment = _clean_environment()
+        self._environment = clean_environment()
         self._log = place.log / "commands.log"
 
     def json(self, *words: str, codes: Collection[int] = (0,), keep: str | None = None,
@@ -97,7 +97,7 @@ class Commands:
         return said[-1].removeprefix("jangbu: ") if said else "it said nothing"
 
 
-def _clean_environment() -> dict[str, str]:
+def clean_environment() -> dict[str, str]:
     """Ours without any setting of jangbu; this very package is found whatever the working directory."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("JANGBU_")}
     parent = str(Path(__file__).resolve().parents[2])

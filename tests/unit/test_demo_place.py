@@ -158,7 +158,7 @@ def test_settings_of_real_use_are_refused(flags: list[str], tmp_path: Path, caps
 
 @pytest.mark.parametrize(
     "wrong",
-    [["--users", "0"], ["--events", "-1"], ["--seed", "x"], ["--lang", "fr"], ["--month", "2026-1"], ["--serve"]],
+    [["--users", "0"], ["--events", "-1"], ["--seed", "x"], ["--lang", "fr"], ["--month", "2026-1"], ["--served"]],
 )
 def test_wrong_options_are_refused(wrong: list[str], tmp_path: Path) -> None:
     with pytest.raises(SystemExit) as ended:
@@ -169,7 +169,7 @@ def test_wrong_options_are_refused(wrong: list[str], tmp_path: Path) -> None:
 
 def test_help_names_its_options() -> None:
     told = CliRunner().invoke(cli, ["demo", "--help"]).output
-    for option in ("--dir", "--month", "--users", "--events", "--seed", "--lang", "--no-serve", "--json"):
+    for option in ("--dir", "--month", "--users", "--events", "--seed", "--lang", "--serve", "--no-serve", "--json"):
         assert option in told
 
 
