@@ -262,7 +262,7 @@ def test_nothing_is_documented_that_is_not_there() -> None:
     assert {head for head in sections() if head.startswith("jangbu ")} == there
     for path, command in commands():
         named = set(re.findall(r"`(--[a-z-]+)", sections()[f"jangbu {' '.join(path)}"]))
-        options = {name for option in command.params for name in option.opts}
+        options = {name for option in command.params for name in [*option.opts, *option.secondary_opts]}
         assert named <= options | set(FLAGS), f"jangbu {' '.join(path)}"
 
 
