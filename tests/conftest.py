@@ -11,6 +11,7 @@ import tempfile
 import time
 import uuid
 from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -168,15 +169,29 @@ def _migrated_template(postgres_server: "EmbeddedPostgres") -> str:
     return name
 
 
-@pytest.fixture
-def migrated_database(postgres_server: "EmbeddedPostgres", _migrated_template: str) -> "Iterator[DatabaseUrls]":
-    """A fresh database with every migration applied and nothing in it."""
+@contextmanager
+def _copied(postgres_server: "EmbeddedPostgres", template: str) -> "Iterator[DatabaseUrls]":
+    """A copy of a database, dropped afterwards."""
     import psycopg
 
     name = f"test_{uuid.uuid4().hex[:16]}"
     with psycopg.connect(postgres_server.urls.owner, autocommit=True) as connection:
-        connection.execute(f"create database {name} template {_migrated_template}")
+        connection.execute(f"create database {name} template {template}")
     yield postgres_server.urls_of(name)
     if not postgres_server.is_running():
         postgres_server.start()
     _drop(postgres_server, name)
+
+
+@pytest.fixture
+def migrated_database(postgres_server: "EmbeddedPostgres", _migrated_template: str) -> "Iterator[DatabaseUrls]":
+    """A fresh database with every migration applied and nothing in it."""
+    with _copied(postgres_server, _migrated_template) as urls:
+        yield urls
+
+
+@pytest.fixture(scope="module")
+def module_database(postgres_server: "EmbeddedPostgres", _migrated_template: str) -> "Iterator[DatabaseUrls]":
+    """The same for all tests of a module: what one of them writes the next one finds."""
+    with _copied(postgres_server, _migrated_template) as urls:
+        yield urls

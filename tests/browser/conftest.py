@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -17,28 +18,41 @@ from playwright.sync_api import sync_playwright
 from tests.browser.judges import axe_findings, watch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator, Iterator
 
     from playwright.sync_api import Browser, Page
 
     from tests.browser.judges import OpenPage
 
+HERE = Path(__file__).parent
 PROGRAM = "chromium"
 PATIENCE_MS = 30_000
+_endings: list[Callable[[], object]] = []
+"""What ends the browser, while there is one."""
 
 
-@pytest.fixture(scope="package")
-def browser() -> Iterator[Browser]:
-    """One browser for all tests of this directory. It ends with them: while it is there no other event loop may run in
-    the main thread, and other tests have some."""
+@pytest.fixture(scope="session")
+def browser() -> Browser:
+    """One browser for all tests of this directory. It ends with the last of them, not with the session: while it is
+    there no other event loop may run in the main thread, and tests of other directories have some."""
     program = shutil.which(PROGRAM)
     if program is None:
         pytest.skip(f"no {PROGRAM} on the path: `make browser` installs it, or your package manager")
     arguments = ["--no-sandbox"] if os.getuid() == 0 else []  # root's processes cannot be put into one
-    with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=program, args=arguments)
-        yield opened
-        opened.close()
+    playwright = sync_playwright().start()
+    _endings.append(playwright.stop)
+    opened = playwright.chromium.launch(executable_path=program, args=arguments)
+    _endings.append(opened.close)
+    return opened
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(nextitem: pytest.Item | None) -> Generator[None]:
+    """End the browser where the next test is of another directory."""
+    yield
+    if nextitem is None or HERE not in nextitem.path.parents:
+        while _endings:
+            _endings.pop()()
 
 
 @pytest.fixture
