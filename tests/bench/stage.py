@@ -139,7 +139,7 @@ class Stage:
             self.directory = Path(tempfile.mkdtemp(prefix="jangbu-bench-", dir=self._wanted))
             stack.callback(shutil.rmtree, self.directory, ignore_errors=True)
             if self._with_kafka:
-                self.kafka = ApacheKafka(self.directory / "kafka")
+                self.kafka = ApacheKafka(self.directory / "kafka", long_run=True)
                 stack.callback(self.kafka.stop)
                 self.kafka.start()
             private = self.directory / "postgres"

@@ -27,6 +27,9 @@ POM = Path(__file__).with_name("pom.xml")
 CHECKOUT = Path(__file__).resolve().parents[2]
 LIBS_DEFAULT = CHECKOUT / ".services" / "kafka-libs"
 JAVA_VERSION_MIN = 17
+LONG_RUN_OPTIONS = ("-XX:+UseG1GC",)
+SHORT_RUN_OPTIONS = ("-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
+"""A broker that lives for a test is up after half of the work: what it would compile thoroughly it hardly uses."""
 START_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 20.0
 MAVEN_TIMEOUT_S = 300.0
@@ -74,6 +77,7 @@ class ApacheKafka:
         heap_mib: the Java heap. The page cache, not the heap, holds the log.
         overrides: further lines of server.properties, by name.
         detached: keep running when this process ends (`make services`); ``stop`` in a later process ends it.
+        long_run: compiled as a server is that stays; for measurements and for people.
     """
 
     def __init__(
@@ -84,12 +88,14 @@ class ApacheKafka:
         heap_mib: int = 384,
         overrides: dict[str, str] | None = None,
         detached: bool = False,
+        long_run: bool = False,
     ) -> None:
         self.directory = directory
         self._libs = libs
         self._heap_mib = heap_mib
         self._overrides = overrides or {}
         self._detached = detached
+        self._options = LONG_RUN_OPTIONS if long_run else SHORT_RUN_OPTIONS
         self._child: subprocess.Popen[bytes] | None = None
 
     @property
@@ -116,7 +122,7 @@ class ApacheKafka:
         if not self._state_file.exists():
             self._prepare(libs)
         java = check_java()
-        argv = [java, f"-Xmx{self._heap_mib}m", "-Xms128m", "-XX:+UseG1GC", *_logging_options()]
+        argv = [java, f"-Xmx{self._heap_mib}m", "-Xms128m", *self._options, *_logging_options()]
         argv += ["-cp", f"{libs}/*", "kafka.Kafka", str(self._properties_file)]
         with self.log_file.open("ab") as log:
             if self._detached:

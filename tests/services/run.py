@@ -54,7 +54,7 @@ def up(directory: Path) -> str:
     """Start what does not run; the line for the shell."""
     directory.mkdir(parents=True, exist_ok=True)
     sys.stderr.write("services: starting Apache Kafka\n")
-    kafka = ApacheKafka(directory / "kafka", fetch_libs(), detached=True).start()
+    kafka = ApacheKafka(directory / "kafka", fetch_libs(), detached=True, long_run=True).start()
     sys.stderr.write("services: starting PostgreSQL\n")
     owner_url = _start_postgres(directory)
     variables = {"JANGBU_KAFKA_BOOTSTRAP": kafka.bootstrap, "JANGBU_DATABASE_URL": owner_url}
