@@ -82,7 +82,14 @@ def with_query(request: Request, **changes: Any) -> str:
         if value is None:
             continue
         kept += [(name, str(one)) for one in value] if isinstance(value, list | tuple) else [(name, str(value))]
-    return f"{request.url.path}?{urlencode(kept)}" if kept else request.url.path
+    path = path_of(request)
+    return f"{path}?{urlencode(kept)}" if kept else path
+
+
+def path_of(request: Request) -> str:
+    """This page's path as it was sent, for a link: a name's slash stays a sign of the name, and `//x` is no host."""
+    sent: bytes = request.scope.get("raw_path") or quote(request.url.path).encode()
+    return "/" + quote(sent, safe="/%:@!$&'()*+,;=~").lstrip("/")
 
 
 def path_part(value: str) -> str:

@@ -20,7 +20,7 @@ from jangbu.errors import JangbuError, NotFoundError, RefusedByStateError, Setti
 from jangbu.output import as_text, json_text
 from jangbu.web.answers import Refused
 from jangbu.web.bodies import read_body
-from jangbu.web.frame import SAFE_HEADERS, language_of, render, say
+from jangbu.web.frame import SAFE_HEADERS, language_of, path_of, render, say
 from jangbu.web.signin.places import local_path
 from jangbu.web.views import Action, Ask, Document, Done, Download, File, Form, Registered, Table, View
 from jangbu.web.wording import wording
@@ -122,7 +122,7 @@ def _not_allowed(request: Request, rule: Rule, *, is_page: bool) -> Response | N
         if not is_page:
             raise Refused(401, "signed_out", "nobody is signed in: send a token as `Authorization: Bearer …`",
                           headers={"www-authenticate": "Bearer"})  # fmt: skip
-        going = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+        going = path_of(request) + (f"?{request.url.query}" if request.url.query else "")
         going = going if request.method == "GET" else "/"
         return RedirectResponse(f"/sign-in?next={quote(local_path(going), safe='')}", 303, headers=SAFE_HEADERS)
     refused = Refused(403, "rights", f"{person.name} may not do this: it is for {rule.name}")
