@@ -58,7 +58,7 @@ demo: setup  ## One month of usage, from gateway event to reconciled invoice (ab
 
 # Which tests run where; the first session has the rest. Those of the third wait far more than they compute: for Docker,
 # for Apache Kafka and PostgreSQL that are killed and come back, for workers that are frozen.
-SECOND_SESSION := tests/gateway tests/unit tests/scenarios
+SECOND_SESSION := tests/gateway tests/unit tests/scenarios tests/properties
 THIRD_SESSION := tests/docker tests/faults tests/alert_faults $(patsubst %,tests/integration/test_%.py,streams_kafka \
 	services ingest_wait ingest http_through quarantine quota_answers service_scripts supervisor)
 
@@ -80,7 +80,8 @@ ifneq ($(strip $(ARGS)),)
 	$(BIN)/python -m pytest $(ARGS)
 else
 	@logs=$$(mktemp -d); trap 'rm -rf "$$logs"' EXIT; \
-	session() { PYTEST_DEBUG_TEMPROOT=$$(mktemp -d) $(BIN)/python -m pytest -o cache_dir=.pytest_cache/$$1 "$${@:2}"; }; \
+	session() { PYTEST_DEBUG_TEMPROOT=$$(mktemp -d) $(BIN)/python -m pytest -o cache_dir=.pytest_cache/$$1 \
+		--durations=15 --durations-min=5 "$${@:2}"; }; \
 	second() { \
 		local code=0; for target in $(BEFORE_SECOND); do $(again) $$target || code=$$?; done; \
 		session second $(SECOND_SESSION) || code=$$?; return $$code; \

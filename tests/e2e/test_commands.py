@@ -252,28 +252,22 @@ def test_a_violated_law_ends_with_7(house: House) -> None:
     assert "input_tokens -1" in broken["violations"][0]
 
 
-def test_all_end_in_time_and_a_command_alone_serves_itself(house: House) -> None:
-    """After `up` a command starts PostgreSQL for itself and stops it."""
-    before = quantity(house, "department")
+def test_all_end_in_time_and_what_a_command_alone_accepts_is_kept_until_up(house: House) -> None:
+    """After `up` a command starts PostgreSQL for itself and stops it; without a broker, accepted events wait."""
+    before, of_ours = quantity(house, "department"), quantity(house, "source", source="e2e")
     assert len(house.family()) >= 3, "up, a worker and the publisher"
     assert house.stop() == []
     try:
         assert house.json("doctor")["running"] == {}
         assert quantity(house, "department") == before
         assert house.json("doctor")["running"] == {}
+        done = house("ingest - --format usage", given=line(2) + line(3))
+        assert "2 events wait in the outbox" in done.stderr
+        house("wait --caught-up --timeout 1", code=3)
     finally:
         house.start()
-
-
-def test_accepted_without_a_broker_is_kept_until_up(house: House) -> None:
-    before = quantity(house, "source", source="e2e")
-    assert house.stop() == []
-    done = house("ingest - --format usage", given=line(2) + line(3))
-    assert "2 events wait in the outbox" in done.stderr
-    house("wait --caught-up --timeout 1", code=3)
-    house.start()
     house("wait --caught-up --timeout 60")
-    assert quantity(house, "source", source="e2e") == before + 2000
+    assert quantity(house, "source", source="e2e") == of_ours + 2000
 
 
 def test_killed_up_leaves_no_child_and_loses_nothing(house: House) -> None:

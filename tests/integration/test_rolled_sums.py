@@ -92,7 +92,7 @@ def insert(connection: Connection, rows: Sequence[Part]) -> None:
         )
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=steps, edges=st.lists(hours, max_size=3), span=st.tuples(hours, hours), zone=st.sampled_from(ZONES))
 def test_reading_rolled_sums_gives_what_the_parts_hold(
     engine: Engine, steps: list[Any], edges: list[int], span: tuple[int, int], zone: str

@@ -227,5 +227,5 @@ class Interleavings(RuleBasedStateMachine):
 def test_whatever_the_order_each_event_is_counted_once(migrated_database: DatabaseUrls) -> None:
     run_state_machine_as_test(
         lambda: Interleavings(migrated_database),
-        settings=settings(deadline=None, max_examples=15, stateful_step_count=40),
+        settings=settings(deadline=None, max_examples=8, stateful_step_count=40),
     )
