@@ -229,10 +229,10 @@ def _columns(connection: psycopg.Connection[Any], table: str, without: set[str])
 
 
 def _rates() -> Iterator[FxRow]:
-    """Won for a dollar on every weekday, from a week before the month to the end of the year after it."""
+    """Won for a dollar on every weekday, from a year before the month to the end of the year after it."""
     from decimal import Decimal
 
-    day = date.fromisoformat(f"{MONTH}-01") - timedelta(days=7)
+    day = date.fromisoformat(f"{MONTH}-01") - timedelta(days=400)
     end = date.fromisoformat(f"{month_names(YEAR)[-1]}-01") + timedelta(days=31)
     while day <= end:
         if day.weekday() < 5:

@@ -36,7 +36,7 @@ PARTS = ("speed", "memory", "freshness", "growth")
 """In the order in which they run: the last one makes do with the time that is left."""
 NAMED = ("alerts",)
 """What runs only where it is named, after those, and with Kafka."""
-APART = ("http", "invoices", "monthend", "year")
+APART = ("http", "invoices", "pages", "monthend", "year")
 """What runs only where it is named, before the others: without Kafka."""
 ENDING_S = 25.0
 """Kept for stopping and removing everything."""
@@ -104,7 +104,7 @@ def _run(scale: Scale, parts: tuple[str, ...], found: list[Findings], failed: li
 
 
 def _part(part: str, stage: Stage, scale: Scale, end_s: float) -> Findings:
-    from tests.bench import alert_freshness, freshness, growth, http_door, invoices, memory, monthend, speed
+    from tests.bench import alert_freshness, freshness, growth, http_door, invoices, memory, monthend, pages, speed
 
     measures: dict[str, Callable[[], Findings]] = {
         "speed": lambda: speed.measure(stage, scale, say),
@@ -114,6 +114,7 @@ def _part(part: str, stage: Stage, scale: Scale, end_s: float) -> Findings:
         "alerts": lambda: alert_freshness.measure(stage, scale.offered_s, say),
         "http": lambda: http_door.measure(stage.house, scale.offered_s, say),
         "invoices": lambda: invoices.measure(stage, invoices.lines_of(scale), say),
+        "pages": lambda: pages.measure(stage, scale.month_events // 30, say),
         "monthend": lambda: monthend.measure(stage, scale.month_events, say),
         "year": lambda: monthend.measure_year(stage, scale.month_events, say),
     }
@@ -164,7 +165,8 @@ def _check_disk(scale: Scale, parts: tuple[str, ...]) -> None:
     from tests.bench.stage import Disturbed
 
     needs = {"speed": scale.events, "growth": scale.growth_events, "memory": 2 * scale.memory_events, "freshness": 0,
-             "alerts": 0, "http": 0, "invoices": 0, "monthend": 2 * scale.month_events,
+             "alerts": 0, "http": 0, "invoices": 0,
+             "pages": scale.month_events // 30, "monthend": 2 * scale.month_events,
              "year": YEAR_TIMES * scale.month_events}  # fmt: skip
     wanted = DISK_BYTES_BASE + max(needs[part] for part in parts) * DISK_BYTES_AN_EVENT
     free = shutil.disk_usage(tempfile.gettempdir()).free
