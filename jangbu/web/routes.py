@@ -133,7 +133,8 @@ def _not_allowed(request: Request, rule: Rule, *, is_page: bool) -> Response | N
 
 def problem_page(request: Request, refused: Refused) -> Response:
     """A refusal as a page: what, why, what to do."""
-    answer = render(request, "problem.html", refused.status, problem=str(refused), code=refused.code)
+    sentence = wording(language_of(request)).gettext(str(refused))
+    answer = render(request, "problem.html", refused.status, problem=sentence, code=refused.code)
     answer.headers.update(refused.headers)
     return answer
 

@@ -11,7 +11,8 @@ import pytest
 
 from jangbu.services.ports import free_port
 from jangbu.services.postgres import DatabaseUrls
-from jangbu.web.signin import accounts, api_tokens
+from jangbu.web.signin import accounts, api_tokens, middleware, pages, passwords, provider_pages
+from jangbu.web.wording import wording
 from tests.web_world import PASSWORD, TOKEN, Web, csrf_of, field, running_web, sign_in, signed_in
 
 if TYPE_CHECKING:
@@ -306,6 +307,20 @@ def test_the_readers_login_sees_no_account(web: Web, web_database: DatabaseUrls)
         for table in ("web_account", "web_session", "web_token", "web_once", "web_attempt"):
             with pytest.raises(psycopg.errors.InsufficientPrivilege):
                 connection.execute(f"select * from {table}")
+
+
+def test_what_is_refused_is_said_in_korean(web: Web) -> None:
+    said = [
+        *(pages.WRONG, pages.TOO_OFTEN, pages.OLD_FORM, pages.NO_DATABASE, provider_pages.AWAY, provider_pages.REFUSED),
+        *(middleware.AWAY, middleware.FOREIGN, middleware.SIGNED_OUT, middleware.OLD_FORM),
+        *(accounts.NO_NAME, passwords.TOO_SHORT, passwords.TOO_EASY),
+    ]
+    assert [one for one in said if wording("ko").gettext(one) == one] == []
+    client = web.client(headers={"accept": "text/html", "accept-language": "ko"})
+    answer = client.post("/probe", data={"value": "1"})
+    assert answer.status_code == 401
+    assert "로그인하지 않았거나" in answer.text
+    assert 'href="/sign-in"' in answer.text
 
 
 def test_a_database_that_is_away_is_said(tmp_path: Path) -> None:

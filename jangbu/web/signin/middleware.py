@@ -20,7 +20,7 @@ from starlette.responses import PlainTextResponse
 from jangbu.errors import JangbuError
 from jangbu.web.answers import Refused, refusal
 from jangbu.web.bodies import read_body
-from jangbu.web.frame import render
+from jangbu.web.frame import language_of, render
 from jangbu.web.signin import api_tokens, sessions
 from jangbu.web.signin.entrance import SESSION_COOKIE, Entrance
 from jangbu.web.signin.heads import person_of
@@ -28,6 +28,7 @@ from jangbu.web.signin.oidc import roles_of
 from jangbu.web.signin.places import client_of, is_among, is_foreign, peer_of
 from jangbu.web.signin.secrets import form_token, same
 from jangbu.web.signin.trail import note
+from jangbu.web.wording import wording
 
 if TYPE_CHECKING:
     from starlette.responses import Response
@@ -41,6 +42,11 @@ FORMS: Final = ("application/x-www-form-urlencoded", "multipart/form-data")
 WITHOUT_SESSION: Final = frozenset({"/sign-in", "/sign-in/first"})
 """Their forms have a token of their own (pages.py), since whoever sends them has no session yet."""
 USER_CHARACTERS_MAX: Final = 200
+AWAY: Final = "the database is away: try again in a minute"
+FOREIGN: Final = "this was sent by a page of another site: open the page here and send it again"
+SIGNED_OUT: Final = "nobody is signed in, or no longer: sign in and send it again"
+OLD_FORM: Final = "the form is from another session or too old: open the page again and send it from there"
+"""Messages of the catalogue too."""
 _log = logging.getLogger("jangbu.web")
 
 
@@ -71,8 +77,7 @@ class SignIn:
             return
         except (JangbuError, exc.OperationalError) as error:
             _log.warning("who asks cannot be looked up: %s", str(error).splitlines()[0])
-            sentence = "the database is away: try again in a minute"
-            away = Refused(503, "database", sentence, headers={"retry-after": "10"})
+            away = Refused(503, "database", AWAY, headers={"retry-after": "10"})
             await _answer(away, request)(scope, receive, send)
             return
         await self._app(scope, receive, send if made is None else _with_cookie(send, entrance, made))
@@ -154,12 +159,12 @@ async def _check_change(request: Request, entrance: Entrance) -> Receive:
     if getattr(request.state, "bearer", False):
         return request.receive
     if is_foreign(request, entrance.settings.public_url):
-        raise Refused(403, "origin", "this was sent by a page of another site: open the page here and send it again")
+        raise Refused(403, "origin", FOREIGN)
     expected: str | None = request.state.csrf
     if expected is None:
         if request.url.path in WITHOUT_SESSION:
             return request.receive
-        raise Refused(401, "signed_out", "nobody is signed in, or no longer: sign in and send it again")
+        raise Refused(401, "signed_out", SIGNED_OUT)
     if same(request.headers.get("x-csrf-token"), expected):
         return request.receive
     given = None
@@ -171,8 +176,7 @@ async def _check_change(request: Request, entrance: Entrance) -> Receive:
             fields = form.getlist("csrf")
             given = fields[0] if len(fields) == 1 and isinstance(fields[0], str) else None
     if not same(given, expected):
-        sentence = "the form is from another session or too old: open the page again and send it from there"
-        raise Refused(403, "csrf", sentence)
+        raise Refused(403, "csrf", OLD_FORM)
     return receive
 
 
@@ -208,7 +212,8 @@ def _answer(refused: Refused, request: Request) -> ASGIApp:
     if request.url.path.startswith("/api/") or "text/html" not in request.headers.get("accept", ""):
         answer: Response = refusal(refused)
     else:
-        answer = render(request, "problem.html", refused.status, problem=str(refused), code=refused.code)
+        sentence = wording(language_of(request)).gettext(str(refused))
+        answer = render(request, "problem.html", refused.status, problem=sentence, code=refused.code)
         answer.headers.update(refused.headers)
     answer.headers["cache-control"] = "no-store"
     return answer
