@@ -11,7 +11,7 @@ import pytest
 
 from jangbu.services.ports import free_port
 from jangbu.services.postgres import DatabaseUrls
-from jangbu.web.signin import accounts, api_tokens, middleware, pages, passwords, provider_pages
+from jangbu.web.signin import accounts, api_tokens, middleware, own, pages, passwords, provider_pages
 from jangbu.web.wording import wording
 from tests.web_world import PASSWORD, TOKEN, Web, csrf_of, field, running_web, sign_in, signed_in
 
@@ -176,7 +176,8 @@ def test_the_sign_in_form_belongs_to_its_browser(web: Web) -> None:
 
 
 @pytest.mark.parametrize(
-    "going", ["https://evil.example.org", "//evil.example.org", "/\\evil.example.org", "javascript:alert(1)",
+    "going", ["https://evil.example.org", "//evil.example.org", "///evil.example.org", "/\\evil.example.org",
+              "javascript:alert(1)",
               "/%0d%0aset-cookie:a=b\r\nx", "http:evil", "\t//evil", "/sign-in"]
 )  # fmt: skip
 def test_a_sign_in_leads_nowhere_else(web: Web, going: str) -> None:
@@ -207,6 +208,14 @@ def test_sign_out_everywhere_and_shut_accounts(web: Web) -> None:
         accounts.set_disabled(connection, "platform-1", True, actor="os:test")
     assert person(other) is None
     assert sign_in(web.client(), "platform-1").status_code == 403
+
+
+def test_a_shut_account_has_no_session_whoever_shut_it(web: Web) -> None:
+    client = signed_in(web, "finance")
+    with web.engine.begin() as connection:
+        connection.exec_driver_sql("update web_account set disabled = true")
+    assert len(web.rows("select 1 from web_session")) == 1
+    assert person(client) is None
 
 
 def test_another_role_holds_from_the_next_request(web: Web) -> None:
@@ -309,10 +318,50 @@ def test_the_readers_login_sees_no_account(web: Web, web_database: DatabaseUrls)
                 connection.execute(f"select * from {table}")
 
 
+def changed(client: httpx.Client, present: str, password: str, again: str | None = None) -> httpx.Response:
+    fields = {"present": present, "password": password, "again": password if again is None else again}
+    return client.post("/account/password", data={**fields, "csrf": csrf_of(client)})
+
+
+def test_a_person_changes_the_own_password(web: Web) -> None:
+    client, elsewhere = signed_in(web, "finance"), signed_in(web, "finance")
+    page = client.get("/account", headers={"accept-language": "ko"}).text
+    assert "재정 담당" in page
+    assert "web:finance-1" in page
+    for present, password, again, code in (
+        ("wrong wrong wrong", "another four words", None, 403), (PASSWORD, "short", None, 400),
+        (PASSWORD, "another four words", "another four wordz", 400), (PASSWORD, "finance-1", None, 400),
+    ):  # fmt: skip
+        assert changed(client, present, password, again).status_code == code
+    assert person(elsewhere) is not None
+    assert changed(client, PASSWORD, "another four words").status_code == 303
+    assert "no longer is" in client.get("/account").text
+    assert person(client) is not None
+    assert person(elsewhere) is None, "whoever knew the old one is out"
+    assert sign_in(web.client(), "finance-1").status_code == 403
+    assert sign_in(web.client(), "finance-1", "another four words").status_code == 303
+    (event,) = web.rows("select actor, subject, address from web_event where action = 'account_password'"
+                        " order by id desc limit 1")  # fmt: skip
+    assert tuple(event) == ("web:finance-1", "finance-1", "127.0.0.1")
+
+
+def test_the_present_password_is_not_guessed_from_a_session(web: Web) -> None:
+    client = signed_in(web, "finance")
+    codes = [changed(client, f"wrong wrong {number}", "another four words").status_code for number in range(6)]
+    assert codes == [403] * 5 + [429]
+    assert changed(client, PASSWORD, "another four words").status_code == 429
+
+
+def test_who_is_not_signed_in_has_no_account_page(web: Web) -> None:
+    assert web.client().get("/account").headers["location"] == "/sign-in?next=%2Faccount"
+    assert web.client().post("/account/password", data={"present": PASSWORD}).status_code == 401
+
+
 def test_what_is_refused_is_said_in_korean(web: Web) -> None:
     said = [
         *(pages.WRONG, pages.TOO_OFTEN, pages.OLD_FORM, pages.NO_DATABASE, provider_pages.AWAY, provider_pages.REFUSED),
         *(middleware.AWAY, middleware.FOREIGN, middleware.SIGNED_OUT, middleware.OLD_FORM),
+        *(own.WRONG, own.DIFFERENT, own.TOO_OFTEN, own.DONE, own.ELSEWHERE, *own.ROLE_WORDS.values()),
         *(accounts.NO_NAME, passwords.TOO_SHORT, passwords.TOO_EASY),
     ]
     assert [one for one in said if wording("ko").gettext(one) == one] == []

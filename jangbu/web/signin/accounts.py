@@ -119,14 +119,16 @@ def checked(connection: Connection, name: str, password: str) -> Account | None:
     return account_of(connection, spelt) if right and found is not None and not found.disabled else None
 
 
-def set_password(connection: Connection, name: str, password: str, *, actor: str) -> None:
+def set_password(
+    connection: Connection, name: str, password: str, *, actor: str, address: str | None = None
+) -> None:
     """A new password; the account's sessions end. Raises NotFoundError, UsageError."""
     spelt = account_of(connection, folded(name)).name
     kept = passwords.hashed(password, spelt)
     told = {"name": spelt, "hash": kept}
     connection.execute(text("update web_account set password_hash = :hash where name = :name"), told)
     end_sessions_of(connection, f"web:{spelt}")
-    note(connection, actor, "account_password", spelt)
+    note(connection, actor, "account_password", spelt, address=address)
 
 
 def set_disabled(connection: Connection, name: str, disabled: bool, *, actor: str) -> None:

@@ -1,7 +1,8 @@
 """ASGI middleware: who asks, and whether the request may change something.
 
-It sets `request.state.person` (None: nobody), `request.state.csrf` (for the forms of a session) and
-`request.state.client` (the address). The order: a bearer token, else the proxy's header, else the session's cookie.
+It sets `request.state.person` (None: nobody), `request.state.csrf` (for the forms of a session), `request.state.client`
+(the address), and `request.state.way` (how a session began; None of a token). The order: a bearer token, else the
+proxy's header, else the session's cookie.
 What a browser sends by itself (cookie, header of a proxy) may change something only with the session's form token, in
 the field `csrf` or the header X-CSRF-Token, and from a page of ours. A bearer token needs none: no browser sends it.
 """
@@ -63,7 +64,8 @@ class SignIn:
             return
         request = Request(scope, receive)
         entrance: Entrance | None = getattr(scope["app"].state, "sign_in", None)
-        request.state.person, request.state.csrf, request.state.client = None, None, peer_of(request)
+        request.state.person, request.state.csrf, request.state.way = None, None, None
+        request.state.client = peer_of(request)
         if entrance is None or scope["path"] in OF_PROGRAMS or scope["path"].startswith(BELOW_PROGRAMS):
             await self._app(scope, receive, send)
             return
@@ -146,9 +148,9 @@ def _by_session(
                 made = secret = sessions.open_session(connection, named, entrance.limits, secret)
                 address = request.state.client
                 note(connection, named.identity, "sign_in", named.subject, detail={"way": "header"}, address=address)
-            request.state.person = person
+            request.state.person, request.state.way = person, named.way
         elif found is not None:
-            request.state.person = found.person
+            request.state.person, request.state.way = found.person, found.way
     if request.state.person is not None and secret is not None:
         request.state.csrf = form_token(secret)
     return made

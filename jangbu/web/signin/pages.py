@@ -8,16 +8,16 @@ from urllib.parse import quote
 
 from sqlalchemy.exc import OperationalError
 from starlette.concurrency import run_in_threadpool
-from starlette.requests import Request
 from starlette.responses import RedirectResponse
 from starlette.routing import Route
 
 from jangbu.errors import JangbuError
-from jangbu.web.bodies import read_body
 from jangbu.web.frame import render
 from jangbu.web.signin import attempts, once
 from jangbu.web.signin.accounts import add_account, checked, has_accounts
 from jangbu.web.signin.entrance import BEFORE_COOKIE, SESSION_COOKIE, Entrance
+from jangbu.web.signin.fields import read_fields
+from jangbu.web.signin.own import DIFFERENT, change_password, show_own
 from jangbu.web.signin.places import local_path
 from jangbu.web.signin.provider_pages import callback, to_provider
 from jangbu.web.signin.secrets import form_token, new_secret, same
@@ -28,9 +28,9 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from starlette.datastructures import FormData
+    from starlette.requests import Request
     from starlette.responses import Response
     from starlette.routing import BaseRoute
-    from starlette.types import Message
 
 FIRST_ROLES = ("finance", "platform")
 WRONG = "The name or the password is wrong, or the account is shut."
@@ -51,6 +51,8 @@ def signin_routes() -> list[BaseRoute]:
         ("/sign-in/oidc/callback", "GET", callback),
         ("/sign-in/first", "GET", show_first),
         ("/sign-in/first", "POST", make_first),
+        ("/account", "GET", show_own),
+        ("/account/password", "POST", change_password),
     )
     return [Route(path, _said_when_away(endpoint), methods=[method]) for path, method, endpoint in endpoints]
 
@@ -83,7 +85,7 @@ async def show_sign_in(request: Request) -> Response:
 async def sign_in(request: Request) -> Response:
     """Name and password -> session."""
     entrance: Entrance = request.app.state.sign_in
-    fields = await _fields(request)
+    fields = await read_fields(request)
     going = local_path(fields.get("next"))
     before = request.cookies.get(entrance.cookie_name(BEFORE_COOKIE))
     if before is None or not _is_own_form(request, fields, before):
@@ -103,7 +105,7 @@ async def sign_in(request: Request) -> Response:
 async def sign_out(request: Request) -> Response:
     """End this session, or with `everywhere` all of the person. The middleware has checked the form."""
     entrance: Entrance = request.app.state.sign_in
-    everywhere = (await _fields(request)).get("everywhere") is not None
+    everywhere = (await read_fields(request)).get("everywhere") is not None
     secret = request.cookies.get(entrance.cookie_name(SESSION_COOKIE))
 
     def end() -> None:
@@ -139,12 +141,11 @@ async def show_first(request: Request) -> Response:
 async def make_first(request: Request) -> Response:
     """The first account, of finance and platform, and its session. The link is used up by it."""
     entrance: Entrance = request.app.state.sign_in
-    fields = await _fields(request)
+    fields = await read_fields(request)
     token, name = str(fields.get("token", "")), str(fields.get("name", ""))
     password, again = str(fields.get("password", "")), str(fields.get("again", ""))
     if password != again:
-        problem = "The two passwords differ."
-        return render(request, "sign_in_first.html", 400, problem=problem, token=token, name=name)
+        return render(request, "sign_in_first.html", 400, problem=DIFFERENT, token=token, name=name)
 
     def make() -> str | None:
         with entrance.engine().begin() as connection:
@@ -227,13 +228,3 @@ def _entered(entrance: Entrance, secret: str, going: str) -> Response:
     entrance.set_cookie(answer, SESSION_COOKIE, secret)
     entrance.forget_cookie(answer, BEFORE_COOKIE)
     return answer
-
-
-async def _fields(request: Request) -> FormData:
-    """The form's fields, the body bounded as every body is."""
-    body = await read_body(request, request.app.state.door.limits)
-
-    async def receive() -> Message:
-        return {"type": "http.request", "body": body, "more_body": False}
-
-    return await Request(request.scope, receive).form(max_files=0, max_fields=20)
