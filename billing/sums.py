@@ -6,7 +6,9 @@ as an array; so a month of some million parts comes back as the groups that can 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import Connection, text
 
@@ -23,7 +25,7 @@ from billing.parts import (
 from billing.rating import UsageSum
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
 __all__ = ["WIDE_UNITS", "UsageSum", "first_and_last_hour", "read_sums"]
 
@@ -39,22 +41,35 @@ ROUTE_DIMENSIONS = {
     "service_tier": "service_tier",
 }
 ROWS_AT_ONCE = 10_000
+Filters = Mapping[str, Sequence[str | None]]
+"""Which values of payer and route dimensions, and of `unit`, are wanted; None is nobody, or nothing told."""
+EVERYTHING: Final[Filters] = {}
 _PRICED_BY = ("provider", "model", "service_tier", "region", "status = 'cached'")
 
 
 def read_sums(
-    connection: Connection, first_hour: int, end_hour: int, cuts: Sequence[int], dimensions: Sequence[str]
-) -> Iterator[UsageSum]:
+    connection: Connection, first_hour: int, end_hour: int, cuts: Sequence[int], dimensions: Sequence[str],
+    filters: Filters = EVERYTHING,
+) -> Iterator[UsageSum]:  # fmt: skip
     """The sums of [first_hour, end_hour) by the named payer and route dimensions and by what prices depend on.
 
     No sum crosses one of `cuts` (UTC hours). Both queries must see one state: call it in a snapshot. Sums that cancel
-    out (use that was attributed again) are left out.
+    out (use that was attributed again) are left out. `filters`: only payers, routes and units of these values.
     """
     edges = sorted({first_hour, *(cut for cut in cuts if first_hour < cut < end_hour)})
-    by_person = any(name in ("user", "key") for name in dimensions)
+    by_person = any(name in ("user", "key") for name in (*dimensions, *filters))
     source = read_source(connection, first_hour, end_hour, edges, by_person=by_person)
     add_up_in_memory(connection)
-    yield from _sums_of(connection, source, edges, dimensions)
+    wanted = filters.get("unit")
+    if wanted is None:
+        yield from _sums_of(connection, source, edges, dimensions, filters)
+        return
+    others = source.has_others and any(unit not in WIDE_UNITS for unit in wanted)
+    source = replace(source, units=tuple(unit for unit in source.units if unit in wanted), has_others=others)
+    for one in _sums_of(connection, source, edges, dimensions, filters):
+        kept = tuple(pair for pair in one.quantities if pair[0] in wanted)
+        if kept:
+            yield one._replace(quantities=kept)
 
 
 def read_own_sums(
@@ -78,19 +93,20 @@ def read_new_sums(
 
 
 def _sums_of(
-    connection: Connection, source: Source, edges: Sequence[int], dimensions: Sequence[str]
-) -> Iterator[UsageSum]:
+    connection: Connection, source: Source, edges: Sequence[int], dimensions: Sequence[str],
+    filters: Filters = EVERYTHING,
+) -> Iterator[UsageSum]:  # fmt: skip
     width = len(dimensions)
-    values = {**source.values, "edges": list(edges)}
+    values = {**source.values, "edges": list(edges), **filter_values(filters)}
     if source.units:
-        for row in _rows(connection, _wide(source, dimensions), values):
+        for row in _rows(connection, _wide(source, dimensions, filters), values):
             segment, band, provider, model, tier, region, cached, *rest = row
             quantities = tuple([pair for pair in zip(source.units, rest[width:], strict=True) if pair[1]])
             if quantities:
                 named = tuple(rest[:width])
                 yield UsageSum(named, edges[segment - 1], provider, model, tier, region, band, cached, quantities)
     if source.has_others:
-        for row in _rows(connection, _other(source, dimensions), values):
+        for row in _rows(connection, _other(source, dimensions, filters), values):
             segment, band, provider, model, tier, region, cached, *rest = row
             if rest[-1]:
                 named, quantities = tuple(rest[:width]), ((rest[-2], rest[-1]),)
@@ -113,11 +129,33 @@ def _grouping(dimensions: Sequence[str]) -> tuple[str, str, str]:
     return payers, routes, "".join(f", {column}" for column in shown)
 
 
-def _query(source: str, dimensions: Sequence[str], columns: str, extra_group: str, sums: str) -> str:
+def filter_condition(columns: Mapping[str, str], filters: Filters) -> str:
+    """SQL that a row of payer or route is of the wanted values; its values come from `filter_values`."""
+    conditions = [
+        f"({column} = any(cast(:only_{name} as text[])) or (:nothing_{name} and {column} is null))"
+        for name, column in columns.items()
+        if name in filters
+    ]
+    return " and ".join(conditions) or "true"
+
+
+def filter_values(filters: Filters) -> dict[str, Any]:
+    """The values of `filter_condition`."""
+    found: dict[str, Any] = {}
+    for name, wanted in filters.items():
+        if name != "unit":
+            found[f"only_{name}"] = [one for one in wanted if one is not None]
+            found[f"nothing_{name}"] = None in wanted
+    return found
+
+
+def _query(
+    source: str, dimensions: Sequence[str], filters: Filters, columns: str, extra_group: str, sums: str
+) -> str:
     payers, routes, shown = _grouping(dimensions)
     return f"""
-      with payers as (select id, {payers} as first_id from payer),
-           routes as (select id, {routes} as first_id from route),
+      with payers as (select id, {payers} as first_id from payer where {filter_condition(PAYER_DIMENSIONS, filters)}),
+           routes as (select id, {routes} as first_id from route where {filter_condition(ROUTE_DIMENSIONS, filters)}),
            sums as (
              select width_bucket(p.hour, cast(:edges as integer[])) as segment, p.band, r.first_id as route_id,
                     y.first_id as payer_id, {columns}
@@ -131,15 +169,17 @@ def _query(source: str, dimensions: Sequence[str], columns: str, extra_group: st
       left join payer y on y.id = s.payer_id"""
 
 
-def _wide(source: Source, dimensions: Sequence[str]) -> str:
+def _wide(source: Source, dimensions: Sequence[str], filters: Filters) -> str:
     columns = ", ".join(f"sum(p.{unit})::bigint as {unit}" for unit in source.units)
-    return _query(f"{source.sql} p", dimensions, columns, "", ", ".join(f"s.{unit}" for unit in source.units))
+    sums = ", ".join(f"s.{unit}" for unit in source.units)
+    return _query(f"{source.sql} p", dimensions, filters, columns, "", sums)
 
 
-def _other(source: Source, dimensions: Sequence[str]) -> str:
+def _other(source: Source, dimensions: Sequence[str], filters: Filters) -> str:
     return _query(
         f"{source.sql} p cross join lateral jsonb_each_text(p.other_units) o",
         dimensions,
+        filters,
         "o.key as unit, sum(o.value::bigint)::bigint as quantity",
         ", 5",
         "s.unit, s.quantity",

@@ -20,7 +20,7 @@ from billing.rating import PriceStatus, RatedQuantity, cost_of, rate, rate_month
 from billing.sums import PAYER_DIMENSIONS, ROUTE_DIMENSIONS, read_own_sums, read_sums
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from datetime import date
 
     from sqlalchemy import Connection
@@ -56,6 +56,8 @@ class UsageRow:
     currency: str | None
     price_status: PriceStatus
     unpriced_quantity: int
+    priced_cost: Decimal | None = None
+    """What the priced part of a row costs whose `cost` is unknown; None where there is no such part."""
 
     def document(self, by: Sequence[str]) -> dict[str, Cell]:
         """The row as contract.md writes it."""
@@ -108,8 +110,15 @@ def group_rated(
     rated: Iterable[RatedQuantity], month: Month, by: Sequence[str], stored: Sequence[str]
 ) -> list[UsageRow]:
     """Rated quantities to rows. `stored` names the dimensions that each sum carries, in their order."""
-    groups: dict[tuple[Cell, ...], _Group] = {}
     days = _days(month) if "day" in by else {}
+    return group_by(rated, {"day": {hour: day.isoformat() for hour, day in days.items()}}, by, stored)
+
+
+def group_by(
+    rated: Iterable[RatedQuantity], labels: Mapping[str, Mapping[int, str]], by: Sequence[str], stored: Sequence[str]
+) -> list[UsageRow]:
+    """Rated quantities to rows. `labels` says, for a dimension of time, what each first UTC hour of a sum is called."""
+    groups: dict[tuple[Cell, ...], _Group] = {}
     place_of = {name: place for place, name in enumerate(stored)}
     for part in rated:
         usage = part.usage
@@ -119,8 +128,8 @@ def group_rated(
                 cells.append(part.unit)
             elif name == "hour":
                 cells.append(usage.hour)
-            elif name == "day":
-                cells.append(days[usage.hour].isoformat())
+            elif name in labels:
+                cells.append(labels[name][usage.hour])
             else:
                 cells.append(usage.dimensions[place_of[name]])  # type: ignore[arg-type]
         groups.setdefault(tuple(cells), _Group()).take(part)
@@ -164,7 +173,8 @@ class _Group:
         if len(costs) > 1:
             return self._rows_by_currency(key, costs, unpriced)
         if self.unpriced:
-            return [UsageRow(key, amount, None, next(iter(costs), None), "unpriced", unpriced)]
+            currency, cost = next(iter(costs.items()), (None, None))
+            return [UsageRow(key, amount, None, currency, "unpriced", unpriced, cost)]
         if costs:
             ((currency, cost),) = costs.items()
             return [UsageRow(key, amount, cost, currency, "priced", 0)]
@@ -214,4 +224,5 @@ def _with_times(row: UsageRow, by: Sequence[str]) -> UsageRow:
         row.currency,
         row.price_status,
         row.unpriced_quantity,
+        row.priced_cost,
     )

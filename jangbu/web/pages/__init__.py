@@ -4,17 +4,33 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from jangbu.web.pages import alerts, data_quality, design, me, pledges, programmes, quotas
+from jangbu.web.pages import (
+    alerts,
+    data_quality,
+    design,
+    ledger,
+    me,
+    pledges,
+    programmes,
+    quotas,
+    saved_views,
+    usage,
+    usage_events,
+)
 
 if TYPE_CHECKING:
     from jangbu.web.views import Registered
 
 REGISTERED: tuple[Registered, ...] = (
+    *usage.REGISTERED,
+    *usage_events.REGISTERED,
+    *saved_views.REGISTERED,
     *quotas.REGISTERED,
     *alerts.REGISTERED,
     *programmes.REGISTERED,
     *pledges.REGISTERED,
     *data_quality.REGISTERED,
+    *ledger.REGISTERED,
     *me.REGISTERED,
     *design.REGISTERED,
 )

@@ -1,0 +1,91 @@
+"""Usage views that people keep: a name for an address of the usage page, for oneself or for all who may see the page.
+
+An address says what is asked, never what was found: whoever opens a shared one sees what they may see, no more.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+from urllib.parse import parse_qsl, urlencode
+
+from sqlalchemy import text
+
+from jangbu.errors import NotFoundError, UsageError
+from jangbu.web.pages.usage_asked import FILTERS
+from jangbu.web.rights import FINANCE_OR_PLATFORM
+from jangbu.web.signin.trail import note
+from jangbu.web.views import Action, Ask, Done, Field, Form, Registered
+
+NAME_MAX: Final = 120
+QUERY_MAX: Final = 2000
+VIEWS_MAX: Final = 200
+KEPT: Final = frozenset({"month", "from", "to", "by", "compare", "sort", "show", "field", "value", *FILTERS})
+"""What of an address a view keeps: what is asked, not the page of it, its language or its form."""
+
+
+def read_views(ask: Ask) -> list[dict[str, Any]]:
+    """One's own views and the shared ones, by name."""
+    rows = ask.connection.execute(
+        text("""select id, name, query, owner, is_shared from usage_view where is_shared or owner = :identity
+                order by name, id limit :most"""),
+        {"identity": ask.identity, "most": VIEWS_MAX},
+    ).mappings()
+    return [{**row, "owner": None if row["owner"] == ask.identity else row["owner"]} for row in rows]
+
+
+def save(ask: Ask, form: Form) -> Done:
+    """Keep an address under a name; one of the same name of the same person is replaced."""
+    name, query = form.text("name"), _asked_only(form.optional("query") or "")
+    if len(name) > NAME_MAX or not name.isprintable():
+        raise UsageError(f"the name is too long ({NAME_MAX} characters at most), or has signs that cannot be shown")
+    told = {"name": name, "query": query, "owner": ask.identity, "shared": form.flag("shared")}
+    with ask.books.change() as connection:
+        held = connection.execute(text("select count(*) from usage_view where owner = :owner"), told).scalar_one()
+        if held >= VIEWS_MAX:
+            raise UsageError(f"you keep {held} views already: delete one that nobody needs")
+        number = connection.execute(
+            text("""insert into usage_view (name, query, owner, is_shared) values (:name, :query, :owner, :shared)
+                    on conflict (owner, name) do update set query = excluded.query, is_shared = excluded.is_shared
+                    returning id"""),
+            told,
+        ).scalar_one()
+        detail = {"view": number, "name": name, "query": query, "shared": told["shared"]}
+        note(connection, ask.identity, "view_saved", "usage", detail=detail)
+    return Done(f"/usage?{query}", ask.text("The view “%(name)s” is kept.", name=name), {"view": number})
+
+
+def delete(ask: Ask, form: Form) -> Done:
+    """Take one's own view away."""
+    number = form.text("view")
+    if not number.isascii() or not number.isdigit() or len(number) > 18:
+        raise UsageError(f"{number!r} is no view: the list has their numbers")
+    with ask.books.change() as connection:
+        name = connection.execute(
+            text("delete from usage_view where id = :id and owner = :owner returning name"),
+            {"id": int(number), "owner": ask.identity},
+        ).scalar()
+        if name is None:
+            raise NotFoundError(f"you keep no view {number}: somebody else's can be deleted by its owner alone")
+        note(connection, ask.identity, "view_deleted", "usage", detail={"view": int(number), "name": name})
+    return Done("/usage", ask.text("The view “%(name)s” is deleted.", name=name), {"view": int(number)})
+
+
+def _asked_only(query: str) -> str:
+    """An address's query without what is no question. Raises UsageError where it is too long."""
+    if len(query) > 2 * QUERY_MAX:
+        raise UsageError(f"the address has {len(query)} characters: ask for less at once")
+    kept = [(name, value) for name, value in parse_qsl(query.lstrip("?")) if name in KEPT]
+    found = urlencode(kept)
+    if len(found) > QUERY_MAX:
+        raise UsageError(f"the address has {len(found)} characters: ask for less at once, at most {QUERY_MAX}")
+    return found
+
+
+REGISTERED: Final[tuple[Registered, ...]] = (
+    Action(path="/usage/views/save", title="Keep a view", rule=FINANCE_OR_PLATFORM, do=save,
+           about="Keep an address of the usage page under a name; the same name again replaces it.",
+           fields=(Field("name", "what it is called"), Field("query", "the address's part after the question mark"),
+                   Field("shared", "for everybody who may see the page", "flag", required=False))),
+    Action(path="/usage/views/delete", title="Delete a view", rule=FINANCE_OR_PLATFORM, do=delete,
+           about="Delete one's own view.", fields=(Field("view", "its number"),)),
+)  # fmt: skip
