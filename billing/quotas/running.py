@@ -53,7 +53,8 @@ class RunningStates:
         mark = read_mark(connection)
         if is_first:
             self.table = QuotaTable(held_quotas(connection))
-            self.prices = Prices(read_book(connection), read_fx(connection), self.zone)
+            # The whole book: a provider that nobody has used yet may be the next call's, and its price holds at once.
+            self.prices = Prices(read_book(connection, everything=True), read_fx(connection), self.zone)
             self._groups, self._tallies, self._groups_until = {}, {}, None
         is_same = self._groups_until is not None and moment < self._groups_until
         fresh = set() if is_same else self._begin_groups(connection, moment)

@@ -170,8 +170,9 @@ def tables(data_dir: Path) -> dict[str, str]:
 
 def test_a_guardrails_verdict_is_a_flag(chain: Chain) -> None:
     assert {name: chain.answers[name][0] for name in ("plain", "masked", "blocked", "wrong key")} == {
-        "plain": 200, "masked": 200, "blocked": 400, "wrong key": 401,
+        "plain": 200, "masked": 200, "blocked": 400, "wrong key": 400,
     }  # fmt: skip
+    assert "No connected db" in chain.answers["wrong key"][1], "a proxy without a database knows one key: refused"
     assert {total["flag"] for total in chain.flags["totals"]} == {
         "sensitive_masked", "sensitive_blocked", "policy_found",
     }  # fmt: skip
