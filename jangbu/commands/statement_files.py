@@ -17,14 +17,11 @@ from jangbu.importing import ExistingFile, refusals
 from jangbu.output import print_json, print_rows, safe_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-
-    from sqlalchemy import Connection
+    from collections.abc import Iterator, Sequence
 
     from billing.outputs.month_files import Form, MadeFile
     from billing.outputs.texts import Language
     from billing.outputs.verifying import Verdict
-    from billing.policy import MoneyPolicy
     from jangbu.context import Context
 
 UNATTRIBUTED = "unattributed"
@@ -82,6 +79,7 @@ def statement_export(
 @click.pass_obj
 def statement_verify(ctx: Context, file: Path, as_json: bool) -> None:
     """Whether FILE (PDF, XLSX, CSV, JSON, or a zip of them) says what the ledger says; exit 7 if not, 4 if unknown."""
+    from billing.outputs.held_months import HeldMonths
     from billing.outputs.verifying import verify
     from billing.store import snapshot
 
@@ -89,7 +87,7 @@ def statement_verify(ctx: Context, file: Path, as_json: bool) -> None:
         raise UsageError(f"{str(file)!r} is larger than {FILE_BYTES_MAX // 2**20} MiB: no statement is")
     raw = file.read_bytes()
     with refusals(), ctx.engine("reader") as engine, snapshot(engine) as connection:
-        verdicts = verify(file.name, raw, _Ledger(connection, ctx.policy))
+        verdicts = verify(file.name, raw, HeldMonths(connection, ctx.policy))
     differing = [one for one in verdicts if one.answer == "differs"]
     unknown = [one for one in verdicts if one.answer == "unknown"]
     answer = "differs" if differing else "unknown" if unknown or not verdicts else "agrees"
@@ -104,23 +102,6 @@ def statement_verify(ctx: Context, file: Path, as_json: bool) -> None:
         raise NotFoundError(f"{file.name} holds no file: there is nothing to verify in it")
     if answer == "unknown":
         raise NotFoundError(f"the ledger has no statement that {file.name} could be: check the month and the settings")
-
-
-class _Ledger:
-    """The ledger's months, each read once in one state of the database."""
-
-    def __init__(self, connection: Connection, policy: MoneyPolicy) -> None:
-        self._connection = connection
-        self._policy = policy
-        self._known: dict[str, tuple[dict[str, Any], list[dict[str, Any]]]] = {}
-
-    def month(self, month: str) -> tuple[Mapping[str, Any], Sequence[Mapping[str, Any]]]:
-        """The organisation's statement and those of all departments."""
-        from billing.statement_document import read_month
-
-        if month not in self._known:
-            self._known[month] = read_month(self._connection, month, self._policy)
-        return self._known[month]
 
 
 def _made(
