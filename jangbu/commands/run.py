@@ -36,7 +36,7 @@ WORKERS_MAX = 4
 def up(ctx: Context, workers: int) -> None:
     """Run everything in the foreground: embedded services where no address is set, workers, publisher, HTTP."""
     from jangbu.commands.serve import check_port
-    from jangbu.services import join, running_incarnation
+    from jangbu.services import join, running_incarnation, tell_prepared
     from jangbu.services.supervisor import Command, Supervisor, jangbu_command
 
     settings = ctx.settings
@@ -46,9 +46,11 @@ def up(ctx: Context, workers: int) -> None:
 
     _mark_signals()
     while not _stop.is_set():
-        with join(settings, {"postgres", "kafka"}, start_broker=True, exclusive=True, command="jangbu up") as endpoints:
+        with join(settings, {"postgres", "kafka"}, start_broker=True, exclusive=True, prepares=True,
+                  command="jangbu up") as endpoints:  # fmt: skip
             check_port(settings)
             prepare(settings, endpoints)
+            tell_prepared(settings)
             _say_where(settings, endpoints)
             children = [child("worker", f"worker-{number}") for number in range(1, workers + 1)]
             children.append(child("publisher", "publisher"))

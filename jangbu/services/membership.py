@@ -23,6 +23,7 @@ from jangbu.services.state import (
     ServiceName,
     State,
     StateFile,
+    UpEntry,
     entry_of,
     is_needed,
     lives,
@@ -61,6 +62,7 @@ def join(
     *,
     start_broker: bool = False,
     exclusive: bool = False,
+    prepares: bool = False,
     command: str | None = None,
     timeout_s: float = JOIN_TIMEOUT_S,
 ) -> Iterator[Endpoints]:
@@ -70,6 +72,7 @@ def join(
         need: of "postgres" and "kafka".
         start_broker: start the embedded broker where none runs.
         exclusive: be the one supervisor of this data directory (`up`).
+        prepares: (with ``exclusive``) others wait until `tell_prepared` says that schema and topic are there.
         command: our name in services.json, for people.
         timeout_s: how long to wait for what is starting.
 
@@ -77,13 +80,21 @@ def join(
         SettingsError: a service cannot be had; the sentence says what to do.
         RefusedByStateError: ``exclusive`` and another `up` runs here.
     """
-    membership = _Membership(settings, need, command or " ".join(sys.argv[:2]), exclusive=exclusive)
+    membership = _Membership(settings, need, command or " ".join(sys.argv[:2]), exclusive=exclusive,
+                             prepares=prepares)  # fmt: skip
     membership.enter(start_broker=start_broker)
     try:
         membership.wait(time.monotonic() + timeout_s)
         yield membership.endpoints()
     finally:
         membership.leave()
+
+
+def tell_prepared(settings: Settings) -> None:
+    """Schema and topic of what this process supervises are there: whoever waited for them goes on."""
+    with StateFile(settings.run_directory).locked() as state:
+        if state["up"] is not None and state["up"]["pid"] == os.getpid():
+            state["up"] = UpEntry(**entry_of(os.getpid()), prepares=False)
 
 
 def running_incarnation(settings: Settings) -> str | None:
@@ -106,7 +117,8 @@ def describe(settings: Settings) -> State:
 class _Membership:
     """One use of services by this process."""
 
-    def __init__(self, settings: Settings, need: Collection[str], command: str, *, exclusive: bool) -> None:
+    def __init__(self, settings: Settings, need: Collection[str], command: str, *, exclusive: bool,
+                 prepares: bool) -> None:  # fmt: skip
         unknown = set(need) - set(SERVICE_NAMES)
         if unknown:
             raise ValueError(f"no such services: {sorted(unknown)}")
@@ -115,6 +127,7 @@ class _Membership:
         ours = {"postgres": settings.embeds_postgres, "kafka": settings.embeds_kafka}
         self._embedded: list[ServiceName] = [name for name in SERVICE_NAMES if name in need and ours[name]]
         self._exclusive = exclusive
+        self._prepares = prepares
         self._ready: dict[ServiceName, ServiceEntry] = {}
         self._me = MemberEntry(**entry_of(os.getpid()), id=uuid.uuid4().hex, command=command, needs=self._embedded)
 
@@ -152,6 +165,7 @@ class _Membership:
                     )
                 time.sleep(LOOK_INTERVAL_S)
             self._ready[name] = entry
+        self._wait_for_schema(deadline)
 
     def endpoints(self) -> Endpoints:
         """The addresses, set or embedded. A broker that runs is told even to those who did not ask for it."""
@@ -190,7 +204,20 @@ class _Membership:
                 f"`jangbu up` already runs in {self._settings.data_dir} (process {state['up']['pid']}): "
                 "stop it first, or give this one another --data-dir"
             )
-        state["up"] = entry_of(os.getpid())
+        state["up"] = UpEntry(**entry_of(os.getpid()), prepares=self._prepares)
+
+    def _wait_for_schema(self, deadline: float) -> None:
+        """Return when an `up` that is starting here has made schema and topic; at once where there is none."""
+        while self._embedded and not self._exclusive:
+            supervisor = self._file.read()["up"]
+            if supervisor is None or not supervisor.get("prepares") or not lives(supervisor):
+                return
+            if time.monotonic() > deadline:
+                raise SettingsError(
+                    f"`jangbu up` in {self._settings.data_dir} (process {supervisor['pid']}) has not made its tables "
+                    "yet: see what it says, and try again"
+                )
+            time.sleep(LOOK_INTERVAL_S)
 
     def _look(self, name: ServiceName) -> ServiceEntry:
         """The entry of a service we wait for; one that stopped before we came is started again."""

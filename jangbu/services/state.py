@@ -31,6 +31,12 @@ class ProcessEntry(TypedDict):
     identity: str | None
 
 
+class UpEntry(ProcessEntry):
+    """The supervisor. ``prepares``: it has not made schema and topic yet; others wait for it."""
+
+    prepares: NotRequired[bool]
+
+
 class ServiceEntry(TypedDict):
     """A service with its keeper, the process that runs it.
 
@@ -61,7 +67,7 @@ class State(TypedDict):
     version: int
     services: dict[ServiceName, ServiceEntry]
     members: list[MemberEntry]
-    up: ProcessEntry | None
+    up: UpEntry | None
 
 
 class StateFile:

@@ -3,6 +3,7 @@
 import json
 import os
 import pwd
+import select
 import signal
 import socket
 import stat
@@ -16,7 +17,16 @@ import psycopg
 import pytest
 
 from jangbu.errors import RefusedByStateError, SettingsError
-from jangbu.services import describe, join, membership, postgres_cluster, processes, running_incarnation, state
+from jangbu.services import (
+    describe,
+    join,
+    membership,
+    postgres_cluster,
+    processes,
+    running_incarnation,
+    state,
+    tell_prepared,
+)
 from jangbu.services.broker import EmbeddedBroker, answers_kafka
 from jangbu.services.postgres import DatabaseUrls, EmbeddedPostgres
 from jangbu.settings import Settings, load
@@ -234,6 +244,20 @@ def test_second_up_is_refused_and_the_first_goes_on(settings: Settings) -> None:
         assert _current_user(endpoints.database_url) == "jangbu_owner"
     with join(settings, exclusive=True):
         pass
+
+
+def test_others_wait_until_up_has_made_its_tables(settings: Settings) -> None:
+    """PostgreSQL answers before its tables are there: a command given right after `up` must not stumble over that."""
+    with join(settings, exclusive=True, prepares=True):
+        other = Joiner(settings)
+        assert processes.wait_until(lambda: len(describe(settings)["members"]) == 2, 60)
+        with pytest.raises(SettingsError, match="has not made its tables yet"), join(settings, timeout_s=0.3):
+            pass
+        assert other.process.stdout is not None
+        assert select.select([other.process.stdout], [], [], 0)[0] == []
+        tell_prepared(settings)
+        assert other.told()
+        other.leave()
 
 
 def test_second_up_is_refused_where_all_services_are_your_own(tmp_path: Path) -> None:
