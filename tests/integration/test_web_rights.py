@@ -317,12 +317,12 @@ def test_names_are_text_on_every_page(persons: dict[Role, httpx.Client], view: V
 
 def test_the_judge_of_pages_finds_what_it_should() -> None:
     for planted in (
-        "<script>1</script>", "<script src='https://x.org/a.js'></script>", "<img src=x onerror=alert(1)>",
-        "<a href='javascript:alert(1)'>", "<a href='//x.org'>", "<a href='/\\x.org'>", "<p style='x'>",
+        "<script>1</script>", "<script src='https://x.example/a.js'></script>", "<img src=x onerror=alert(1)>",
+        "<a href='javascript:alert(1)'>", "<a href='//x.example'>", "<a href='/\\x.example'>", "<p style='x'>",
         "<base href='/'>",
     ):  # fmt: skip
         assert hostile(planted), planted
-    assert not hostile("<a href='/me?next=//x.org'>&lt;script&gt;</a><script src='/static/a.js'></script>")
+    assert not hostile("<a href='/me?next=//x.example'>&lt;script&gt;</a><script src='/static/a.js'></script>")
 
 
 ACTIONS: Final = [one for one in REGISTERED if isinstance(one, Action)]
