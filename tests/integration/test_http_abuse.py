@@ -215,8 +215,9 @@ def test_a_full_disk_is_said_and_nothing_is_acknowledged(tmp_path: Path) -> None
 
 def test_other_methods_and_paths(door: OpenDoor) -> None:
     assert door.send(b"", None, method="GET").status == 405
-    assert door.send(b"", None, path="/v1/../token").status == 404
-    assert door.send(b"", None, path="/%2e%2e/token").status == 404
+    for path in ("/v1/../token", "/%2e%2e/token"):
+        assert door.send(b"", None, path=path, method="GET").status == 404
+        assert door.send(b"", None, path=path).status in (403, 404), "the door's token changes nothing elsewhere"
 
 
 def test_no_secret_and_no_content_in_answers_logs_and_metrics(door: OpenDoor) -> None:
