@@ -11,7 +11,7 @@ import pytest
 
 from jangbu.services.ports import free_port
 from jangbu.services.postgres import DatabaseUrls
-from jangbu.web.signin import accounts, api_tokens, middleware, own, pages, passwords, provider_pages
+from jangbu.web.signin import accounts, api_tokens, attempts, middleware, own, pages, passwords, provider_pages
 from jangbu.web.wording import wording
 from tests.web_world import PASSWORD, TOKEN, Web, csrf_of, field, running_web, sign_in, signed_in
 
@@ -385,3 +385,23 @@ def test_a_database_that_is_away_is_said(tmp_path: Path) -> None:
         assert signed.status_code == 503
         assert "the database is away" in signed.text
         assert client.get("/healthz").status_code == 200
+
+
+def test_many_attackers_together_guess_thirty_times_and_one_has_thirty_accounts_to_try(web: Web) -> None:
+    account = [attempts.admit(web.engine, f"198.51.100.{number}", "kim") is not None for number in range(31)]
+    assert account == [True] * 30 + [False]
+    place = [attempts.admit(web.engine, "203.0.113.9", f"user-{number}") is not None for number in range(31)]
+    assert place == [True] * 30 + [False]
+    kept = web.rows("select key from web_attempt")
+    assert not [row for row in kept if "kim" in row.key], "people type passwords into that field"
+    assert attempts.admit(web.engine, "203.0.113.10", "user-1") is not None
+
+
+def test_a_refused_attempt_does_not_prolong_the_wait(web: Web, web_database: DatabaseUrls) -> None:
+    assert [attempts.admit(web.engine, "203.0.113.9", "kim") is not None for _ in range(7)] == [True] * 5 + [False] * 2
+    assert len(web.rows("select 1 from web_attempt where key like 'pair %'")) == 5
+    with psycopg.connect(web_database.owner, autocommit=True) as connection:
+        connection.execute("update web_attempt set at = now() - interval '14 minutes 59 seconds'")
+        assert attempts.admit(web.engine, "203.0.113.9", "kim") is None
+        connection.execute("update web_attempt set at = now() - interval '15 minutes 1 second'")
+    assert attempts.admit(web.engine, "203.0.113.9", "kim") is not None
