@@ -8,9 +8,12 @@ from jangbu.web.pages import (
     alerts,
     data_quality,
     design,
+    first_start,
     ledger,
     me,
+    overview,
     pledges,
+    prices,
     programmes,
     quotas,
     saved_views,
@@ -22,9 +25,12 @@ if TYPE_CHECKING:
     from jangbu.web.views import Registered
 
 REGISTERED: tuple[Registered, ...] = (
+    *overview.REGISTERED,
+    *first_start.REGISTERED,
     *usage.REGISTERED,
     *usage_events.REGISTERED,
     *saved_views.REGISTERED,
+    *prices.REGISTERED,
     *quotas.REGISTERED,
     *alerts.REGISTERED,
     *programmes.REGISTERED,

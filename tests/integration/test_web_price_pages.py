@@ -1,0 +1,119 @@
+"""Pages of the price book: models, rows in time, findings, rates, imports with their effect, what-if."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import psycopg
+import pytest
+
+from tests.scenarios.house import House
+from tests.web_world import Web, csrf_of, field, running_web, signed_in
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from jangbu.services.postgres import DatabaseUrls, EmbeddedPostgres
+
+HOSTILE = "<script>alert(1)</script>/=x"
+PRICES = """provider,model,unit,service_tier,region,prompt_above,currency,price,per,valid_from,valid_to,source
+openai,gpt-x,input_tokens,,,,KRW,3,1,2026-10-15T00:00:00Z,,letter 2
+openai,mystery,input_tokens,,,,KRW,5,1,2026-01-01T00:00:00Z,,letter 2
+"""
+RATES = "date,base,quote,rate,source\n2026-10-02,USD,KRW,1390.5,the bank\n"
+
+
+@pytest.fixture(scope="module")
+def urls(postgres_server: EmbeddedPostgres, _migrated_template: str) -> DatabaseUrls:
+    with psycopg.connect(postgres_server.urls.owner, autocommit=True) as connection:
+        connection.execute(f"create database web_prices template {_migrated_template}")
+    return postgres_server.urls_of("web_prices")
+
+
+@pytest.fixture(scope="module")
+def running(urls: DatabaseUrls, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Web]:
+    house = House(urls)
+    house.prices("openai,gpt-x,input_tokens,,,,KRW,2,1,2026-01-01T00:00:00Z,,letter",
+                 "openai,gpt-y,input_tokens,,,,KRW,1,1,2026-01-01T00:00:00Z,,letter")  # fmt: skip
+    for day, model, tokens in (("2026-10-03", "gpt-x", 60), ("2026-10-20", "gpt-x", 10), ("2026-10-20", "mystery", 7),
+                               ("2026-11-02", HOSTILE, 1)):  # fmt: skip
+        house.use(f"{day}T10:00:00+09:00", "D001", model, {"input_tokens": tokens}, user="u-1")
+    house.close()
+    with running_web(urls, tmp_path_factory.mktemp("web")) as found:
+        yield found
+
+
+@pytest.fixture
+def web(running: Web) -> Iterator[Web]:
+    yield running
+    running.close_clients()
+
+
+def test_what_has_no_price_comes_first(web: Web) -> None:
+    auditor = signed_in(web, "auditor")
+    found = auditor.get("/api/v1/prices").json()
+    assert [(one["model"], one["is_unpriced"]) for one in found["models"]][:2] == [(HOSTILE, True), ("mystery", True)]
+    for path in ("/prices", "/prices/findings"):
+        page = auditor.get(path)
+        assert page.status_code == 200
+        assert HOSTILE not in page.text
+    link = auditor.get("/prices").text.split('href="/prices/models/openai/')[1].split('"')[0]
+    shown = auditor.get(f"/prices/models/openai/{link}")
+    assert (shown.status_code, "unpriced, not free" in shown.text) == (200, True)
+    assert auditor.get("/prices/models/openai/none").status_code == 404
+    assert auditor.get("/prices?words=gpt-y").text.count('<th scope="row">') == 1
+
+
+def test_a_file_shows_its_effect_before_it_is_written(web: Web) -> None:
+    finance = signed_in(web, "finance")
+    csrf = {"csrf": csrf_of(finance)}
+    shown = finance.post("/prices/import", data=csrf, files={"file": ("p.csv", PRICES)})
+    assert "2026-10" in shown.text, "the month before the newest use is named"
+    assert finance.get("/api/v1/prices/models/openai/gpt-x").json()["rows"][-1]["price"] == "2"
+    carried = {name: field(shown.text, name) for name in ("carried", "name", "confirm")}
+    assert finance.post("/prices/import", data={**csrf, **carried}).status_code == 303
+    rows = finance.get("/api/v1/prices/models/openai/gpt-x").json()["lines"][0]["rows"]
+    assert [(row["price"], row["source"], row["ends"]) for row in rows] == [
+        ("2", "letter", "2026-10-15T00:00:00Z"), ("3", "letter 2", None),
+    ]  # fmt: skip
+    assert finance.get("/prices/models/openai/gpt-x").text.count("letter 2") == 1
+    auditor = signed_in(web, "auditor")
+    refused = auditor.post("/prices/import", data={"csrf": csrf_of(auditor)}, files={"file": ("p.csv", PRICES)})
+    assert refused.status_code == 403
+
+
+def test_a_wrong_file_is_refused_with_its_places(web: Web) -> None:
+    finance = signed_in(web, "finance")
+    wrong = PRICES.replace(",3,1,", ",three,1,")
+    refused = finance.post("/prices/import", data={"csrf": csrf_of(finance)}, files={"file": ("p.csv", wrong)})
+    assert refused.status_code == 400
+    assert all(word in refused.text for word in ("line 2", "price", "three"))
+
+
+def test_rates_are_shown_by_day(web: Web) -> None:
+    finance = signed_in(web, "finance")
+    csrf = {"csrf": csrf_of(finance)}
+    shown = finance.post("/prices/rates/import", data=csrf, files={"file": ("fx.csv", RATES)})
+    carried = {name: field(shown.text, name) for name in ("carried", "name", "confirm")}
+    assert finance.post("/prices/rates/import", data={**csrf, **carried}).status_code == 303
+    assert "1,390.5" in finance.get("/prices/rates").text
+    assert finance.get("/prices/rates?format=csv").text.splitlines()[1] == "2026-10-02,USD,KRW,1390.5,the bank"
+
+
+def test_what_if_is_the_commands_own(web: Web) -> None:
+    auditor = signed_in(web, "auditor")
+    asked = {"month": "2026-10", "model": "gpt-x", "instead": "gpt-y"}
+    result = auditor.get("/api/v1/prices/what-if", params=asked).json()["result"]
+    by_model = {one["model"]: (one["now"], one["then"]) for one in result["by_model"]}
+    assert by_model["gpt-x"][1] == "70", "70 tokens at 1 won"
+    assert auditor.get("/prices/what-if", params=asked).status_code == 200
+    assert auditor.get("/prices/what-if", params={"month": "2026-10", "seat_price": "30000"}).status_code == 200
+    assert auditor.get("/prices/what-if", params={**asked, "instead": "nothing"}).status_code == 404
+    assert auditor.get("/prices/what-if", params={"month": "2026-10", "seat_price": "many"}).status_code == 400
+    assert "department" in auditor.get("/prices/what-if", params={**asked, "format": "csv"}).text
+
+
+def test_a_head_sees_no_prices(web: Web) -> None:
+    head = signed_in(web, "head", departments=["D001"])
+    for path in ("/prices", "/prices/findings", "/prices/rates", "/prices/what-if", "/api/v1/prices"):
+        assert head.get(path).status_code == 403
