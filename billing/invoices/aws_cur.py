@@ -31,18 +31,19 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from datetime import date
 
+    from billing.invoices.line_blocks import LineBlock
     from billing.invoices.source import SourceFile
 
-_REQUIRED = (
+REQUIRED = (
     "line_item_usage_start_date", "line_item_usage_end_date", "bill_billing_period_start_date",
     "line_item_line_item_type", "line_item_product_code", "line_item_usage_type",
     "line_item_usage_amount", "line_item_unblended_cost", "line_item_currency_code", "pricing_unit",
 )  # fmt: skip
 _NAMES = ("product_product_name", "product_servicename", "product_service_name", "line_item_product_code",
           "line_item_operation", "line_item_line_item_description")  # fmt: skip
-_WANTED = {*_REQUIRED, *_NAMES, "bill_billing_period_end_date", "line_item_usage_account_id", "product"}
-_USAGE, _COST = "line_item_usage_amount", "line_item_unblended_cost"
-_DOUBLES = {_USAGE, _COST}
+WANTED = {*REQUIRED, *_NAMES, "bill_billing_period_end_date", "line_item_usage_account_id", "product"}
+USAGE_COLUMN, COST_COLUMN = "line_item_usage_amount", "line_item_unblended_cost"
+_DOUBLES = {USAGE_COLUMN, COST_COLUMN}
 _FORMS_MAX = 50_000
 _KINDS = {
     "Usage": LineKind.USAGE,
@@ -94,20 +95,26 @@ class CostAndUsageReport:
         What rows share but for their figures is understood once: a bill has far fewer such forms than rows.
         """
         days, currency, place = ChargeDays(source), OneCurrency(source, "line_item_currency_code"), "line 1"
-        forms: dict[tuple[str, ...], _Form] = {}
-        for place, row in rows_of(source, COLUMNS, _REQUIRED, wanted=_WANTED, doubles=_DOUBLES):
-            amount, quantity = row.pop(_COST), row.pop(_USAGE)
+        forms: dict[tuple[str, ...], Form] = {}
+        for place, row in rows_of(source, COLUMNS, REQUIRED, wanted=WANTED, doubles=_DOUBLES):
+            amount, quantity = row.pop(COST_COLUMN), row.pop(USAGE_COLUMN)
             key = tuple(row.values())
             form = forms.get(key)
             if form is None:
                 if len(forms) >= _FORMS_MAX:
                     forms.clear()
-                form = forms[key] = _form(source, place, row, days, currency)
-            yield _line(source, place, form, amount, quantity)
+                form = forms[key] = form_of(source, place, row, days, currency)
+            yield line_of(source, place, form, amount, quantity)
         yield from days.covered(place)
 
+    def blocks(self, source: SourceFile) -> Iterator[LineBlock | CoveredDay]:
+        """The same by the block, for CSV (`line_blocks.BlockImporter`)."""
+        from billing.invoices.aws_cur_blocks import blocks_of  # Arrow: loaded for large files only
 
-class _Form(NamedTuple):
+        yield from blocks_of(self, source)
+
+
+class Form(NamedTuple):
     """What a line says beside its figures.
 
     `scale` is how many of our unit one of theirs is, None for what is no use or not understood; `unit_text` is theirs
@@ -126,9 +133,9 @@ class _Form(NamedTuple):
     unit_text: str = ""
 
 
-def _form(
+def form_of(
     source: SourceFile, place: str, row: Mapping[str, str], days: ChargeDays, currency: OneCurrency
-) -> _Form:
+) -> Form:
     line_type, usage_type = row["line_item_line_item_type"], row["line_item_usage_type"]
     kind = _KINDS.get(line_type)
     if kind is None:
@@ -150,29 +157,29 @@ def _form(
     if meter is not None and outside is None:
         if meter.unit == UNMAPPED:
             unit_text = row["pricing_unit"]
-            return _Form(day, kind, said, account, money, True, meter.model, meter, None, unit_text)
+            return Form(day, kind, said, account, money, True, meter.model, meter, None, unit_text)
         model = meter.model or _product_name(source, place, row)
         scale = factor_of(source, place, "pricing_unit", row["pricing_unit"], meter.unit)
-        return _Form(day, kind, said, account, money, True, model, meter, scale)
+        return Form(day, kind, said, account, money, True, model, meter, scale)
     if kind is LineKind.USAGE:
         said = f"use of {outside}, billed later: {said}" if outside else f"{row['line_item_product_code']}: {said}"
-        return _Form(day, LineKind.FEE, said[:512], account, money, by_sign=True)
+        return Form(day, LineKind.FEE, said[:512], account, money, by_sign=True)
     if kind is not LineKind.TAX:
         said = f"{line_type}: {said}"
-    return _Form(day, kind, said[:512], account, money)
+    return Form(day, kind, said[:512], account, money)
 
 
-def _line(source: SourceFile, place: str, form: _Form, written: str, used: str) -> VendorLine:
+def line_of(source: SourceFile, place: str, form: Form, written: str, used: str) -> VendorLine:
     """The line with its figures. Money back without use taken back is a credit."""
-    amount = decimal_cell(source, place, _COST, written)
+    amount = decimal_cell(source, place, COST_COLUMN, written)
     kind = LineKind.CREDIT if form.by_sign and amount < 0 else form.kind
     if form.meter is None:
         return VendorLine(place, form.day, kind, form.text, form.account, amount=amount, currency=form.currency)
     quantity: Decimal | None
     if form.scale is None:
-        quantity, step = quantity_if_told(source, place, _USAGE, used, form.unit_text)
+        quantity, step = quantity_if_told(source, place, USAGE_COLUMN, used, form.unit_text)
     else:
-        quantity, step = scaled_cell(source, place, _USAGE, used, form.scale)
+        quantity, step = scaled_cell(source, place, USAGE_COLUMN, used, form.scale)
     if kind is LineKind.CREDIT and quantity is not None and quantity < 0:
         kind = form.kind
     return VendorLine(

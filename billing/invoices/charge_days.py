@@ -78,6 +78,13 @@ class ChargeDays:
         first, last = self._span(place, charge)
         return first != last
 
+    def span_of(self, charge: Period) -> tuple[date, date] | None:
+        """First and last day of a charge; None where a time is not one, or its end lies before its start."""
+        start, end = self._days(charge.start), self._days(charge.end)
+        if start is None or end is None or end[2] < start[2]:
+            return None
+        return start[0], start[0] if end[2] == start[2] else end[1]
+
     def month_after(self, start: str) -> str:
         """Where a bill tells only when its period begins: the instant at which the month after that one begins, as a
         text; what is no instant comes back as it is, to be refused by its own name."""

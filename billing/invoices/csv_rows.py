@@ -15,7 +15,7 @@ from billing.invoices.json_pages import looks_like_json
 from billing.invoices.parquet_rows import columns_of, parquet_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Collection, Iterator, Sequence
 
     from billing.invoices.source import SourceFile
 
@@ -60,6 +60,22 @@ def rows_of(
     (`parquet_rows`). Rows are read as they are asked for.
     """
     header = header_of(source, delimiter, parquet=doubles is not None)
+    check_header(source, header, known, required, own_prefix)
+    if source.is_parquet:
+        yield from _from_parquet(source, wanted or header, doubles or ())
+        return
+    columns = [(name, place) for place, name in enumerate(header) if wanted is None or name in wanted]
+    yield from _from_csv(source, header, columns, delimiter)
+
+
+def check_header(
+    source: SourceFile,
+    header: Sequence[str],
+    known: Collection[str],
+    required: Collection[str],
+    own_prefix: str | None = None,
+) -> None:
+    """Raises InvoiceRefused for a column that is unknown, stands twice, or is missing."""
     twice = {name for name, count in Counter(header).items() if count > 1}
     for place, name in enumerate(header, 1):
         if name not in known and not (own_prefix and name.startswith(own_prefix)):
@@ -74,11 +90,6 @@ def rows_of(
             f"{source.name}, line 1, has no column {missing[0]!r}: export it again with all columns; "
             "nothing of this import was stored"
         )
-    if source.is_parquet:
-        yield from _from_parquet(source, wanted or header, doubles or ())
-        return
-    columns = [(name, place) for place, name in enumerate(header) if wanted is None or name in wanted]
-    yield from _from_csv(source, header, columns, delimiter)
 
 
 def _from_csv(

@@ -51,6 +51,8 @@ class VendorLine:
     does not tell apart (reasoning stands inside output_tokens). `quantity` is in that unit, None where not told.
     `quantity_step` is how fine the vendor writes this quantity (1000 where it counts whole thousands), in that unit.
     `amount` is exact as written, in `currency`; None on a line of kind `quantity` only.
+    `rows`: how many rows of the file it adds up, where it was read back as a sum (`reading.read_sums_of_lines`): no two
+    of them are equal, none is of 10,000 or more, and `amount_decimals` is how many decimals the finest of them writes.
     """
 
     place: str
@@ -65,6 +67,13 @@ class VendorLine:
     quantity_step: Decimal | None = None
     amount: Decimal | None = None
     currency: str | None = None
+    rows: int = 1
+    amount_decimals: int | None = None
+
+    @property
+    def is_sum(self) -> bool:
+        """Whether several rows stand in it."""
+        return self.rows > 1
 
 
 @dataclass(frozen=True, slots=True)

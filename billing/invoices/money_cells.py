@@ -70,11 +70,12 @@ def quantity_if_told(
 def scaled_cell(source: SourceFile, place: str, field: str, value: str, factor: Decimal) -> tuple[Decimal, Decimal]:
     """(a cell's quantity times `factor`, how finely it is written)."""
     written = decimal_cell(source, place, field, value)
-    return MONEY.multiply(written, factor), _step(factor, decimals(written))
+    return MONEY.multiply(written, factor), step_of(factor, decimals(written))
 
 
 @lru_cache(maxsize=1024)
-def _step(factor: Decimal, places: int) -> Decimal:
+def step_of(factor: Decimal, places: int) -> Decimal:
+    """How fine a quantity of so many decimals is, times `factor`."""
     return MONEY.scaleb(factor, -places)
 
 

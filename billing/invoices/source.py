@@ -114,6 +114,30 @@ class SourceFile:
         except (EOFError, OSError, zlib.error) as error:
             raise self._damaged(error) from None
 
+    def blocks(self, size: int) -> Iterator[bytes]:
+        """The unpacked content, a byte-order mark taken off, in blocks of about `size` bytes that end as lines do.
+
+        Raises InvoiceRefused where it cannot be unpacked; what the bytes are is not looked at (`lines` does).
+        """
+        self._refuse_packed()
+        opened, rest = self._opened(), b""
+        try:
+            if (first := opened.read(3)) != b"\xef\xbb\xbf":
+                rest = first
+            while chunk := opened.read(size):
+                whole = rest + chunk
+                end = whole.rfind(b"\n") + 1
+                if not end and len(whole) > LINE_BYTES_MAX:
+                    yield whole  # no line of an invoice: whoever reads lines refuses it
+                    return
+                if end:
+                    yield whole[:end]
+                rest = whole[end:]
+        except (EOFError, OSError, zlib.error) as error:
+            raise self._damaged(error) from None
+        if rest:
+            yield rest
+
     def _opened(self) -> BinaryIO:
         raw = io.BytesIO(self.content)
         return cast("BinaryIO", gzip.GzipFile(fileobj=raw)) if self.content[:2] == _GZIP else raw

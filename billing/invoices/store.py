@@ -8,15 +8,18 @@ delivery never supersede each other.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from decimal import Decimal
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import zstandard
 from sqlalchemy import Connection, text
 
 from billing.invoices.errors import AlreadyImported, CoversAlready, InvoiceRefused
-from billing.invoices.lines import ANYBODY, CoveredDay, FileKind, LineKind, StatedTotal, VendorLine
+from billing.invoices.imported import At, Change, Imported, Superseded
+from billing.invoices.line_blocks import in_blocks
+from billing.invoices.line_copies import copied_blocks
+from billing.invoices.lines import ANYBODY, FileKind, LineKind, StatedTotal, VendorLine
 from billing.invoices.recognise import PARTS_ADD_UP, Recognised, mapped, recognise
 from billing.money import exact
 
@@ -24,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from datetime import date
 
+    from billing.invoices.lines import CoveredDay
     from billing.invoices.mapping import MappingFile
     from billing.invoices.source import SourceFile
     from billing.invoices.vendors import Vendor
@@ -48,57 +52,6 @@ _COLUMNS = (
     "amount",
     "currency",
 )
-
-
-class At(NamedTuple):
-    """Where an amount counts, as far as a revised file is compared with the one before."""
-
-    day: date
-    model: str | None
-    currency: str
-
-
-class Change(NamedTuple):
-    """What a revised file says of a day and model; 0 where it says nothing."""
-
-    at: At
-    before: Decimal
-    after: Decimal
-
-
-@dataclass(frozen=True, slots=True)
-class Superseded:
-    """Days of an earlier import that an import replaces, and what they come to before and after, by currency.
-
-    `changes` are the days and models whose amount is another one now, the largest first.
-    """
-
-    import_id: int
-    file_name: str
-    days: tuple[date, ...]
-    before: dict[str, Decimal]
-    after: dict[str, Decimal]
-    changes: tuple[Change, ...] = ()
-
-
-@dataclass(slots=True)
-class Imported:
-    """One file as it went in. `amounts` is the sum of its lines by currency."""
-
-    import_id: int
-    file_name: str
-    sha256: str
-    format: str
-    kind: FileKind
-    why: str
-    lines: int = 0
-    days: set[date] = field(default_factory=set)
-    accounts: set[str | None] = field(default_factory=set)
-    amounts: dict[str, Decimal] = field(default_factory=dict)
-    stated: dict[str, Decimal] = field(default_factory=dict)
-    by_day: dict[At, Decimal] = field(default_factory=dict)
-    has_detail: bool = False
-    supersedes: list[Superseded] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +132,13 @@ def _copy_lines(
     """Stream the lines into the table as they are read, and keep what the file covers."""
     raw = connection.connection.driver_connection
     assert raw is not None
+    by_block = in_blocks(found.importer, source)
+    if by_block is not None:
+        with raw.cursor() as cursor, cursor.copy(f"copy invoice_line ({', '.join(_COLUMNS)}) from stdin") as copy:
+            for text_of_rows in copied_blocks(by_block.blocks(source), source, delivery.month, imported):
+                copy.write(text_of_rows)
+        _refuse_empty(source, imported, delivery)
+        return
     with exact(), raw.cursor() as cursor, cursor.copy(f"copy invoice_line ({', '.join(_COLUMNS)}) from stdin") as copy:
         for line in _within(source, found.importer.read(source), delivery.month, imported):
             imported.lines += 1
@@ -192,6 +152,10 @@ def _copy_lines(
                 imported.import_id, imported.lines, line.place, line.day, str(line.kind), line.text, line.account,
                 line.model, line.unit, line.service_tier, line.quantity, line.quantity_step, line.amount, line.currency,
             ))  # fmt: skip
+    _refuse_empty(source, imported, delivery)
+
+
+def _refuse_empty(source: SourceFile, imported: Imported, delivery: Delivery) -> None:
     if not imported.days:
         raise InvoiceRefused(
             f"{source.name} covers no day{_of(delivery)}: export the month again; nothing was imported"

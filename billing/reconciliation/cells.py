@@ -224,13 +224,13 @@ def _add_billed(folded: Folded, line: VendorLine, name: str | None, steps: dict[
     assert line.amount is not None
     if folded.grain.is_coarse(line.day) or line.unit is None:
         at = folded.day_of(line)
-        _add_money(folded.day_money.setdefault(at, Money()), line.amount, folded.grain.rounding_unit)
+        _add_money(folded.day_money.setdefault(at, Money()), line, folded.grain.rounding_unit)
         return
     tier = line.service_tier or "standard"
     cell = _cell(folded, line.day, line.account, name, tier, line.unit)
     cell.model_spelled, cell.tier_spelled = cell.model_spelled or line.model, tier
     first = cell.money.rows == 0
-    _add_money(cell.money, line.amount, folded.grain.rounding_unit)
+    _add_money(cell.money, line, folded.grain.rounding_unit)
     if line.quantity is None:
         cell.billed_quantity = None
     elif first:
@@ -239,7 +239,7 @@ def _add_billed(folded: Folded, line: VendorLine, name: str | None, steps: dict[
         cell.billed_quantity += line.quantity
     step = steps.get(line.unit)
     if step is not None and step > 1:
-        cell.quantity_slack += step / 2
+        cell.quantity_slack += step / 2 * line.rows
 
 
 def _add_reported(folded: Folded, line: VendorLine, name: str | None) -> None:
@@ -270,19 +270,30 @@ def _key(grain: Grain, day: date, account: str | None, name: str | None, tier: s
     )
 
 
-def _add_money(money: Money, amount: Decimal, unit: Decimal) -> None:
-    """Add a row; it may be off by half the vendor's unit, or by half of the last digit that a double carries."""
-    money.rows += 1
-    money.amount += amount
-    last_digit = Decimal(1).scaleb(amount.adjusted() - FLOAT_DIGITS + 1) if amount else Decimal(0)
+def _add_money(money: Money, line: VendorLine, unit: Decimal) -> None:
+    """Add a line; each of its rows may be off by half the vendor's unit, or by half of the last digit that a double
+    carries, which in the rows of a sum is finer than any unit (`VendorLine.rows`)."""
+    assert line.amount is not None
+    money.rows += line.rows
+    money.amount += line.amount
+    if line.is_sum:
+        money.rounding_max += unit / 2 * line.rows
+        return
+    last_digit = Decimal(1).scaleb(line.amount.adjusted() - FLOAT_DIGITS + 1) if line.amount else Decimal(0)
     money.rounding_max += max(unit, last_digit) / 2
 
 
 def _unit_seen(lines: Iterable[VendorLine], minor_unit: Decimal) -> Decimal:
     """The finest decimal that any amount for use writes, at most the currency's smallest unit. Taxes and credits are
     computed from sums and may be finer."""
-    seen = max((decimals(line.amount) for line in lines if line.amount is not None), default=0)
+    seen = max((_decimals_of(line) for line in lines), default=0)
     return max(UNIT_FINEST, min(minor_unit, Decimal(1).scaleb(-seen)))
+
+
+def _decimals_of(line: VendorLine) -> int:
+    if line.amount is None:
+        return 0
+    return decimals(line.amount) if line.amount_decimals is None else line.amount_decimals
 
 
 def finest_steps(lines: Iterable[VendorLine]) -> dict[str | None, Decimal]:

@@ -75,7 +75,7 @@ def _take_pages(folded: Folded, lines: Iterable[VendorLine], proven: list[Break]
     breaks = []
     for day, groups in rows.items():
         copies = {key: _choices(found) for key, found in groups.items()}
-        whole = all(found and 2 * len(found[0]) >= len(groups[key]) for key, found in copies.items())
+        whole = all(found and 2 * len(found[0]) >= _rows(groups[key]) for key, found in copies.items())
         if not whole or shown[day] * 2 < len(groups):
             continue
         taken = {one.key for one in proven}
@@ -175,6 +175,8 @@ def _choices(lines: list[VendorLine]) -> list[list[VendorLine]]:
     first: Counter[Row] = Counter()
     copies: dict[Row, list[VendorLine]] = {}
     for line in lines:
+        if line.is_sum:  # of rows none of which is equal to another
+            continue
         row = (line.text, line.account, line.model, line.unit, line.service_tier, line.quantity, line.amount)
         first[row] += 1
         if first[row] > 1:
@@ -185,10 +187,14 @@ def _choices(lines: list[VendorLine]) -> list[list[VendorLine]]:
     return [*every, *kinds, *singles]
 
 
+def _rows(lines: Iterable[VendorLine]) -> int:
+    return sum(line.rows for line in lines)
+
+
 def _why_alone(copies: list[VendorLine], lines: list[VendorLine], amount: Decimal) -> str:
     places = ", ".join(line.place for line in copies[:3]) + (" and more" if len(copies) > 3 else "")
     return (
-        f"{len(copies)} of {len(lines)} rows stand again word for word ({places}), {plain(amount)} together: figures "
+        f"{len(copies)} of {_rows(lines)} rows stand again word for word ({places}), {plain(amount)} together: figures "
         "so long are not equal by chance, in no group that agrees does a row stand again, and what is left is nearer "
         "to ours"
     )
@@ -197,6 +203,6 @@ def _why_alone(copies: list[VendorLine], lines: list[VendorLine], amount: Decima
 def _why(copies: list[VendorLine], lines: list[VendorLine], amount: Decimal) -> str:
     places = ", ".join(line.place for line in copies[:3]) + (" and more" if len(copies) > 3 else "")
     return (
-        f"{len(copies)} of {len(lines)} rows stand again word for word ({places}), {plain(amount)} together: without "
+        f"{len(copies)} of {_rows(lines)} rows stand again word for word ({places}), {plain(amount)} together: without "
         "the copies this group agrees with ours"
     )

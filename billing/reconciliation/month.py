@@ -17,6 +17,7 @@ from billing.invoices.reading import (
     invoice_totals,
     last_import,
     read_lines,
+    read_sums_of_lines,
 )
 from billing.invoices.recognise import MONTHLY, importer_of
 from billing.invoices.vendor_store import read_register
@@ -80,9 +81,10 @@ def reconcile_month(connection: Connection, vendor_name: str, month_name: str, n
         )
     book = vendor_book(connection, vendor)
     ours = read_ours(connection, vendor, month, book)
-    lines = renamed(read_lines(connection, vendor_name, first_day, end_day), read_rules(connection, vendor_name))
-    totals = invoice_totals(connection, vendor_name, first_day, end_day)
     formats = formats_of(connection, vendor_name, first_day, end_day)
+    read = read_lines if formats & MONTHLY else read_sums_of_lines  # on one day all lines may be equal to another
+    lines = renamed(read(connection, vendor_name, first_day, end_day), read_rules(connection, vendor_name))
+    totals = invoice_totals(connection, vendor_name, first_day, end_day)
     folds = {unit: to for name in formats for unit, to in importer_of(name).folds.items()}
     if formats & MONTHLY:
         ours, lines = _on_last_day(ours, lines, month.days[-1])

@@ -132,7 +132,7 @@ def _by_kind(lines: Iterable[VendorLine]) -> list[Break]:
         if cls is not None and line.amount is not None:
             key = BreakKey(line.day, line.model, line.unit, line.account, line.service_tier, line.text)
             amount, rows = sums.get((cls, key), (Decimal(0), 0))
-            sums[cls, key] = (amount + line.amount, rows + 1)
+            sums[cls, key] = (amount + line.amount, rows + line.rows)
     return [
         Break(
             cls,

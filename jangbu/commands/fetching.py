@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from billing.invoices.fetching.apis import VendorApi
     from billing.invoices.fetching.asking import Plan
     from billing.invoices.fetching.month import FetchedFile
-    from billing.invoices.store import Imported
+    from billing.invoices.imported import Imported
     from billing.invoices.vendors import Vendor
     from jangbu.context import Context
 

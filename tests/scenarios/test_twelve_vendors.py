@@ -24,7 +24,8 @@ from billing.invoices.fetching.asking import plan_month
 from billing.invoices.fetching.month import fetch_month
 from billing.invoices.fetching.transport import Access, VendorClient
 from billing.invoices.source import SourceFile
-from billing.invoices.store import Delivery, Imported, import_files
+from billing.invoices.imported import Imported
+from billing.invoices.store import Delivery, import_files
 from billing.invoices.vendor_store import read_register
 from billing.invoices.vendors import vendor_for
 from billing.ledger.close import MonthBlocked
