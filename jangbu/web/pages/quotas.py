@@ -46,7 +46,7 @@ def read_quotas(ask: Ask) -> Document:
     for name, word, known in (("scope", scope, SCOPES), ("state", state, STATES)):
         if word is not None and word not in known:
             raise UsageError(f"{word!r} is no {name} of a quota: use {', '.join(known)}")
-    states = [one for one in _states(ask) if _may_see(ask, one)]
+    states = [one for one in states_of(ask) if _may_see(ask, one)]
     counts = {name: sum(1 for one in states if one.state == name) for name in STATES}
     wanted = [
         one for one in states
@@ -74,7 +74,8 @@ def documents_of(ask: Ask, states: list[QuotaState]) -> list[dict[str, Any]]:
     return made
 
 
-def _states(ask: Ask) -> list[QuotaState]:
+def states_of(ask: Ask) -> list[QuotaState]:
+    """Every quota as it stands: from memory where it is held there."""
     board = ask.books.board()
     if board is not None:
         return board.states(ask.now)

@@ -1,0 +1,84 @@
+"""Why a bill changed: by group (a model, a user), how much came from more or less use and how much from prices. Pure.
+
+For each thing of a group (a unit of a model): the quantity effect is what the other quantity would have cost at the
+earlier price, the price effect is the rest. What is new, or gone, is quantity alone. Both effects of a group come to
+its difference, and the differences of all groups to that of all that is known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import ROUND_HALF_EVEN, Decimal
+from typing import Any, NamedTuple
+
+from billing.money import exact, plain
+
+NOUGHT = Decimal(0)
+Group = str | None
+Thing = tuple[str, ...]
+
+
+class Used(NamedTuple):
+    """What was used of one thing, and what it cost; None: it has no price."""
+
+    quantity: int
+    cost: Decimal | None
+
+
+@dataclass(frozen=True, slots=True)
+class Mover:
+    """A group in two periods, in one currency. `quantity_effect` + `price_effect` = `now` - `before`, exactly.
+
+    `is_partial`: some use of either period has no price and is in no figure.
+    """
+
+    group: Group
+    before: Decimal
+    now: Decimal
+    quantity_effect: Decimal
+    price_effect: Decimal
+    is_partial: bool
+
+    @property
+    def difference(self) -> Decimal:
+        """By how much more it is than before."""
+        with exact():
+            return self.now - self.before
+
+    def document(self, name: str) -> dict[str, Any]:
+        """As JSON, the group under `name`."""
+        figures = ("before", "now", "difference", "quantity_effect", "price_effect")
+        return {name: self.group, **{one: plain(getattr(self, one)) for one in figures}, "is_partial": self.is_partial}
+
+
+def movers(
+    before: Mapping[tuple[Group, Thing], Used], now: Mapping[tuple[Group, Thing], Used], digits: int
+) -> list[Mover]:
+    """Every group of either period, the largest difference first. Effects are rounded to `digits` after the point."""
+    groups: dict[Group, list[tuple[Used, Used]]] = {}
+    nothing = Used(0, NOUGHT)
+    for key in sorted({*before, *now}, key=repr):
+        groups.setdefault(key[0], []).append((before.get(key, nothing), now.get(key, nothing)))
+    found = [_mover(group, pairs, digits) for group, pairs in groups.items()]
+    return sorted(found, key=lambda one: (-abs(one.difference), one.group is None, one.group or ""))
+
+
+def _mover(group: Group, pairs: list[tuple[Used, Used]], digits: int) -> Mover:
+    step = Decimal(1).scaleb(-digits)
+    with exact():
+        before = sum((old.cost for old, _ in pairs if old.cost is not None), NOUGHT)
+        now = sum((new.cost for _, new in pairs if new.cost is not None), NOUGHT)
+    by_quantity = sum((_quantity_effect(old, new) for old, new in pairs), NOUGHT).quantize(step, ROUND_HALF_EVEN)
+    with exact():
+        by_price = now - before - by_quantity
+    is_partial = any(one.cost is None for pair in pairs for one in pair)
+    return Mover(group, before, now, by_quantity, by_price, is_partial)
+
+
+def _quantity_effect(old: Used, new: Used) -> Decimal:
+    """What the other quantity would have cost at the earlier price. What had no price before, or has none now, moved
+    by quantity as far as anybody knows: its own effect is the whole of what is known."""
+    if old.cost is None or new.cost is None or not old.quantity or not new.quantity:
+        return (new.cost or NOUGHT) - (old.cost or NOUGHT)
+    return (new.quantity - old.quantity) * old.cost / old.quantity

@@ -1,0 +1,90 @@
+"""A won walked back: line, hourly sums, price row and its source, exchange rates, events; each step's figures agree."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from billing.explaining.books import MonthBooks, NotOnStatement
+from billing.explaining.overview import explain_statement
+from billing.explaining.walk import Page, explain_item
+from jangbu.errors import NotFoundError, UsageError
+from jangbu.web.pages.department import MONTH
+from jangbu.web.paging import page_of
+from jangbu.web.rights import DEPARTMENT
+from jangbu.web.statements import code_of, read_one, word_of
+from jangbu.web.views import Ask, Document, Parameter, Registered, Table, View
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+EVENTS_SHOWN: Final = 100
+EVENT_COLUMNS: Final = ("time", "source", "id", "user", "quantity", "topic", "partition", "offset")
+ITEM_COLUMNS: Final = ("number", "section", "name", "quantity", "price_id", "amount_exact", "amount")
+
+
+def read_explained(ask: Ask) -> Document:
+    """`jangbu explain`: of the whole statement, or of the line asked for with its events."""
+    month, code, line = ask.month(), code_of(ask), ask.one("line")
+    read_one(ask, month, code)  # keeps an open month that was computed: the books below read it again
+    books = MonthBooks.read(ask.connection, month, ask.books.policy)
+    first = _first(ask)
+    try:
+        if line is None:
+            document = explain_statement(books, code)
+            document["shown"] = page_of(ask, document["items"])
+        else:
+            document = explain_item(books, code, line, Page(EVENTS_SHOWN, first), with_users=True)
+            document["place"] = _place(document.get("events"), first)
+            _hide_people(ask, document.get("events"))
+    except NotOnStatement as error:
+        raise NotFoundError(str(error)) from error
+    disagreeing = [check for check in document["checks"] if check["agrees"] is False]
+    return {**document, "path": word_of(code), "line": line, "disagreeing": len(disagreeing)}
+
+
+def _first(ask: Ask) -> int:
+    """How many events stand on earlier pages. Raises UsageError."""
+    asked = ask.one("first", "0") or "0"
+    if not asked.isascii() or not asked.isdigit() or len(asked) > 9:
+        raise UsageError(f"{asked!r} is no place in a list: write how many events to leave out first, 0 or more")
+    return int(asked)
+
+
+def _place(events: Mapping[str, Any] | None, first: int) -> dict[str, Any] | None:
+    """Where the listed events stand among all; links to the parts beside."""
+    if not events:
+        return None
+    total, listed = int(events["count"]), len(events["rows"])
+    return {
+        "first": min(first + 1, total), "last": min(first + listed, total), "total": total,
+        "before": max(0, first - EVENTS_SHOWN) if first else None,
+        "after": first + EVENTS_SHOWN if first + listed < total else None,
+    }  # fmt: skip
+
+
+def _hide_people(ask: Ask, events: dict[str, Any] | None) -> None:
+    """A head sees who; others as settings say. In the order of time, which tells no name."""
+    people = ask.books.people if ask.scope is None else None
+    if events and people is not None:
+        events["rows"] = [people.row(one) for one in events["rows"]]
+
+
+def _table(_ask: Ask, document: Document) -> Table:
+    """The events that are shown, or the statement's items."""
+    name = f"{document['month']}-{document['path']}-explained"
+    if document.get("events"):
+        rows = [[one.get(column) for column in EVENT_COLUMNS] for one in document["events"]["rows"]]
+        return Table(name, EVENT_COLUMNS, rows, ("quantity", "partition", "offset"))
+    items = document.get("items") or [document["item"]]
+    rows = [[one.get(column) for column in ITEM_COLUMNS] for one in items]
+    return Table(name, ITEM_COLUMNS, rows, ("number", "quantity", "amount_exact", "amount"))
+
+
+REGISTERED: Final[tuple[Registered, ...]] = (
+    View(path="/departments/{department}/explain", title="Proof", rule=DEPARTMENT, read=read_explained,
+         template="department_explain.html", table=_table,
+         parameters=(MONTH, Parameter("line", "number or name of a line; none: the whole statement", example="1"),
+                     Parameter("first", f"leave out so many events; {EVENTS_SHOWN} are listed", example="0"),
+                     Parameter("page", "which part of the statement's lines, from 1", example="1")),
+         about="From a line to hourly sums, price row, rates and events, with every check; `jangbu explain`."),
+)  # fmt: skip

@@ -1,0 +1,82 @@
+"""Who of a department used what: a month beside the one before, and how much of the change is use, how much price.
+
+Amounts are exact and in the currency of the prices: nobody's share is rounded to what the department pays.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, Final
+
+from billing.ledger.closes import month_before
+from billing.movers import Group, Thing, Used, movers
+from billing.periods import month_in
+from billing.statements import read_department_names
+from billing.store import read_book
+from billing.usage_slice import Slice, read_slice
+from jangbu.web.pages.department import MONTH
+from jangbu.web.paging import PAGE, page_of
+from jangbu.web.rights import DEPARTMENT
+from jangbu.web.statements import code_of, word_of
+from jangbu.web.views import Ask, Document, Parameter, Registered, Table, View
+
+if TYPE_CHECKING:
+    from billing.charges import Department
+    from billing.prices import PriceBook
+
+BY: Final = ("user", "provider", "model", "unit")
+COLUMNS: Final = ("user", "currency", "before", "now", "difference", "quantity_effect", "price_effect", "is_partial")
+DIGITS: Final = 6
+Uses = dict[str | None, dict[tuple[Group, Thing], Used]]
+
+
+def read_people(ask: Ask) -> Document:
+    """Each person's month beside the one before, the largest change first. A head sees the names of the own people;
+    others see what settings let them see."""
+    month, code, model = ask.month(), code_of(ask), ask.one("model")
+    book = read_book(ask.connection)
+    now, earlier = (_uses(ask, book, name, code, model) for name in (month, month_before(month)))
+    people = ask.books.people if ask.scope is None else None
+    rows: list[dict[str, Any]] = []
+    for currency in sorted({*now, *earlier} - {None}, key=str):
+        found = movers(earlier.get(currency, {}), now.get(currency, {}), DIGITS)
+        rows += [{**one.document("user"), "currency": currency} for one in found]
+    unpriced = sorted({user for uses in (now, earlier) for user, _ in uses.get(None, {})}, key=str)
+    for row in rows:
+        row["is_partial"] = row["is_partial"] or row["user"] in unpriced
+    if people is not None:
+        rows = [people.row(row) for row in rows]
+        unpriced = [None if user is None else people.of("user", user) for user in unpriced]
+    rows.sort(key=lambda row: (row["currency"], -abs(Decimal(row["difference"])), str(row["user"])))
+    names = read_department_names(ask.connection)
+    return {"month": month, "department": code, "department_name": names.get(code or ""), "path": word_of(code),
+            "model": model, "people": rows, "without_price": len(unpriced), "shown": page_of(ask, rows),
+            "are_named": people is None}  # fmt: skip
+
+
+def _uses(ask: Ask, book: PriceBook, month: str, code: Department, model: str | None) -> Uses:
+    """By currency: quantities and costs by user and what they used. Under None: what has no price."""
+    days = month_in(month, ask.books.policy.zone).days
+    filters = {"department": (code,), **({} if model is None else {"model": (model,)})}
+    wanted = Slice(days[0], days[-1], ask.books.policy.zone, filters)
+    found: Uses = {}
+    for row in read_slice(ask.connection, wanted, book, BY):
+        user, *thing = row.group
+        if row.price_status == "not_billable":
+            continue
+        used = Used(row.quantity or 0, row.cost)
+        found.setdefault(row.currency, {})[None if user is None else str(user), tuple(map(str, thing))] = used
+    return found
+
+
+def _table(_ask: Ask, document: Document) -> Table:
+    rows = [[one[name] for name in COLUMNS] for one in document["people"]]
+    return Table(f"{document['month']}-{document['path']}-people", COLUMNS, rows, COLUMNS[2:7])
+
+
+REGISTERED: Final[tuple[Registered, ...]] = (
+    View(path="/departments/{department}/people", title="By person", rule=DEPARTMENT, read=read_people,
+         template="department_people.html", table=_table,
+         parameters=(MONTH, Parameter("model", "only this model"), PAGE),
+         about="Who used how much, beside the month before; names for the department's head, else as settings say."),
+)  # fmt: skip

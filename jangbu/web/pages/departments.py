@@ -1,0 +1,122 @@
+"""Departments of a month: what each owes, against its budget, its forecast and the month before; state by state."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, Final
+
+from billing.ledger.closes import month_before
+from billing.money import exact, plain
+from billing.plans.forecast_document import forecast_document
+from billing.plans.forecasting import Forecaster, NothingToForecast
+from billing.statement_document import read_month
+from jangbu.errors import UsageError
+from jangbu.web.paging import PAGE, page_of
+from jangbu.web.rights import SCOPED
+from jangbu.web.statements import keeper_of, read_all, word_of
+from jangbu.web.views import Ask, Document, Parameter, Registered, Table, View
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from billing.charges import Department
+
+SORTS: Final = ("total", "department", "share", "budget", "difference", "forecast")
+COLUMNS: Final = ("department", "department_name", "currency", "total", "budget", "budget_period", "budget_spent",
+                  "budget_share", "forecast", "forecast_low", "forecast_high", "last_total", "difference", "state",
+                  "unpriced_quantity", "status", "content_hash")  # fmt: skip
+FIGURES: Final = ("total", "budget", "budget_spent", "budget_share", "forecast", "forecast_low", "forecast_high",
+                  "last_total", "difference", "unpriced_quantity")  # fmt: skip
+NOUGHT: Final = Decimal(0)
+NEAR: Final = Decimal("0.8")
+
+
+def read_departments(ask: Ask) -> Document:
+    """Every department that has a statement, a budget's share used, and what it comes to by the month's end."""
+    month, sort = ask.month(), ask.one("sort", "total") or "total"
+    if sort not in SORTS:
+        raise UsageError(f"{sort!r} is no order: use {', '.join(SORTS)}")
+    whole, documents = read_all(ask, month)
+    earlier = read_month(ask.connection, month_before(month), ask.books.policy, keeper_of(ask.books))[1]
+    last = {one["department"]: one["total"] for one in earlier}
+    going = _forecasts(ask, month)
+    rows = [
+        _row(one, last.get(one["department"]), going.get(one["department"]))
+        for one in documents
+        if ask.scope is None or one["department"] in ask.scope
+    ]
+    rows.sort(key=_order(sort))
+    with exact():
+        total = plain(sum((Decimal(one["total"]) for one in rows), NOUGHT))
+        before = plain(sum((Decimal(one["last_total"] or 0) for one in rows), NOUGHT))
+    states = {name: sum(1 for one in rows if one["state"] == name) for name in ("over", "at_risk", "within", "none")}
+    return {
+        "month": month, "timezone": whole["timezone"], "currency": whole["currency"], "status": whole["status"],
+        "departments": rows, "shown": page_of(ask, rows), "total": total, "last_total": before, "states": states,
+        "budget": whole["budget"] if ask.scope is None else None, "sort": sort, "sorts": list(SORTS),
+        "content_hash": whole["content_hash"] if ask.scope is None else None,
+    }  # fmt: skip
+
+
+def _forecasts(ask: Ask, month: str) -> Mapping[Department, dict[str, Any]]:
+    """What the month will have cost by department; nothing where nothing can be said of the time to come."""
+    try:
+        found = forecast_document(Forecaster(ask.connection, ask.books.policy, None, 8, None), month)
+    except NothingToForecast:
+        return {}
+    return {one["department"]: one for one in found["departments"]}
+
+
+def _row(document: Mapping[str, Any], last: str | None, going: Mapping[str, Any] | None) -> dict[str, Any]:
+    budget, total = document["budget"], Decimal(document["total"])
+    with exact():
+        difference = None if last is None else plain(total - Decimal(last))
+    share = None
+    if budget is not None and Decimal(budget["amount"]) > 0:
+        share = plain((Decimal(budget["spent"]) / Decimal(budget["amount"])).quantize(Decimal("0.0001")))
+    return {
+        **{name: document[name] for name in ("department", "department_name", "currency", "total", "unpriced_quantity",
+                                             "status", "content_hash")},
+        "path": word_of(document["department"]),
+        "budget": None if budget is None else budget["amount"],
+        "budget_period": None if budget is None else budget["period"],
+        "budget_spent": None if budget is None else budget["spent"], "budget_share": share,
+        "forecast": None if going is None else going["forecast"],
+        "forecast_low": None if going is None else going["low"],
+        "forecast_high": None if going is None else going["high"],
+        "last_total": last, "difference": difference, "state": _state(budget, going),
+    }  # fmt: skip
+
+
+def _state(budget: Mapping[str, Any] | None, going: Mapping[str, Any] | None) -> str:
+    """over: spent, or to be spent by the forecast; at_risk: within the range, or past 80 %; none: without a budget."""
+    if budget is None:
+        return "none"
+    spent, amount = Decimal(budget["spent"]), Decimal(budget["amount"])
+    if spent > amount:
+        return "over"
+    expected = None if going is None or going["budget"] is None else going["budget"]["state"]
+    if expected in ("over", "at_risk"):
+        return "at_risk"
+    return "at_risk" if amount and spent / amount >= NEAR else "within"
+
+
+def _order(sort: str) -> Callable[[Mapping[str, Any]], Any]:
+    """The largest first, what is unknown last; names in their own order."""
+    if sort == "department":
+        return lambda row: (row["department"] is None, row["department"] or "")
+    name = "budget_share" if sort == "share" else sort
+    return lambda row: (row[name] is None, -Decimal(row[name] or 0), row["department"] or "")
+
+
+def _table(_ask: Ask, document: Document) -> Table:
+    rows = [[one[name] for name in COLUMNS] for one in document["departments"]]
+    return Table(f"{document['month']}-departments", COLUMNS, rows, FIGURES)
+
+
+REGISTERED: Final[tuple[Registered, ...]] = (
+    View(path="/departments", title="Departments", rule=SCOPED, read=read_departments, template="departments.html",
+         table=_table, about="What each department owes for a month, beside its budget, forecast and the month before.",
+         parameters=(Parameter("month", "the organisation's month", example="2026-10"),
+                     Parameter("sort", "the largest first; department: by code", SORTS), PAGE)),
+)  # fmt: skip
