@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 LIST_COLUMNS = ("month", "state", "ended", "total", "closed_at", "content_hash")
 CHECK_COLUMNS = ("name", "state", "sentence", "remedy")
 UNATTRIBUTED = "unattributed"
-ENTRY_COLUMNS = ("entry", "reason", "origin", "account", "department", "amount", "amount_exact", "description")
+ENTRY_COLUMNS = ("entry", "reason", "origin", "account", "department", "what", "amount", "amount_exact", "description")
 
 
 @click.group()
@@ -116,20 +116,22 @@ def period_close(
         state = {"dry_run": not writes, "closed": writes, "blockers": [check.name for check in left]}
         print_json({**draft.document(), **state, "accepted": list(accepted)})
         return
-    _print_draft(draft, left, writes=writes, with_entries=dry_run)
+    _print_draft(draft, left, accepted, writes=writes, with_entries=dry_run)
 
 
-def _print_draft(draft: Draft, left: Sequence[Check], *, writes: bool, with_entries: bool) -> None:
+def _print_draft(
+    draft: Draft, left: Sequence[Check], accepted: Sequence[str], *, writes: bool, with_entries: bool
+) -> None:
     """The checklist, the statements' totals, on request every entry, and what it comes to."""
     month, currency = draft.computed.month.name, draft.computed.policy.currency
-    print_rows(CHECK_COLUMNS, [[getattr(check, name) for name in CHECK_COLUMNS] for check in draft.checks])
+    print_rows(CHECK_COLUMNS, [_check_row(check, accepted) for check in draft.checks])
     columns = ("department", "department_name", "total", "content_hash")
     totals = [[one["department"] or UNATTRIBUTED, *(one[name] for name in columns[1:])] for one in draft.documents]
     print_rows(columns, totals, right=("total",))
     if with_entries:
         rows = [
-            [entry.id[:12], entry.reason, entry.origin_month, line["account"], line["department"], line["amount"],
-             line["amount_exact"], entry.description]
+            [entry.id[:12], entry.reason, entry.origin_month, line["account"], _whose(line), _what(line),
+             line["amount"], line["amount_exact"], entry.description]
             for entry in draft.entries
             for line in entry.line_documents
         ]  # fmt: skip
@@ -144,6 +146,26 @@ def _print_draft(draft: Draft, left: Sequence[Check], *, writes: bool, with_entr
         click.echo(f"it cannot be closed yet: {', '.join(check.name for check in left)}")
     else:
         click.echo(f"to close it: jangbu period close {month} --confirm {month}")
+
+
+def _check_row(check: Check, accepted: Sequence[str]) -> list[str]:
+    """A line of the checklist; what blocks and was named by --accept says so."""
+    row = [str(getattr(check, name)) for name in CHECK_COLUMNS]
+    if check.state == "block" and check.name in accepted:
+        row[CHECK_COLUMNS.index("state")] = "accepted"
+    return row
+
+
+def _whose(line: dict[str, Any]) -> str:
+    """The department of an entry's line; accounts that are nobody's have none."""
+    return str(line["department"] or (UNATTRIBUTED if line["account"] == "cost" else ""))
+
+
+def _what(line: dict[str, Any]) -> str:
+    """What an entry's line is about: model and unit of use, or what names a share, a correction or a tax."""
+    if line["unit"] is not None:
+        return f"{line['model']} {line['unit']}"
+    return " ".join(str(part) for part in (line["charge_key"] or ())[1:] if part not in (None, ""))
 
 
 def _months(ctx: Context) -> list[dict[str, Any]]:

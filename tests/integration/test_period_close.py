@@ -366,6 +366,8 @@ def test_from_checklist_to_close(shell: CommandShell, world: PeriodWorld) -> Non
     alone = shell.json("period", "close", "2026-10")
     assert (dry["dry_run"], dry["closed"], dry["total"], len(dry["statements"])) == (True, False, "166", 2)
     assert dry["entries"] == alone["entries"]
+    _, shown_dry, _ = shell.run("period", "close", "2026-10", "--dry-run")
+    assert "\tcost\tD1\tgpt-x input_tokens\t151\t151.5\tD1: use of 2026-10\n" in shown_dry
     assert world.ask("select count(*) from period_close") == [(0,)]
     assert shell.json("statement", "show", "2026-10", "D1")["status"] == "open"
 
@@ -399,6 +401,9 @@ def test_what_blocks_is_named_and_accepted_by_name(shell: CommandShell, world: P
     for name in ("quarantine", "unpriced", "unattributed"):
         assert f"--accept {name}" in err
     assert shell.json("period", "close", "2026-10")["blockers"] == ["quarantine", "unpriced", "unattributed"]
+    _, listed, _ = shell.run("period", "close", "2026-10", "--accept", "unpriced")
+    assert "\nunpriced\taccepted\t" in listed
+    assert "\nquarantine\tblock\t" in listed
     some = shell.run("period", "close", "2026-10", "--confirm", "2026-10", "--accept", "unpriced,quarantine")
     assert (some[0], "31.06 % of the cost" in some[2]) == (5, True), some[2]
     done = shell.json("period", "close", "2026-10", "--confirm", "2026-10", "--accept", "unpriced,quarantine",
