@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from billing.invoices.source import SourceFile
 
-BLOCK_BYTES = 16 * 1024 * 1024
+BLOCK_BYTES = 8 * 1024 * 1024
 _LINE_END, _QUOTE = ord("\n"), ord('"')
 _LOOSE_QUOTE = re.compile(rb'[^,\n\r]"[^,\r\n]')
 

@@ -23,8 +23,8 @@ from billing.invoices.fetching.apis import APIS, api_of
 from billing.invoices.fetching.asking import plan_month
 from billing.invoices.fetching.month import fetch_month
 from billing.invoices.fetching.transport import Access, VendorClient
-from billing.invoices.source import SourceFile
 from billing.invoices.imported import Imported
+from billing.invoices.source import SourceFile
 from billing.invoices.store import Delivery, import_files
 from billing.invoices.vendor_store import read_register
 from billing.invoices.vendors import vendor_for

@@ -6,6 +6,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -149,3 +150,11 @@ def test_an_invoice_of_xai_whose_lines_do_not_say_what_they_count() -> None:
     assert [(one.kind.value, one.unit, str(one.amount)) for one in found] == [
         ("usage", "unmapped", "13.00"), ("credit", None, "-0.50")
     ]  # fmt: skip
+
+
+def test_the_consoles_header_of_twelve_columns() -> None:
+    """As the one of fourteen without the key's id and status."""
+    whole = (Path(__file__).resolve().parents[2] / "data" / "invoices" / "anthropic-cost-14.csv").read_text("utf-8")
+    cut = "\n".join(line.rsplit(",", 2)[0] for line in whole.splitlines()) + "\n"
+    assert cut.splitlines()[0].count(",") == 11
+    assert lines(cut) == lines(whole)
