@@ -1,8 +1,8 @@
 """Charts made on the server as SVG without a word in them: shapes only, their colours from the style sheet.
 
-Words and figures stand beside a chart as HTML, in its table, where they stay legible on a phone and are read aloud. A
-chart stretches to its place; strokes keep their width. Positions are rounded for drawing only and come from exact
-decimals: a chart holds no amount.
+Words and figures stand beside a chart as HTML, in its table, where they stay legible on a phone and are read aloud; the
+ends of its scale too. A chart stretches to its place; strokes keep their width. Positions are rounded for drawing only
+and come from exact decimals: a chart holds no amount.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from markupsafe import Markup
 
+from jangbu.web.figures import grouped
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -19,6 +21,8 @@ WIDTH: Final = 1000
 HEIGHT: Final = 300
 PLACES_MIN: Final = 8
 """Fewer columns are drawn as wide as so many would be, from the left: one column is no wall."""
+_STEPS: Final = tuple(map(Decimal, ("1", "1.5", "2", "3", "4", "5", "6", "8", "10")))
+_WHOLE: Final = 10
 SERIES_MAX: Final = 8
 """Colours there are; what is more goes together as the last."""
 
@@ -44,7 +48,7 @@ def columns(name: str, stacks: Sequence[Sequence[object]], *, marks: Sequence[ob
     levels = [number(mark) for mark in marks if mark is not None]
     tops = [sum((part for part in stack if part > 0), Decimal(0)) for stack in drawn]
     bottoms = [sum((part for part in stack if part < 0), Decimal(0)) for stack in drawn]
-    top, bottom = max([*tops, *levels, Decimal(0)]), min([*bottoms, Decimal(0)])
+    top, bottom = _ends(max([*tops, *levels, Decimal(0)]), min([*bottoms, Decimal(0)]))
     span = (top - bottom) or Decimal(1)
     width = Decimal(WIDTH) / max(PLACES_MIN, len(drawn))
     shapes = []
@@ -62,7 +66,7 @@ def columns(name: str, stacks: Sequence[Sequence[object]], *, marks: Sequence[ob
             )
     shapes += [_across("mark", (top - level) / span * HEIGHT) for level in levels]
     shapes.append(_across("zero", top / span * HEIGHT))
-    return _svg(name, "chart", shapes)
+    return _plot(_svg(name, "chart", [*_grid(), *shapes]), top, bottom)
 
 
 def waterfall(name: str, steps: Sequence[Step]) -> Markup:
@@ -93,7 +97,7 @@ def waterfall(name: str, steps: Sequence[Step]) -> Markup:
             f'<rect class="{one[2]}" x="{_at(width * place + width / 10)}" y="{_at((top - end) / span * HEIGHT)}" '
             f'width="{_at(width * 8 / 10)}" height="{_at(height)}"/>'
         )
-    return _svg(name, "chart waterfall", shapes)
+    return _plot(_svg(name, "chart waterfall", [*_grid(), *shapes]), top, base)
 
 
 def top_or_zero(values: Sequence[Decimal]) -> Decimal:
@@ -107,7 +111,7 @@ def line(
 ) -> Markup:  # fmt: skip
     """A line over places; where a value is None it stops. `low` and `high` give the range around it."""
     everything = [number(one) for one in (*values, *low, *high, *marks) if one is not None]
-    top, bottom = max([*everything, Decimal(0)]), min([*everything, Decimal(0)])
+    top, bottom = _ends(max([*everything, Decimal(0)]), min([*everything, Decimal(0)]))
     span = (top - bottom) or Decimal(1)
     step = Decimal(WIDTH) / max(1, len(values) - 1)
 
@@ -124,7 +128,7 @@ def line(
     shapes.append(f'<polyline class="line" points="{" ".join(points(values))}"/>')
     shapes += [_across("mark", (top - number(mark)) / span * HEIGHT) for mark in marks if mark is not None]
     shapes.append(_across("zero", top / span * HEIGHT))
-    return _svg(name, "chart", shapes)
+    return _plot(_svg(name, "chart", [*_grid(), *shapes]), top, bottom)
 
 
 def bar(name: str, value: object, limit: object, projected: object = None, marks: Sequence[object] = ()) -> Markup:
@@ -143,6 +147,32 @@ def bar(name: str, value: object, limit: object, projected: object = None, marks
         place = _at(min(share / scale, Decimal(1)) * WIDTH)
         shapes.append(f'<line class="mark" x1="{place}" x2="{place}" y1="0" y2="{HEIGHT}"/>')
     return _svg(name, "bar", shapes)
+
+
+def _ends(top: Decimal, bottom: Decimal) -> tuple[Decimal, Decimal]:
+    """The scale's ends: round figures a little outside of what is drawn."""
+    return _round_up(top), -_round_up(-bottom)
+
+
+def _round_up(value: Decimal) -> Decimal:
+    """The next 1, 1.5, 2, 3, 4, 5, 6 or 8 times a power of ten."""
+    if value <= 0:
+        return Decimal(0)
+    power = Decimal(1).scaleb(value.adjusted())
+    return next(step * power for step in _STEPS if step * power >= value)
+
+
+def _grid() -> list[str]:
+    """Lines at the quarters."""
+    return [_across("grid", Decimal(HEIGHT * quarter) / 4) for quarter in (1, 2, 3)]
+
+
+def _plot(svg: Markup, top: Decimal, bottom: Decimal) -> Markup:
+    """A chart with the figures of its scale: at the top, in the middle, at the bottom."""
+    ticks = [grouped((one.quantize(Decimal(1)) if abs(one) >= _WHOLE else one).normalize() + 0)
+             for one in (top, (top + bottom) / 2, bottom)]  # fmt: skip
+    labels = Markup("").join(Markup("<span>{}</span>").format(tick) for tick in ticks)
+    return Markup('<div class="plot"><div class="ticks" aria-hidden="true">{}</div>{}</div>').format(labels, svg)
 
 
 def _across(kind: str, height: Decimal) -> str:
