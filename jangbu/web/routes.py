@@ -125,6 +125,9 @@ def _not_allowed(request: Request, rule: Rule, *, is_page: bool) -> Response | N
         going = path_of(request) + (f"?{request.url.query}" if request.url.query else "")
         going = going if request.method == "GET" else "/"
         return RedirectResponse(f"/sign-in?next={quote(local_path(going), safe='')}", 303, headers=SAFE_HEADERS)
+    if is_page and request.url.path == "/" and person.user is not None:
+        # Where a sign-in ends; an employee's is the own page.
+        return RedirectResponse("/me", 303, headers=SAFE_HEADERS)
     refused = Refused(403, "rights", f"{person.name} may not do this: it is for {rule.name}")
     if not is_page:
         raise refused
@@ -154,12 +157,21 @@ def _as_refused(error: Exception) -> Refused | None:
 
 def _ask(request: Request, books: Books) -> Ask:
     query = {name: request.query_params.getlist(name) for name in request.query_params}
+    _check_signs(one for values in (request.path_params.values(), *query.values()) for one in values)
     return Ask(request.state.person, books, dict(request.path_params), query, wording(language_of(request)))
 
 
 async def _form(request: Request) -> Form:
     """Fields of a form or of a JSON object; raises Refused for what is neither."""
     kind = request.headers.get("content-type", "").split(";")[0].strip().lower()
+    fields, files = await _sent(request, kind)
+    _check_signs(one for values in fields.values() for one in values)
+    _check_signs(name for brought in files.values() for name, _ in brought)
+    return Form(fields, files)
+
+
+async def _sent(request: Request, kind: str) -> tuple[dict[str, list[str]], dict[str, list[tuple[str, bytes]]]]:
+    """Fields and files by name."""
     if kind in ("application/x-www-form-urlencoded", "multipart/form-data"):
         fields: dict[str, list[str]] = {}
         files: dict[str, list[tuple[str, bytes]]] = {}
@@ -169,17 +181,24 @@ async def _form(request: Request) -> Form:
                     files.setdefault(name, []).append((value.filename or "", await value.read()))
                 else:
                     fields.setdefault(name, []).append(value)
-        return Form(fields, files)
+        return fields, files
     body = await read_body(request, request.app.state.door.limits)
     if not body and kind in ("", "application/json"):
-        return Form({}, {})
+        return {}, {}
     try:
         told = json.loads(body, parse_float=str) if kind == "application/json" else None
     except ValueError:
         told = None
     if not isinstance(told, dict):
         raise Refused(400, "body", "the body is neither a form nor a JSON object: send one of the two")
-    return Form({str(name): _texts(value) for name, value in told.items()}, {})
+    return {str(name): _texts(value) for name, value in told.items()}, {}
+
+
+def _check_signs(texts: Iterable[str]) -> None:
+    """Refuse texts that no database keeps: with NUL, or with half of a pair of surrogates (JSON can hold one)."""
+    for one in texts:
+        if "\0" in one or any("\ud800" <= sign <= "\udfff" for sign in one):
+            raise Refused(400, "text", "a text holds a sign that is none (NUL, half of a pair): leave it out")
 
 
 def _texts(value: Any) -> list[str]:

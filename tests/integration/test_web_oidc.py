@@ -257,7 +257,7 @@ def test_another_subject_with_the_same_name_as_an_account_is_that_person(house: 
 
 
 def test_groups_and_roles() -> None:
-    claims = {"a": {"b": ["x", 1, "y"]}, "c": "z", "d.e": ["w"], "d": {"e": ["v"]}}
+    claims = {"a": {"b": ["x", 1, "y", "\0", ""]}, "c": "z", "d.e": ["w"], "d": {"e": ["v"]}}
     told = {path: groups_of(claims, path) for path in ("a.b", "a", "a.b.c", "c", "d.e", "missing")}
     empty: frozenset[str] = frozenset()
     assert told == {

@@ -161,9 +161,8 @@ def groups_of(claims: Mapping[str, Any], path: str) -> frozenset[str]:
     else:
         for word in path.split("."):
             found = found.get(word) if isinstance(found, dict) else None
-    if isinstance(found, str):
-        return frozenset({found})
-    return frozenset(word for word in found if isinstance(word, str)) if isinstance(found, list) else frozenset()
+    words = [found] if isinstance(found, str) else found if isinstance(found, list) else []
+    return frozenset(word for word in words if isinstance(word, str) and word and word.isprintable())
 
 
 def roles_of(groups: frozenset[str], mapping: Mapping[str, str]) -> frozenset[str]:
