@@ -130,6 +130,7 @@ services:  ## Start Apache Kafka and PostgreSQL in the background under .service
 services-down: setup  ## Stop what `make services` started; the data stay
 	@$(BIN)/python tests/services/run.py down
 
-screenshots: setup  ## Run demos and picture them: docs/terminal-*.svg, docs/statement-*.png, docs/example-statement.*
+screenshots: setup browser  ## Run demos and picture them: docs/terminal-*.svg, docs/statement-*.png, docs/example-statement.*, docs/pages
 	$(BIN)/python tests/e2e/screenshots.py $(ARGS)
+	PYTHONPATH=. $(BIN)/python tests/e2e/page_pictures.py
 	PYTHONPATH=. $(BIN)/python tests/e2e/example_statements.py
