@@ -21,8 +21,9 @@ from billing.alerts.tallies import Tallies
 from billing.parts import WIDE_UNITS
 from billing.periods import hour_number, hour_start
 from billing.quotas.looking import read_prices
+from billing.quotas.membership import NOBODY, Members
 from billing.quotas.quota import in_force
-from billing.quotas.register import held_quotas, known_since
+from billing.quotas.register import held_quotas, known_since, read_members
 from billing.quotas.windows import WINDOW_KINDS, window_of
 from billing.rating import UsageSum
 
@@ -55,6 +56,7 @@ class LiveStates:
     zone: str
     _basis: tuple[object, ...] | None = None
     _prices: Prices | None = None
+    _members: Members = NOBODY
     _quotas: tuple[Quota, ...] = ()
     _since: dict[int, datetime] = field(default_factory=dict)
     _mark: Mark | None = None
@@ -92,6 +94,7 @@ class LiveStates:
         self._quotas = tuple(held_quotas(connection))
         self._since = known_since(connection)
         self._prices = read_prices(connection, self.zone)
+        self._members = read_members(connection, self._quotas, self.zone)
         self._tallies, self._mark, self._basis, self._fresh = {}, None, basis, []
         self._holds_from = self._holds_to = NEVER
         self._routes, self._payers = {}, {}
@@ -112,7 +115,7 @@ class LiveStates:
             ):
                 at = each, tuple(one.id for one in quotas)
                 if quotas:
-                    tallies[at] = self._tallies.get(at) or Tallies(each, quotas, self._prices)
+                    tallies[at] = self._tallies.get(at) or Tallies(each, quotas, self._prices, self._members)
         self._fresh = [one for at, one in tallies.items() if at not in self._tallies or one in self._fresh]
         self._tallies = tallies
         edges = (edge for one in self._quotas for edge in (one.valid_from, one.valid_to) if edge is not None)
@@ -125,7 +128,8 @@ class LiveStates:
     def _read_basis(connection: Connection) -> tuple[object, ...]:
         """What everything that is kept was worked out from. `route` because prices are read of providers in use."""
         row = connection.execute(
-            text("""select (select count(*) from quota), (select coalesce(max(id), 0) from book_import),
+            text("""select (select count(*) from quota), (select count(*) from programme),
+                           (select count(*) from programme_application), (select coalesce(max(id), 0) from book_import),
                            (select coalesce(max(id), 0) from contract_import),
                            (select count(distinct provider) from route),
                            (select system_identifier from pg_control_system())""")

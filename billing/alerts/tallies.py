@@ -6,6 +6,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from billing.money import exact
+from billing.quotas.membership import NOBODY, Members
 from billing.quotas.quota import EACH
 from billing.quotas.states import QuotaState
 from billing.rating import rate
@@ -25,8 +26,11 @@ Place = tuple[int, str]
 class Tallies:
     """The quotas of one window with what counts against each. Sums may be negative: what was taken back."""
 
-    def __init__(self, window: Window, quotas: Iterable[Quota], prices: Prices) -> None:
+    def __init__(
+        self, window: Window, quotas: Iterable[Quota], prices: Prices, members: Members = NOBODY
+    ) -> None:
         self.window = window
+        self._members = members
         self._prices = prices
         self._own: dict[tuple[str, str], list[Quota]] = {}
         self._each: dict[str, list[Quota]] = {}
@@ -49,7 +53,8 @@ class Tallies:
     def add(self, usage: UsageSum, department: str | None, user: str | None) -> None:
         """Count a sum of parts, of whom it was."""
         costs: dict[str, tuple[Decimal, int]] = {}
-        for scope, subject in (("organisation", ""), ("department", department), ("user", user)):
+        programmes = [("programme", code) for code in self._members.of(user, usage.hour, usage.model)]
+        for scope, subject in (("organisation", ""), ("department", department), ("user", user), *programmes):
             if subject is not None:
                 for quota in self._counting(scope, subject):
                     if quota.counts_model(usage.model):

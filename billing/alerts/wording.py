@@ -25,6 +25,7 @@ WHO: Mapping[str, Words] = MappingProxyType(
     {
         "organisation": ("기관 전체", "the organisation"),
         "department": ("부서", "department"),
+        "programme": ("사업", "programme"),
         "user": ("사용자", "user"),
     }
 )

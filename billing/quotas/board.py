@@ -7,6 +7,8 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from billing.money import exact
+from billing.periods import hour_number
+from billing.quotas.membership import NOBODY, Members
 from billing.quotas.quota import SCOPES, Quota
 from billing.quotas.states import STATES, QuotaState
 from billing.quotas.windows import window_of
@@ -26,15 +28,18 @@ class Board:
         states: what counted against them when they were last read, by quota and subject.
         zone: the organisation's, whose calendar cuts windows.
         as_of: when the states were read.
+        members: who counts for which programme.
     """
 
     def __init__(
-        self, table: QuotaTable, states: Mapping[tuple[int, str], QuotaState], zone: str, as_of: datetime
-    ) -> None:
+        self, table: QuotaTable, states: Mapping[tuple[int, str], QuotaState], zone: str, as_of: datetime,
+        members: Members = NOBODY,
+    ) -> None:  # fmt: skip
         self.as_of = as_of
         self._table = table
         self._zone = zone
         self._states = states
+        self._members = members
 
     def about(
         self, moment: datetime, user: str | None, department: str | None, model: str | None
@@ -43,9 +48,10 @@ class Board:
 
         Without a model: those for all models. A window that has ended since the states were read is whole again.
         """
+        programmes = self._members.of(user, hour_number(moment), model)
         found = [
             self._now(quota, subject, moment)
-            for quota, subject in self._table.about(moment, user, department)
+            for quota, subject in self._table.about(moment, user, department, programmes)
             if (quota.counts_model(model) if model is not None else not quota.key.model)
         ]
         return sorted(found, key=_most_telling)

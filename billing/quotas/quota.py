@@ -2,7 +2,8 @@
 
 A quota is known by (scope, subject, model, unit, window). Rows are added, never overwritten: of the rows of one quota
 that hold at a moment the last one counts, so that a row with an end is an override that falls back by itself. A row
-without a limit withdraws the quota. `*` as subject stands for each department, or each user, without a row of its own.
+without a limit withdraws the quota. `*` as subject stands for each department, programme or user without a row of its
+own: they inherit it. A programme's counts what its people use of its models while they have a place.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 Choice = TypeVar("Choice", bound=str)
-Scope = Literal["organisation", "department", "user"]
+Scope = Literal["organisation", "department", "programme", "user"]
 Mode = Literal["soft", "hard"]
 SCOPES: tuple[Scope, ...] = get_args(Scope)
 MODES: tuple[Mode, ...] = get_args(Mode)

@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Connection, text
 
 from billing.plans.registers import lock_registers, write_register
+from billing.programmes.register import held_applications, held_programmes
+from billing.quotas.membership import NOBODY, Members
 from billing.quotas.quota import Quota, QuotaKey
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
     from datetime import datetime
 
 LOOK_LOCK = 0x6A620008
@@ -36,6 +38,13 @@ def held_quotas(connection: Connection) -> list[Quota]:
         )
         for row in rows
     ]
+
+
+def read_members(connection: Connection, rows: Iterable[Quota], zone: str) -> Members:
+    """Who counts for which programme; nobody where no row is a programme's."""
+    if not any(row.key.scope == "programme" for row in rows):
+        return NOBODY
+    return Members(held_programmes(connection).values(), held_applications(connection), zone)
 
 
 def known_since(connection: Connection) -> dict[int, datetime]:

@@ -13,7 +13,8 @@ from sqlalchemy import Connection, text
 
 from billing.parts import read_mark
 from billing.periods import hour_number, hour_start
-from billing.quotas.register import held_quotas
+from billing.quotas.membership import NOBODY
+from billing.quotas.register import held_quotas, read_members
 from billing.quotas.states import Prices, QuotaState, Tallies, add_use, groups_of, read_group, states_of
 from billing.quotas.table import QuotaTable
 from billing.store import read_book, read_fx
@@ -40,6 +41,7 @@ class RunningStates:
         self.table = QuotaTable(())
         self.states: dict[tuple[int, str], QuotaState] = {}
         self.prices: Prices | None = None
+        self.members = NOBODY
         self.registers: tuple[Any, ...] = ()
         self._groups: dict[tuple[WindowKind, str], Group] = {}
         self._tallies: dict[tuple[WindowKind, str], Tallies] = {}
@@ -53,6 +55,7 @@ class RunningStates:
         mark = read_mark(connection)
         if is_first:
             self.table = QuotaTable(held_quotas(connection))
+            self.members = read_members(connection, self.table.rows, self.zone)
             # The whole book: a provider that nobody has used yet may be the next call's, and its price holds at once.
             self.prices = Prices(read_book(connection, everything=True), read_fx(connection), self.zone)
             self._groups, self._tallies, self._groups_until = {}, {}, None
@@ -75,7 +78,7 @@ class RunningStates:
         fresh = {place for place, group in groups.items() if self._groups.get(place) != group}
         assert self.prices is not None
         for place in fresh:
-            self._tallies[place] = read_group(connection, groups[place], self.prices)
+            self._tallies[place] = read_group(connection, groups[place], self.prices, self.members)
         for place in self._tallies.keys() - groups.keys():
             del self._tallies[place]
         self._groups = groups
@@ -95,10 +98,15 @@ class RunningStates:
         touched: set[tuple[int, str]] = set()
         for usage in read_new_sums(connection, first_hour, since, ("department", "user")):
             department, user = usage.dimensions
-            subjects = {"organisation": "", "department": department, "user": user}
+            subjects = {"organisation": ("",), "department": (department,), "user": (user,),
+                        "programme": self.members.of(user, usage.hour, usage.model)}  # fmt: skip
             for place, group in old:
                 if group.window.first_hour <= usage.hour < group.window.end_hour:
-                    counted = add_use(self._tallies[place], group, subjects[group.scope], usage, self.prices)
+                    counted = {
+                        key
+                        for subject in subjects[group.scope]
+                        for key in add_use(self._tallies[place], group, subject, usage, self.prices)
+                    }
                     for key in counted:
                         self.states[key] = _state(group, key, self._tallies[place])
                     touched |= counted

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 from billing.money import exact, plain
 from billing.periods import day_starts, hour_start, load_zone
 from billing.quotas.quota import EACH, Quota, QuotaKey, in_force
+from billing.quotas.register import read_members
 from billing.quotas.windows import Window, WindowKind, window_of
 from billing.rating import UsageSum, cost_of, rate
 from billing.sums import read_sums
@@ -26,11 +27,13 @@ if TYPE_CHECKING:
 
     from billing.fx import FxTable
     from billing.prices import PriceBook, PriceRow
+    from billing.quotas.membership import Members
 
 State = Literal["within", "warned", "spent"]
 STATES: tuple[State, ...] = get_args(State)
 """From the best to the worst."""
-_DIMENSIONS: dict[str, tuple[str, ...]] = {"organisation": (), "department": ("department",), "user": ("user",)}
+_DIMENSIONS: dict[str, tuple[str, ...]] = {"organisation": (), "department": ("department",), "user": ("user",),
+                                          "programme": ("user",)}  # fmt: skip
 _TENTH = Decimal("0.1")
 
 
@@ -169,10 +172,11 @@ def states_at(
 
     A quota of each (`*`) is listed for those that used something.
     """
+    members = read_members(connection, rows, prices.zone)
     found = [
         state
         for group in groups_of(in_force(rows, moment), moment, prices.zone).values()
-        for state in states_of(group, read_group(connection, group, prices))
+        for state in states_of(group, read_group(connection, group, prices, members))
     ]
     return sorted(found, key=lambda state: (state.quota.key.scope, state.subject, state.quota.key, state.quota.id))
 
@@ -187,13 +191,17 @@ def groups_of(held: Sequence[Quota], moment: datetime, zone: str) -> dict[tuple[
     return groups
 
 
-def read_group(connection: Connection, group: Group, prices: Prices) -> Tallies:
+def read_group(connection: Connection, group: Group, prices: Prices, members: Members) -> Tallies:
     """What counts in a group's window, from all of its sums."""
     window = group.window
     cuts = _cuts(window, prices) if group.has_money else []
+    if group.scope == "programme":
+        cuts = sorted({*cuts, *members.edges(window.first_hour, window.end_hour)})
     tallies: Tallies = {(quota.id, subject): Tally() for subject, quotas in group.own.items() for quota in quotas}
     for usage in read_sums(connection, window.first_hour, window.end_hour, cuts, _DIMENSIONS[group.scope]):
-        add_use(tallies, group, usage.dimensions[0] if usage.dimensions else "", usage, prices)
+        who = usage.dimensions[0] if usage.dimensions else ""
+        for subject in members.of(who, usage.hour, usage.model) if group.scope == "programme" else (who,):
+            add_use(tallies, group, subject, usage, prices)
     return tallies
 
 

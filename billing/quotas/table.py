@@ -44,11 +44,14 @@ class QuotaTable:
         """Until when the same rows hold as at an instant."""
         return self._at(moment).until
 
-    def about(self, moment: datetime, user: str | None, department: str | None) -> Iterator[tuple[Quota, str]]:
-        """The quotas that a request of a user and department would count against, of whatever model, with the subject
-        that each then counts for."""
+    def about(
+        self, moment: datetime, user: str | None, department: str | None, programmes: Iterable[str] = ()
+    ) -> Iterator[tuple[Quota, str]]:
+        """The quotas that a request of a user and department, who has places in programmes, would count against, of
+        whatever model, with the subject that each then counts for."""
         held = self._at(moment)
-        for scope, subject in (("organisation", ""), ("department", department), ("user", user)):
+        in_programmes = (("programme", code) for code in programmes)
+        for scope, subject in (("organisation", ""), ("department", department), *in_programmes, ("user", user)):
             if subject is None:
                 continue
             for quota in held.by_subject.get((scope, subject), ()):

@@ -43,7 +43,7 @@ class Instant(click.ParamType):
 
 @click.group()
 def quota() -> None:
-    """Quotas of the organisation, departments and users: import, list, status."""
+    """Quotas of the organisation, departments, programmes and users: import, list, status."""
 
 
 @quota.command("import")
@@ -87,11 +87,18 @@ def quota_list(ctx: Context, moment: datetime | None, everything: bool, as_json:
 @click.option("--at", "moment", type=Instant(), metavar="INSTANT", help="As of an instant (default: now).")
 @click.option("--user", help="Only a user's quotas.")
 @click.option("--department", help="Only a department's quotas.")
+@click.option("--programme", help="Only a programme's quotas.")
 @click.option("--json", "as_json", is_flag=True)
 @click.option("--csv", "as_csv", is_flag=True)
 @click.pass_obj
 def quota_status(
-    ctx: Context, moment: datetime | None, user: str | None, department: str | None, as_json: bool, as_csv: bool
+    ctx: Context,
+    moment: datetime | None,
+    user: str | None,
+    department: str | None,
+    programme: str | None,
+    as_json: bool,
+    as_csv: bool,
 ) -> None:
     """What counts against each quota in its window, what is left, and when it is whole again."""
     from billing.quotas.documents import shown_subject
@@ -103,8 +110,8 @@ def quota_status(
     moment = moment or datetime.now(UTC)
     with refusals(), ctx.engine("reader") as engine, snapshot(engine) as connection:
         states = states_at(connection, held_quotas(connection), read_prices(connection, ctx.policy.zone), moment)
-    asked = {"user": user, "department": department}
-    if user is not None or department is not None:
+    asked = {"user": user, "department": department, "programme": programme}
+    if any(subject is not None for subject in asked.values()):
         states = [one for one in states if asked.get(one.quota.key.scope) == one.subject]
     documents = [shown_subject(ctx.people, one.document()) for one in states]
     if as_json:

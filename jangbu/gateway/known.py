@@ -81,7 +81,7 @@ class Known:
         self._keys: dict[str, str] = {}
         self._holding: frozenset[str] | None = None
         self.sign_at: str | None = None
-        self._programmes: dict[str, list[tuple[str, ...]]] = {}
+        self._programmes: dict[str, list[tuple[str, tuple[str, ...]]]] = {}
 
     def and_then(self, news: Mapping[str, Any]) -> Known:
         """What is known with the door's news."""
@@ -116,7 +116,9 @@ class Known:
         names = asked.names
         return [
             self._left(quota, subject, moment)
-            for quota, subject in self._table.about(moment, caller.user, self.department_of(caller))
+            for quota, subject in self._table.about(
+                moment, caller.user, self.department_of(caller), self._may_count_for(caller.user, names)
+            )
             if may_count(quota.key.model.lower(), names)
         ]
 
@@ -125,7 +127,10 @@ class Known:
         data = event.data
         caller = Caller(event.subject, data.department, data.key)
         found = []
-        for quota, subject in self._table.about(event.time, caller.user, self.department_of(caller)):
+        programmes = [
+            code for code, models in self._programmes.get(caller.user or "", ()) if _is_named(data.model, models)
+        ]
+        for quota, subject in self._table.about(event.time, caller.user, self.department_of(caller), programmes):
             if quota.mode != "hard" or not quota.counts_model(data.model):
                 continue
             if quota.currency is None:
@@ -150,11 +155,19 @@ class Known:
         programmes = self._programmes.get(user or "")
         if not programmes:
             return True
-        by_name = any(_is_named(asked.name, models) for models in programmes)
+        by_name = any(_is_named(asked.name, models) for _, models in programmes)
         return by_name or (
             bool(asked.models)
-            and all(any(_is_named(model, models) for models in programmes) for _, model in asked.models)
+            and all(any(_is_named(model, models) for _, models in programmes) for _, model in asked.models)
         )
+
+    def _may_count_for(self, user: str | None, names: Sequence[str]) -> list[str]:
+        """The programmes for which a person's call may count, whichever of these models answers."""
+        return [
+            code
+            for code, models in self._programmes.get(user or "", ())
+            if not models or any(may_count(one.lower(), names) for one in models)
+        ]
 
     def is_over(self, account: Account, moment: datetime) -> bool:
         """Whether an account's window is another than the present one."""
@@ -182,7 +195,7 @@ class Known:
         self._users, self._keys = access["users"], access["keys"]
         for programme in access["programmes"]:
             for user in programme["users"]:
-                self._programmes.setdefault(user, []).append(tuple(programme["models"]))
+                self._programmes.setdefault(user, []).append((programme["programme"], tuple(programme["models"])))
 
     def _take_access_of(self, other: Known) -> None:
         self._holding, self.sign_at, self._programmes = other._holding, other.sign_at, other._programmes

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from jangbu.gateway.known import Left
 
 _WINDOWS_KO = {"hour": "시간", "day": "하루", "week": "주간", "month": "월간", "year": "연간"}
-_SCOPES_KO = {"organisation": "기관", "department": "부서", "user": "사용자"}
+_SCOPES_KO = {"organisation": "기관", "department": "부서", "programme": "사업", "user": "사용자"}
 
 
 @dataclass(frozen=True)

@@ -182,7 +182,7 @@ class QuotaKeeper:
                 self.feed.take_access(read_access(connection, self._pledge_rules, self._zone, now, self._sign_at))
                 self._access_read_for = (running.registers, day)
         self.feed.take_states(running.table.rows, running.states, changed)
-        board = Board(running.table, dict(running.states), self._zone, now)
+        board = Board(running.table, dict(running.states), self._zone, now, running.members)
         self._kept = KeptBoard(board, desk.reserved)
         self._first.set()
 

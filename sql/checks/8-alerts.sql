@@ -4,7 +4,8 @@
 -- invoices also what is missing, where it was there a minute before the kind was looked at for the last time; other
 -- kinds are decided by rules that are no matter of SQL. Whoever is told is told of an alert that is kept.
 --
--- Missing is judged for quotas on quantities (what money comes to is no matter of SQL), in the windows of the last look,
+-- Missing is judged for quotas on quantities (what money comes to, and whose place in a programme it was, is no matter
+-- of SQL), in the windows of the last look,
 -- where everything that counts was there a minute before it: what came later waits for the next look.
 with looked as (
   select l.as_of, l.zone, l.looked_at

@@ -3,6 +3,11 @@
 --
 -- Amounts are whole ticks: units of a quantity, billionths of a currency.
 
+-- A quota may be a programme's: what its people use of its models while they have a place counts.
+alter table quota drop constraint quota_scope_check;
+alter table quota add constraint quota_scope_check
+  check (scope in ('organisation', 'department', 'programme', 'user'));
+
 -- One life of one gateway process. `slot` is its outbox, which one life has after another; `last_report` the number of
 -- the newest report that was applied. `ended_at`: it told its end, or the next life of its slot began; `drained_at`: the
 -- next life told that nothing of it is left in the outbox; `closed_at`: its slices count no more.

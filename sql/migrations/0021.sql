@@ -32,7 +32,7 @@ create table alert (
                                      'silent', 'invoice', 'break', 'pledge', 'place')),
   key text not null,
   severity text not null check (severity in ('info', 'warning', 'critical')),
-  scope text not null check (scope in ('', 'organisation', 'department', 'user')),
+  scope text not null check (scope in ('', 'organisation', 'department', 'programme', 'user')),
   subject text not null,
   department text,
   quota_id integer references quota,

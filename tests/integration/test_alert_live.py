@@ -37,6 +37,12 @@ department,D001,,tokens,900,day,,,2026-10-15T00:00:00+09:00,2026-10-15T02:00:00+
 user,*,,requests,10,week,,,,
 user,u-1,,requests,20,week,,,,
 user,*,,odd_tokens,10,day,,,,
+programme,pilot,,tokens,500,week,,,,
+"""
+PROGRAMMES = "programme,name,starts_on,ends_on,places,models\npilot,Pilot,2026-10-01,2026-11-01,1,gpt*\n"
+APPLICATIONS = """programme,user,department,applied_at,left_at
+pilot,u-1,D001,2026-10-01T00:00:00Z,2026-10-14T14:10:00Z
+pilot,u-2,D001,2026-10-02T00:00:00Z,
 """
 PRICES = "openai,gpt-x,input_tokens,,,,USD,1,1000,2026-01-01T00:00:00Z,,letter"
 Held = dict[tuple[int, str, int], tuple["Decimal", int]]
@@ -87,6 +93,10 @@ def test_adding_what_is_new_is_reading_everything(
     shell, choose, moment = CommandShell(capsys), Random(seed), START
     file = tmp_path / "quotas.csv"
     file.write_text(QUOTAS, encoding="utf-8")
+    for words, content in ((("import",), PROGRAMMES), (("apply",), APPLICATIONS)):
+        register = tmp_path / f"{words[0]}.csv"
+        register.write_text(content, encoding="utf-8")
+        shell.json("programme", *words, register)
     shell.json("quota", "import", file)
     house.prices(PRICES)
     house.fx("2026-10-14,USD,KRW,1000,bank")

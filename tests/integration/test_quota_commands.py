@@ -169,7 +169,7 @@ def test_import_shows_changes_and_withdraws(desk: Desk) -> None:
 @pytest.mark.parametrize(
     ("line", "says"),
     [
-        ("team,D001,,tokens,1,day,,", ["line 2", "scope", "'team'", "organisation, department, user"]),
+        ("team,D001,,tokens,1,day,,", ["line 2", "scope", "'team'", "organisation, department, programme, user"]),
         ("department,,,tokens,1,day,,", ["subject", "write * for each department"]),
         ("organisation,D001,,tokens,1,day,,", ["subject", "'D001'", "leave it empty"]),
         ("user,u,,Tokens,1,day,,", ["unit", "'Tokens'", "currency (KRW)"]),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from sqlalchemy import text
 
+from billing.quotas.board import Board
 from billing.quotas.desk import Desk, WrongReport
 from billing.quotas.leases import Account
 from billing.quotas.looking import read_prices
@@ -36,6 +37,13 @@ organisation,,gpt-*,KRW,100000,day,,,soft
 department,*,,requests,1000,month,,,soft
 user,*,,tokens,500,hour,,,soft
 user,u-1,,output_tokens,100,year,,,hard
+programme,pilot,,tokens,1000,day,,,hard
+programme,*,gpt-*,KRW,1000,day,,,soft
+"""
+PROGRAMMES = "programme,name,starts_on,ends_on,places,models\npilot,Pilot,2026-10-03,2026-11-01,1,gpt*\n"
+APPLICATIONS = """programme,user,department,applied_at,left_at
+pilot,u-1,D001,2026-10-01T00:00:00Z,2026-10-03T15:30:00Z
+pilot,u-2,D001,2026-10-02T00:00:00Z,
 """
 
 
@@ -45,7 +53,12 @@ def house(
 ) -> Iterator[House]:
     for opened in house_on(migrated_database, monkeypatch, tmp_path):
         (tmp_path / "quotas.csv").write_text(QUOTAS)
-        assert CommandShell(capsys).run("quota", "import", tmp_path / "quotas.csv")[0] == 0
+        (tmp_path / "programmes.csv").write_text(PROGRAMMES)
+        (tmp_path / "applications.csv").write_text(APPLICATIONS)
+        shell = CommandShell(capsys)
+        assert shell.run("programme", "import", tmp_path / "programmes.csv")[0] == 0
+        assert shell.run("programme", "apply", tmp_path / "applications.csv")[0] == 0
+        assert shell.run("quota", "import", tmp_path / "quotas.csv")[0] == 0
         yield opened
 
 
@@ -79,6 +92,27 @@ def test_what_is_kept_up_is_what_is_read_whole(house: House, engines: dict[str, 
         assert {key: state for key, state in running.states.items() if state.used} == (
             {key: state for key, state in used.items() if state.used}
         )
+
+
+def test_a_programmes_quota_counts_its_people_while_they_have_a_place(house: House, engines: dict[str, Engine]) -> None:
+    """One place: u-1 leaves it at half past, u-2 is next. Both have it in that hour; other models never count."""
+    running = RunningStates(ZONE)
+    for hour, user, model, tokens in (
+        (14, "u-1", "gpt-x", 1), (14, "u-2", "gpt-x", 10), (15, "u-1", "gpt-x", 100), (15, "u-2", "gpt-x", 1_000),
+        (16, "u-1", "gpt-x", 10_000), (16, "u-2", "gpt-x", 100_000), (16, "u-2", "other", 1_000_000),
+    ):  # fmt: skip
+        house.use(f"2026-10-03T{hour}:10:00+00:00", "D001", model, {"input_tokens": tokens}, user=user)
+    moment = datetime(2026, 10, 3, 16, 30, tzinfo=UTC)  # the local day began at 15:00
+    with snapshot(engines["reader"]) as connection:
+        running.advance(connection, moment)
+    used = {state.subject: state.used for state in running.states.values() if state.quota.key.scope == "programme"
+            and state.quota.key.unit == "tokens"}  # fmt: skip
+    assert used == {"pilot": 101_100}
+    board = Board(running.table, running.states, ZONE, moment, running.members)
+    asked = {user: [one.state for one in board.about(moment, user, "D001", "gpt-x")
+                    if one.quota.key.scope == "programme" and one.quota.key.unit == "tokens"]
+             for user in ("u-1", "u-2", "u-3")}  # fmt: skip
+    assert asked == {"u-1": [], "u-2": ["spent"], "u-3": []}
 
 
 def report(number: int, life: str = "life-1", slot: str = "slot", **more: Any) -> dict[str, Any]:

@@ -168,3 +168,29 @@ def test_what_is_logged_late_is_no_second_event() -> None:
     assert attempts.was_owed("r")
     attempts.called("r", Call({}, streamed=False), 12.0)  # a client gives the same id again
     assert attempts.answered("r", 13.0)
+
+
+@pytest.mark.parametrize(
+    ("user", "asked", "subjects"),
+    [
+        ("u-2", Asked("nano", (("openai", "gpt-5-nano"),)), ["p"]),
+        ("u-2", Asked("claude-x", ()), ["p"]),
+        ("u-2", Asked("mini", (("openai", "gpt-5-mini"),)), []),  # not one of the programme's models
+        ("u-1", Asked("nano", (("openai", "gpt-5-nano"),)), []),  # has no place
+        (None, Asked("nano", (("openai", "gpt-5-nano"),)), []),
+    ],
+)
+def test_a_programmes_quota_is_asked_of_its_people_and_models(
+    user: str | None, asked: Asked, subjects: list[str]
+) -> None:
+    of = known(rule(1, "programme", "*"), rule(2, "programme", "another"))
+    assert [left.subject for left in of.left(Caller(user, None, None), asked, NOW)] == subjects
+
+
+def test_a_programmes_refusal_says_so_in_both_languages() -> None:
+    of = known(rule(1, "programme", "p"), used=([1, "p", 494727, "100"],))
+    (left,) = of.left(Caller("u-2", None, None), Asked("gpt-5-nano", ()), NOW)
+    refusal = over_quota(left, NOW)
+    assert refusal.status == 429
+    assert "사업 하루 한도 100" in refusal.message
+    assert "The programme's day limit of 100" in refusal.message
