@@ -37,6 +37,8 @@ E8 = 100_000_000
 
 def measure(stage: Stage, lines: int, say: Callable[[str], None]) -> Findings:
     """The part `invoices`."""
+    from tests.bench import twelve  # what it loads is no part of the others' memory
+
     with tempfile.TemporaryDirectory(prefix="jangbu-bill-") as directory, stage.database() as urls:
         file = Path(directory) / "cur.csv"
         cost = write_bill(file, lines)
@@ -46,6 +48,9 @@ def measure(stage: Stage, lines: int, say: Callable[[str], None]) -> Findings:
             raise Disturbed(f"the bill comes to {ours['invoice']} of 1e-8 dollars and {cost} were written")
         say(f"invoices: imported in {ours['import_s']:.1f} s, reconciled in {ours['reconcile_s']:.1f} s")
         duck, pandas = _told("duck", "", file), _told("pandas", "", file)
+    with tempfile.TemporaryDirectory(prefix="jangbu-twelve-") as directory, stage.database() as urls:
+        twelve_months = _told("twelve", urls.billing, twelve.prepare(urls, Path(directory)))
+        say(f"invoices: twelve vendors' month, {twelve_months['rows']} rows, in {twelve_months['s']:.1f} s")
     whole = ours["import_s"] + ours["reconcile_s"]
     peak = f"{ours['peak_bytes'] / 1e6:.0f} MB"
     return Findings(
@@ -53,8 +58,10 @@ def measure(stage: Stage, lines: int, say: Callable[[str], None]) -> Findings:
             Figure("CUR imported and reconciled / 30 s a million lines", whole / (lines * AIM_S_A_LINE), ("at most", 1),
                    f"{whole:.1f} s, of which the import {ours['import_s']:.1f} s"),
             Figure("its memory / 1 GiB", ours["peak_bytes"] / AIM_BYTES, ("at most", 1), peak),
-            Figure("the same / DuckDB reading and grouping it", whole / duck["s"], None, f"{duck['s']:.2f} s"),
-            Figure("the same / pandas reading and grouping it", whole / pandas["s"], None, f"{pandas['s']:.2f} s"),
+            Figure("twelve vendors' ordinary month / 5 s", twelve_months["s"] / twelve.AIM_S, ("at most", 1),
+                   f"{twelve_months['s']:.1f} s for {twelve_months['rows']} rows, {twelve_months['breaks']} breaks"),
+            Figure("CUR / DuckDB reading and grouping it", whole / duck["s"], None, f"{duck['s']:.2f} s"),
+            Figure("CUR / pandas reading and grouping it", whole / pandas["s"], None, f"{pandas['s']:.2f} s"),
         ],
         [f"invoices: {lines} lines of a month, {ours['groups']} breaks, the proof 0; DuckDB and pandas check nothing."],
     )  # fmt: skip
@@ -148,8 +155,15 @@ def pandas(file: Path) -> dict[str, Any]:
     return {"s": time.monotonic() - began_s}
 
 
+def twelve_vendors(url: str, directory: Path) -> dict[str, Any]:
+    """An ordinary month of twelve vendors."""
+    from tests.bench import twelve
+
+    return twelve.ours(url, directory)
+
+
 if __name__ == "__main__":
     ROLE, URL, FILE = sys.argv[1:]
-    FOUND = {"ours": lambda: ours(URL, Path(FILE)), "duck": lambda: duck(Path(FILE)),
-             "pandas": lambda: pandas(Path(FILE))}[ROLE]()  # fmt: skip
+    FOUND = {"ours": lambda: ours(URL, Path(FILE)), "twelve": lambda: twelve_vendors(URL, Path(FILE)),
+             "duck": lambda: duck(Path(FILE)), "pandas": lambda: pandas(Path(FILE))}[ROLE]()  # fmt: skip
     print(json.dumps(FOUND))
