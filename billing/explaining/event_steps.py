@@ -44,7 +44,8 @@ def find_footing(
 
 
 def hours_document(basis: Basis, footing: Footing, month: Month) -> list[dict[str, Any]]:
-    """The line's hours in order: local day, quantity by reason of its parts, and its events."""
+    """The line's hours in order: local day, quantity by reason of its parts, and its events; without those in which
+    other units were used alone."""
     zone = load_zone(month.zone)
     hours: dict[int, dict[str, Any]] = {}
     for one in basis.hours:
@@ -66,6 +67,7 @@ def hours_document(basis: Basis, footing: Footing, month: Month) -> list[dict[st
             "events_quantity": str(row["in_events"]),
         }
         for hour, row in sorted(hours.items())
+        if any(row["reasons"].values()) or row["in_events"]
     ]
 
 

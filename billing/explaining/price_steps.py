@@ -35,7 +35,7 @@ def price_steps(
     for question, hour in _by_stretch(books, asked):
         found = contest(books.rows, books.book, question, line["unit"], hour)
         winner = found.winner.code if found.winner is not None else "no row"
-        winners.setdefault(winner, hour)
+        winners[winner] = min(hour, winners.get(winner, hour))
         for loser in found.losers:
             losers.setdefault((loser.row.code, loser.why), {"price_id": loser.row.code, "why": loser.why,
                                                             "row": loser.row.row_id})  # fmt: skip

@@ -108,7 +108,7 @@ def _walk_line(
     line = item.document
     basis, routes, footing = _ground(books, department, item)
     amounts = amount_steps(line, books.policy.currency)
-    asked = sorted({(asked_of(one, routes), one.hour) for one in basis.hours}, key=repr)
+    asked = sorted({(asked_of(one, routes), one.hour) for one in basis.hours if one.quantity}, key=repr)
     price, price_checks = price_steps(books, line, asked)
     listed = list(read_events(books.connection, footing.sought, footing.events, page.limit, page.offset))
     document = {
