@@ -222,6 +222,15 @@ def test_events_over_http_reach_usage(house: House) -> None:
     assert docker("inspect", "-f", "{{.State.Status}} {{.RestartCount}}", alerts) == "running 0"
 
 
+def test_the_pages_ask_who_it_is(house: House) -> None:
+    """The page of the sign-in, and in the log the link for the first account: both need billing's login."""
+    address = f"http://127.0.0.1:{house.values['HOST_PORT_HTTP']}/sign-in"
+    with urllib.request.urlopen(address, timeout=20) as answer:
+        page = answer.read().decode()
+    assert "jangbu account add" in page, "nobody has an account yet"
+    assert "/sign-in/first?token=" in house.compose("logs", "--no-color", "http")
+
+
 def data_made(house: House) -> tuple[str, str]:
     """What PostgreSQL's and Kafka's data directories were named when they were made.
 
