@@ -19,6 +19,9 @@ from tests.gateway import proxy_world as world
 from tests.gateway.bill_check import billed, counted, differences
 from tests.gateway.door_standin import TOKEN, Door
 
+pytestmark = pytest.mark.timeout(900)
+"""A start of the proxy is 8 s of a core; a test may wait for three, on a machine that does other things."""
+
 SOURCE = "gateway-1"
 LEFT = "left"
 LOG_CALLBACK = "payload_log.log"
@@ -162,6 +165,8 @@ def test_a_backfill_of_litellms_log_is_counted_once(seen: Seen) -> None:
             assert event.data.status == "failure", event
             assert event.data.model in ("no-such-model", "gpt-5-mini", "gpt-5-nano"), event
             continue
+        if (ours[event.id]["data"].get("tags") or {}).get("call") == LEFT:
+            continue  # where LiteLLM tells of it late, the event that was owed stands, and it has no counts
         if event.data.operation == "speech" and event.data.status == "failure":
             continue  # LiteLLM logs each attempt of speech under one id: a backfill puts the others into quarantine
         backfilled += 1

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from jangbu.services.postgres import DatabaseUrls
     from tests.scenarios.house import House
 
+pytestmark = pytest.mark.timeout(900)
 QUOTAS = (
     "scope,subject,model,unit,limit,window,thresholds,notify,mode\n"
     "user,soft,,tokens,100,year,,,soft\n"

@@ -24,6 +24,7 @@ import pytest
 from jangbu.services.ports import free_port, is_listening
 from tests.gateway import proxy_world as world
 
+pytestmark = pytest.mark.timeout(900)
 TOKEN = "PLANTED-token-of-the-gateway"
 SMTP_PASSWORD = "PLANTED-password-of-the-mail-server"
 VENDOR_KEY = "sk-PLANTED-key-of-the-vendor"
