@@ -169,59 +169,18 @@ def _what(line: dict[str, Any]) -> str:
 
 
 def _months(ctx: Context) -> list[dict[str, Any]]:
-    """Every month from the first use to the last, or to the one that is open next."""
-    from sqlalchemy import text
-
-    from billing.laws import months_with_usage
-    from billing.ledger.closes import month_after, months_between, read_closes, read_state
-    from billing.periods import hour_start, month_in
     from billing.store import snapshot
+    from jangbu.month_status import read_months
 
-    now = datetime.now(UTC)
     with ctx.engine("reader") as engine, snapshot(engine) as connection:
-        used = months_with_usage(connection, ctx.policy)
-        closes = {one.month.name: one for one in read_closes(connection)}
-        names = sorted({*used, *closes, *((month_after(max(closes)),) if closes else ())})
-        rows = connection.execute(text("select month, total from statement where kind = 'organisation'"))
-        totals = {row.month: row.total for row in rows}
-        return [
-            {
-                "month": name,
-                "state": read_state(connection, name),
-                "ended": now >= hour_start(month_in(name, ctx.policy.zone).end_hour),
-                "total": totals.get(name),
-                "closed_at": closes[name].closed_at if name in closes else None,
-                "content_hash": closes[name].content_hash if name in closes else None,
-            }
-            for name in (months_between(names[0], names[-1]) if names else [])
-        ]
+        return read_months(connection, ctx.policy, datetime.now(UTC))
 
 
 def _status(ctx: Context, month: str) -> dict[str, Any]:
-    """One month: its close where it is closed, else its checklist."""
-    from billing.ledger.checklist import blockers, make_checklist
-    from billing.ledger.closes import read_closes, read_state
-    from billing.periods import month_in
-    from billing.statements import compute_month
-    from billing.store import snapshot
-    from jangbu.period_checks import check_outside
+    from jangbu.month_status import read_status
 
-    with refusals():
-        month_in(month, ctx.policy.zone)
-        with ctx.engine("reader") as engine:
-            with snapshot(engine) as connection:
-                state = read_state(connection, month)
-                close = next((one for one in read_closes(connection) if one.month.name == month), None)
-            document: dict[str, Any] = {"month": month, "state": state, "checklist": [], "blockers": []}
-            if state == "closed":
-                return {**document, **({} if close is None else close.document())}
-            outside = check_outside(ctx.settings)
-            with snapshot(engine) as connection:
-                computed = compute_month(connection, month, ctx.policy)
-                checks = make_checklist(connection, computed, datetime.now(UTC), outside(connection, computed))
-    document["checklist"] = [check.document() for check in checks]
-    document["blockers"] = [check.name for check in blockers(checks, ())]
-    return document
+    with refusals(), ctx.engine("reader") as engine:
+        return read_status(engine, month, ctx.policy, ctx.settings, datetime.now(UTC))
 
 
 def _read_cut_offs(file: Path) -> tuple[CutOff, ...]:
