@@ -65,9 +65,9 @@ class VendorApi:
     names: tuple[str, ...]
     base_url: str
     key_kind: str
-    key_header: str
-    key_prefix: str
     surfaces: tuple[Surface, ...]
+    key_header: str = "Authorization"
+    key_prefix: str = "Bearer "
     headers: tuple[tuple[str, str], ...] = ()
     needs_team: bool = False
 
@@ -77,8 +77,6 @@ OPENAI = VendorApi(
     names=("openai",),
     base_url="https://api.openai.com",
     key_kind="admin key",
-    key_header="Authorization",
-    key_prefix="Bearer ",
     surfaces=(
         Surface("costs", "/v1/organization/costs", "openai.costs_api", Grain.UNIX_DAYS, ("project_id", "line_item")),
         Surface(
@@ -120,8 +118,6 @@ OPENROUTER = VendorApi(
     names=("openrouter",),
     base_url="https://openrouter.ai",
     key_kind="management key",
-    key_header="Authorization",
-    key_prefix="Bearer ",
     surfaces=(
         Surface(
             "activity", "/api/v1/activity", "openrouter.activity_api", Grain.ONE_DAY, days_max=1, back_days_max=30
@@ -133,8 +129,6 @@ XAI = VendorApi(
     names=("x-ai", "xai"),
     base_url="https://management-api.x.ai",
     key_kind="management key",
-    key_header="Authorization",
-    key_prefix="Bearer ",
     surfaces=(
         Surface("invoices", "/v1/billing/teams/{team}/invoices", "x-ai.invoice", Grain.CYCLE),
         Surface("preview", "/v1/billing/teams/{team}/postpaid/invoice/preview", "x-ai.invoice", Grain.PREVIEW),

@@ -151,7 +151,7 @@ def test_windows_hold_every_day_once_and_no_more_than_they_may(days: int, most: 
 
 def test_an_api_that_takes_seven_days_is_asked_five_times() -> None:
     short = VendorApi(
-        "openai", ("openai",), "http://localhost", "key", "x", "", surfaces=(
+        "openai", ("openai",), "http://localhost", "key", surfaces=(
             type(OPENAI.surfaces[0])("costs", "/c", "openai.costs_api", Grain.UNIX_DAYS, days_max=7),
         ),
     )  # fmt: skip
