@@ -12,7 +12,7 @@ import click
 
 from jangbu.commands.invoices import refusals
 from jangbu.errors import NotFoundError, RefusedByStateError, UsageError, WorkLeftError
-from jangbu.made_files import file_part, make_directory, write_whole
+from jangbu.made_files import make_directory, write_whole
 from jangbu.output import print_json, print_rows, safe_text
 
 if TYPE_CHECKING:
@@ -180,35 +180,18 @@ def break_comment(ctx: Context, /, **given: Any) -> None:
 @click.pass_obj
 def break_export(ctx: Context, vendor: str, month: str, out: Path, language: Language | None, as_json: bool) -> None:
     """What is disputed with a vendor: a letter (PDF) and a table (CSV, XLSX), without users, departments or keys."""
-    from billing.breaks.worklist import Wanted, read_items
-    from billing.invoices.vendor_store import read_register
-    from billing.invoices.vendors import vendor_for
-    from billing.outputs import font
-    from billing.outputs.dispute import COLUMNS, FIGURES, Letter, dispute_page, dispute_rows
-    from billing.outputs.paper import paper_pdf
-    from billing.outputs.rows_file import rows_csv, rows_workbook
     from billing.store import snapshot
     from jangbu.languages import chosen
+    from jangbu.month_letters import dispute_files
 
     with _found(), ctx.engine("reader") as engine, snapshot(engine) as connection:
-        terms = vendor_for(read_register(connection), vendor, month)
-        items = [one for one in read_items(connection, Wanted(month, vendor, state="disputed")) if one.found]
-    if not items:
-        raise NotFoundError(f"nothing that {vendor} billed for {month} is disputed: `jangbu break dispute` comes first")
-    moment = max(one.decided.decided_at for one in items if one.decided is not None)
-    letter = Letter(ctx.settings.organisation or "", terms.creditor, moment.date(), chosen(language), font.covered())
-    rows = dispute_rows(items)
-    name = f"dispute-{file_part(vendor)}-{month}"
-    files = {
-        f"{name}.pdf": paper_pdf(dispute_page(vendor, month, items, letter), moment),
-        f"{name}.csv": rows_csv(COLUMNS, rows, FIGURES),
-        f"{name}.xlsx": rows_workbook(f"dispute {month}", COLUMNS, rows, FIGURES),
-    }
+        made = dispute_files(connection, vendor, month, ctx.settings.organisation, chosen(language))
+    files = made.files
     make_directory(out)
     for file, content in files.items():
         write_whole(out / file, content)
     if as_json:
-        print_json({"vendor": vendor, "month": month, "breaks": [one.name for one in items], "rows": len(rows),
+        print_json({"vendor": vendor, "month": month, "breaks": [one.name for one in made.items], "rows": made.rows,
                     "files": [str(out / file) for file in files]})  # fmt: skip
     else:
         for file in files:
