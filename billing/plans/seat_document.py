@@ -205,12 +205,22 @@ def _seats(
 ) -> tuple[int, SeatsFrom]:
     if asked is not None:
         return asked, "option"
-    people = connection.execute(
+    people = _people_of_roster(connection, end_hour)
+    if people:
+        return people, "roster"
+    return len({payer.user for payer in costs if payer.user is not None}), "usage"
+
+
+def count_seats(connection: Connection, month: str, zone: str) -> int:
+    """One seat for each person of the roster as of the month's end; 0 where it names nobody."""
+    return _people_of_roster(connection, month_in(month, zone).end_hour)
+
+
+def _people_of_roster(connection: Connection, end_hour: int) -> int:
+    found = connection.execute(
         text("""
         select count(distinct "user") from roster
         where "user" is not null and valid_from < :end and (valid_to is null or valid_to >= :end)"""),
         {"end": hour_start(end_hour)},
     ).scalar_one()
-    if people:
-        return int(people), "roster"
-    return len({payer.user for payer in costs if payer.user is not None}), "usage"
+    return int(found)

@@ -32,9 +32,9 @@ def read_alert_list(ask: Ask) -> Document:
     if severity is not None and severity not in SEVERITIES:
         raise UsageError(f"{severity!r} is no severity: use {', '.join(SEVERITIES)}")
     wanted = Wanted(0, kind, severity, ask.one("department"), None, None)
-    found = [one for one in reversed(read_alerts(ask.connection, wanted)) if _may_see(ask, one)]
+    found = [one for one in reversed(read_alerts(ask.connection, wanted)) if may_see_alert(ask, one)]
     shown = page_of(ask, found)
-    shown["rows"] = [_document(ask, one) for one in shown["rows"]]
+    shown["rows"] = [shown_alert(ask, one) for one in shown["rows"]]
     silences = [one for one in read_silences(ask.connection) if one.holds(ask.now)]
     waiting = [] if ask.scope is not None else read_deliveries(ask.connection, "dead")[:DELIVERIES_MAX]
     return {
@@ -49,23 +49,25 @@ def read_alert(ask: Ask) -> Document:
     """One alert with its deliveries."""
     number = ask.path["alert"]
     found = read_alerts(ask.connection, ids=[int(number)]) if number.isascii() and number.isdigit() else []
-    if not found or not _may_see(ask, found[0]):
+    if not found or not may_see_alert(ask, found[0]):
         raise NotFoundError(f"there is no alert {number!r} that you may see: look at the list of alerts")
     deliveries = [delivery_document(one) for one in read_deliveries(ask.connection, None, found[0].id)]
     for one in deliveries:
         if ask.scope is not None:
             one["recipient"] = None
-    return {**_document(ask, found[0]), "deliveries": deliveries}
+    return {**shown_alert(ask, found[0]), "deliveries": deliveries}
 
 
-def _may_see(ask: Ask, one: Alert) -> bool:
+def may_see_alert(ask: Ask, one: Alert) -> bool:
+    """Whether an alert is the reader's business: all of them, or the own departments'."""
     scope = ask.scope
     if scope is None:
         return True
     return one.department in scope or (one.scope == "department" and one.subject in scope)
 
 
-def _document(ask: Ask, one: Alert) -> dict[str, Any]:
+def shown_alert(ask: Ask, one: Alert) -> dict[str, Any]:
+    """An alert as the reader may see it."""
     people = ask.books.people if ask.scope is None else None
     if people is not None and one.scope == "user":
         one = one._replace(subject=people.of("user", one.subject))
