@@ -10,6 +10,7 @@ import re
 import socket
 from dataclasses import replace
 from html.parser import HTMLParser
+from types import FunctionType
 from typing import TYPE_CHECKING, Final, NamedTuple
 from urllib.parse import urlsplit
 
@@ -31,7 +32,7 @@ from tests.scenarios.house import House
 from tests.web_world import PROBES, TOKEN, Web, csrf_of, running_web, signed_in
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Iterable, Iterator
 
     import httpx
     from starlette.routing import BaseRoute
@@ -217,7 +218,8 @@ def test_each_role_at_each_route(web: Web, persons: dict[Role, httpx.Client], as
         answer = client.request(asked.method, path, headers={"accept": "text/html"})
         said = f"{asked.name} by {role}: {answer.status_code} {answer.text[:300]}"
         assert answer.status_code < 500, said
-        is_shown = answer.status_code not in (401, 403) and not (path == "/" and answer.headers.get("location") == "/me")
+        is_sent_on = path == "/" and answer.headers.get("location") == "/me"
+        is_shown = answer.status_code not in (401, 403) and not is_sent_on
         assert is_shown == (role in MEANING[asked.rule]), said
     nobody = web.client().request(asked.method, path)
     if asked.rule == "anyone":
@@ -262,7 +264,8 @@ SEARCHES: Final = (
 def test_what_is_anothers_is_not_shown(persons: dict[Role, httpx.Client], asked: Asked) -> None:
     """IDOR: whatever a head or an employee asks for, another department's name, people, models are in no answer."""
     for role in (Role.HEAD, Role.EMPLOYEE):
-        for search in SEARCHES if role in MEANING[asked.rule] else SEARCHES[:2]:
+        is_read = role in MEANING[asked.rule] and asked.is_api  # a page shows what its resource reads
+        for search in SEARCHES if is_read else SEARCHES[:1]:
             answer = persons[role].get(filled(asked.path) + search)
             assert MARK not in answer.text, (asked.name, role, search)
 
@@ -332,18 +335,21 @@ def test_the_judge_of_pages_finds_what_it_should() -> None:
 ACTIONS: Final = [one for one in REGISTERED if isinstance(one, Action)]
 
 
-def does(function: Callable[..., object], seen: frozenset[int] = frozenset()) -> str:
-    """The text of a function and of those that it was made of."""
-    cells = [cell.cell_contents for cell in function.__closure__ or ()]
-    inner = [one for one in cells if callable(one) and hasattr(one, "__code__") and id(one) not in seen]
-    return inspect.getsource(function) + "".join(does(one, seen | {id(function)}) for one in inner)
+def does(function: FunctionType, seen: set[FunctionType]) -> str:
+    """The text of a function, of those that it was made of, and of those of its module that it calls."""
+    seen.add(function)
+    inner = [cell.cell_contents for cell in function.__closure__ or ()]
+    inner += [function.__globals__.get(name) for name in function.__code__.co_names]
+    near = [one for one in inner if isinstance(one, FunctionType) and one.__module__.startswith("jangbu.web.")]
+    return inspect.getsource(function) + "".join(does(one, seen) for one in near if one not in seen)
 
 
 @pytest.mark.parametrize("action", ACTIONS, ids=lambda one: one.path)
 def test_a_change_says_who_made_it(action: Action) -> None:
     """Whoever writes a change names the person; that the row is there is tested with each page."""
     if action.path != "/ledger/verify":
-        assert re.search(r"ask\.(identity|person)", does(action.do)), f"{action.path} asks nobody's name"
+        assert isinstance(action.do, FunctionType)
+        assert re.search(r"ask\.(identity|person)", does(action.do, set())), f"{action.path} asks nobody's name"
 
 
 @pytest.mark.parametrize("action", ACTIONS, ids=lambda one: one.path)
