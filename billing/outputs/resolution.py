@@ -13,7 +13,8 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from billing.money import exact, plain
-from billing.outputs.journal import Unbalanced
+from billing.outputs.journal import UNATTRIBUTED, Unbalanced
+from billing.outputs.texts import words
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -45,7 +46,8 @@ def resolution_rows(
         year, number = whole["month"].split("-")
         rows = []
         for (code, creditor), figures in sums.items():
-            payer = payers.get(code, Payer(code, "", ""))
+            nobody = words("ko")["unattributed"] if code == UNATTRIBUTED else code
+            payer = payers.get(code, Payer(nobody, "", ""))
             rows.append(
                 {
                     "사용월": whole["month"],

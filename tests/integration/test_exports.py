@@ -149,7 +149,7 @@ def test_the_spending_resolution(shell: CommandShell, month: House, tmp_path: Pa
         "정보통신과", "행정정보화", "201-02 공공운영비", "2026년 10월 AI 사용료", "오픈AI 아일랜드",
     ]  # fmt: skip
     assert total(rows, "부가세") > 0
-    assert {row["부서"] for row in rows} == {"정보통신과", "'=문화과", "unattributed"}
+    assert {row["부서"] for row in rows} == {"정보통신과", "'=문화과", "귀속 부서 없음"}
 
 
 def test_columns_are_a_setting_and_workbooks_hold_numbers(
@@ -202,9 +202,9 @@ def test_a_statement_that_does_not_add_up_is_refused(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A planted defect: one booked amount is a won more than what was rounded."""
-    import billing.statement_document as documents
+    import jangbu.month_exports as documents
 
-    sound = documents.read_month
+    sound = vars(documents)["read_month"]
 
     def planted(*given: Any) -> Any:
         whole, found = sound(*given)
