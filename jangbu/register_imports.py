@@ -6,6 +6,7 @@ billing's login, and tells what it did; the result is the document of `--json`.
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from billing.money import plain
@@ -19,19 +20,25 @@ from billing.programmes.register import (
     write_applications,
     write_programmes,
 )
+from billing.quotas.carrying import carry
 from billing.quotas.documents import quota_document
+from billing.quotas.looking import read_prices
 from billing.quotas.quota import changes, read_quotas
-from billing.quotas.register import held_quotas, write_quotas
+from billing.quotas.register import held_quotas, known_since, write_quotas
+from billing.quotas.states import states_at
+from billing.quotas.windows import window_of
 from billing.store import sha256_of
 from jangbu.importing import Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from datetime import date
+    from datetime import date, datetime
+    from decimal import Decimal
 
     from sqlalchemy import Connection
 
     from billing.quotas.quota import Quota, QuotaChanges
+    from billing.quotas.windows import WindowKind
 
 DIFF_LINES_MAX = 20
 Done = Outcome[dict[str, Any]]
@@ -55,6 +62,30 @@ def import_quotas(connection: Connection, raw: bytes, name: str, actor: str) -> 
     }
     details = tuple([*warned, *_difference(found)][:DIFF_LINES_MAX])
     return Outcome(document, bool(found.new_rows), _sentence(name, "quotas", counts), details)
+
+
+def carry_quotas(
+    connection: Connection, kind: WindowKind, moment: datetime, most_percent: Decimal, zone: str, actor: str
+) -> Done:
+    """Add what quotas left unused in the window before the one of an instant to their limits in it, once."""
+    lock_registers(connection)
+    held, window = held_quotas(connection), window_of(kind, moment, zone)
+    last = states_at(connection, held, read_prices(connection, zone), window.start - timedelta(microseconds=1))
+    found = carry(held, last, window, known_since(connection), most_percent)
+    name = f"carry-over of a {kind} into {window.start:%Y-%m-%dT%H:%MZ}"
+    write_quotas(connection, found.rows, name=name, sha256=sha256_of(name.encode()), actor=actor)
+    left_out = [{"quota": one.quota, **one.key._asdict(), "why": one.why} for one in found.left_out]
+    document = {
+        "window": kind,
+        "window_start": window.start,
+        "window_end": window.end,
+        "carried": [quota_document(row) for row in found.rows],
+        "left_out": left_out,
+    }
+    lines = [f"+ {_name(row)}: {_limit(row)}" for row in found.rows]
+    lines += [f"  quota {one.quota}: {one.why}" for one in found.left_out]
+    sentence = f"{name}: {len(found.rows)} quotas, {len(left_out)} left out"
+    return Outcome(document, bool(found.rows), sentence, tuple(lines[:DIFF_LINES_MAX]))
 
 
 def import_signatures(connection: Connection, raw: bytes, name: str, actor: str, today: date) -> Done:

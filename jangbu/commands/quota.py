@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from jangbu.importing import file_import_options, print_import, refusals, write
+from jangbu.importing import file_import_options, import_options, print_import, refusals, write
 from jangbu.output import print_json, print_rows
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ class Instant(click.ParamType):
 
 @click.group()
 def quota() -> None:
-    """Quotas of the organisation, departments, programmes and users: import, list, status."""
+    """Quotas of the organisation, departments, programmes and users: import, carry, list, status."""
 
 
 @quota.command("import")
@@ -56,6 +57,29 @@ def quota_import(ctx: Context, file: Path, dry_run: bool, yes: bool, as_json: bo
     raw = file.read_bytes()
     outcome = write(
         ctx, lambda connection: import_quotas(connection, raw, file.name, ctx.actor), dry_run=dry_run, yes=yes
+    )
+    print_import(outcome.result, outcome, as_json=as_json, dry_run=dry_run)
+
+
+@quota.command("carry")
+@click.option("--window", "kind", required=True, type=click.Choice(["hour", "day", "week", "month", "year"]))
+@click.option("--at", "moment", type=Instant(), metavar="INSTANT", help="Into the window of an instant (default: now).")
+@click.option("--most", "most_percent", default=100, show_default=True, type=click.IntRange(1, 1000),
+              help="Percent of a quota's limit that is carried at most.")  # fmt: skip
+@import_options
+@click.pass_obj
+def quota_carry(
+    ctx: Context, kind: Any, moment: datetime | None, most_percent: int, dry_run: bool, yes: bool, as_json: bool
+) -> None:
+    """Add what the window before left unused to the limits of this one, as rows that end with it; once a window."""
+    from jangbu.register_imports import carry_quotas
+
+    at, most = moment or datetime.now(UTC), Decimal(most_percent)
+    outcome = write(
+        ctx,
+        lambda connection: carry_quotas(connection, kind, at, most, ctx.policy.zone, ctx.actor),
+        dry_run=dry_run,
+        yes=yes,
     )
     print_import(outcome.result, outcome, as_json=as_json, dry_run=dry_run)
 

@@ -241,3 +241,34 @@ def test_what_was_told_stays(desk: Desk, house: House, migrated_database: Databa
         with pytest.raises(exc.DBAPIError), owner.begin() as connection:
             connection.execute(text(statement))
     owner.dispose()
+
+
+def test_what_is_left_is_carried_into_the_next_window_once(desk: Desk, house: House) -> None:
+    """Unused of yesterday on top of today's limit, at most so much; nothing of what is everybody's or not known."""
+    house.prices(*PRICES)
+    desk.quotas(
+        "department,D001,,tokens,100,day,,",
+        "department,D002,,tokens,100,day,,",
+        "department,D003,,tokens,100,day,,",
+        "department,D003,,tokens,100,month,,",
+        "department,D001,,KRW,5000,day,,",
+        "user,*,,tokens,60,day,,",
+    )
+    begin = datetime.now(UTC) + timedelta(days=2)
+    day = [(begin + timedelta(days=number)).isoformat() for number in range(3)]
+    house.use(day[0], "D001", "gpt-x", {"output_tokens": 70}, user="u-1")
+    house.use(day[0], "D002", "gpt-x", {"output_tokens": 130})
+    asked = ("quota", "carry", "--window", "day", "--at")
+    told = desk.json(*asked, day[1], "--most", "50", "--dry-run")
+    assert {one["subject"]: one["limit"] for one in told["carried"]} == {"D001": "130", "D003": "150"}
+    assert sorted((one["unit"], one["subject"]) for one in told["left_out"]) == [("KRW", "D001"), ("tokens", "*")]
+    assert desk.states(day[1])["department", "D001", "tokens", "day"]["limit"] == "100", "a dry run writes nothing"
+    assert len(desk.json(*asked, day[1])["carried"]) == 2
+    held = desk.states(day[1])
+    limits = {code: held["department", code, "tokens", "day"]["limit"] for code in ("D001", "D002", "D003")}
+    assert limits == {"D001": "130", "D002": "100", "D003": "200"}
+    assert desk.json(*asked, day[1])["carried"] == [], "once a window"
+    assert desk.states(day[2])["department", "D001", "tokens", "day"]["limit"] == "100", "it ends with the window"
+    house.use(day[1], "D001", "gpt-x", {"output_tokens": 10})
+    told = desk.json(*asked, day[2])
+    assert {one["subject"]: one["limit"] for one in told["carried"]} == {"D001": "200", "D002": "200", "D003": "200"}
