@@ -8,6 +8,8 @@ from urllib.parse import urlsplit
 from axe_playwright_python.sync_playwright import Axe
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from playwright.sync_api import ConsoleMessage, Page, Request, Response, Route
 
 OWN_HOSTS = frozenset({"127.0.0.1", "localhost"})
@@ -48,9 +50,10 @@ def watch(page: Page, complaints: list[str]) -> None:
     page.on("response", at_answer)
 
 
-def axe_findings(page: Page) -> list[str]:
-    """What axe-core finds on the page as it stands, a line an element; the page must run scripts."""
-    found = Axe().run(page).response["violations"]
+def axe_findings(page: Page, only: Sequence[str] = ()) -> list[str]:
+    """What axe-core finds on the page as it stands, a line an element; the page must run scripts. `only`: by rules."""
+    options = {"runOnly": {"type": "rule", "values": list(only)}} if only else {}
+    found = Axe().run(page, options=options).response["violations"]
     return [
         f"{rule['id']} ({rule['impact']}): {' '.join(map(str, node['target']))}: {node['failureSummary']}"
         for rule in found
