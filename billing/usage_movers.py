@@ -5,6 +5,9 @@ Pure. Of one group (department, model, unit) in one currency with quantities q0,
 * effect of price: c1 - q1 x c0 / q0, what the same quantity costs more or less now.
 Both add up to c1 - c0. What was not used before, or not any more, is an effect of quantity altogether. Where a part of
 a group has no price on either side its change is unknown and in no sum; how much of it there is stands beside.
+
+Amounts of several currencies are put into one at one rate for both stretches, so that no change is one of exchange
+alone; without a rate they stay in their own.
 """
 
 from __future__ import annotations
@@ -16,7 +19,8 @@ from typing import TYPE_CHECKING, Any
 from billing.usage_slice import differences
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
+    from decimal import Decimal
 
     from billing.usage import Cell, UsageRow
 
@@ -48,6 +52,14 @@ class Mover:
         self.by_price += other.by_price
         self.unpriced_quantity += other.unpriced_quantity
 
+    def convert(self, currency: str, rates: Mapping[str, Decimal]) -> None:
+        """Put amounts into a currency; without a rate they stay."""
+        rate = Fraction(1) if self.currency == currency else rates.get(self.currency)
+        if rate is not None:
+            self.currency, factor = currency, Fraction(rate)
+            self.before, self.now = self.before * factor, self.now * factor
+            self.by_quantity, self.by_price = self.by_quantity * factor, self.by_price * factor
+
     def document(self) -> dict[str, Any]:
         """Amounts to a millionth of the currency, half up, as text: these are words about a change, not bookings."""
         return {
@@ -58,13 +70,17 @@ class Mover:
         }  # fmt: skip
 
 
-def movers(now: Sequence[UsageRow], before: Sequence[UsageRow], place: int) -> list[Mover]:
+def movers(
+    now: Sequence[UsageRow], before: Sequence[UsageRow], place: int, currency: str, rates: Mapping[str, Decimal]
+) -> list[Mover]:
     """What changed, by the dimension at `place` of the rows' groups, the largest change first. Rows are by dimensions
-    that end with the unit, so that each is of one price and unit as far as possible."""
+    that end with the unit, so that each is of one price and unit as far as possible. `rates`: units of `currency` for
+    one of another."""
     found: dict[tuple[Cell, str], Mover] = {}
     for one, other in differences(now, before):
         moved = _moved(one, other, place)
         if moved is not None:
+            moved.convert(currency, rates)
             found.setdefault((moved.name, moved.currency), Mover(moved.name, moved.currency)).add(moved)
     return sorted(
         (one for one in found.values() if one.change),

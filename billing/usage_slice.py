@@ -18,6 +18,7 @@ from billing.cuts import read_used
 from billing.money import exact, plain
 from billing.periods import day_start, month_in
 from billing.rating import rate, rate_month
+from billing.store import read_fx
 from billing.sums import EVERYTHING, PAYER_DIMENSIONS, ROUTE_DIMENSIONS, Filters, read_sums
 from billing.usage import Cell, UsageRow, group_by
 
@@ -174,6 +175,15 @@ def _labels(wanted: Slice, by: Sequence[str]) -> dict[str, dict[int, str]]:
             for day, start, end in zip(wanted.days, starts[:-1], starts[1:], strict=True):
                 labels.update(dict.fromkeys(range(start, end), TIME_LABELS[name](day)))
     return found
+
+
+def rates_on(connection: Connection, day: date, currency: str, others: Iterable[str]) -> dict[str, Decimal]:
+    """Units of `currency` for one of each other currency on a day, or the last day before; those without a rate are
+    left out. For what is set beside each other, in an order or a drawing: what is owed is converted by
+    `billing.fx_policy`."""
+    table = read_fx(connection)
+    rows = {other: table.on(day, other, currency) for other in others if other != currency}
+    return {other: row.rate for other, row in rows.items() if row is not None}
 
 
 def differences(

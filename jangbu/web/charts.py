@@ -131,19 +131,22 @@ def line(
     return _plot(_svg(name, "chart", [*_grid(), *shapes]), top, bottom)
 
 
-def bar(name: str, value: object, limit: object, projected: object = None, marks: Sequence[object] = ()) -> Markup:
-    """How much of a limit is used, and where it is going; `marks` are shares of the limit (thresholds)."""
+def bar(name: str, value: object, limit: object, projected: object = None, marks: Sequence[object] = (), *,
+        is_limit: bool = True) -> Markup:  # fmt: skip
+    """How much of a limit is used, and where it is going; `marks` are shares of the limit (thresholds). A share of
+    something that is no limit (`is_limit`) is neither near to it nor over."""
     whole = number(limit)
     if whole <= 0:
         return _svg(name, "bar", [])
     used, going = number(value) / whole, number(projected) / whole
     scale = max(Decimal(1), used, going)
     kind = "over" if used >= 1 else ("near" if used >= Decimal("0.8") or going >= 1 else "within")
+    kind = kind if is_limit else "within"
     shapes = [f'<rect class="ground" x="0" y="0" width="{_at(WIDTH / scale)}" height="{HEIGHT}"/>']
     if projected is not None and going > used:
         shapes.append(f'<rect class="going" x="0" y="0" width="{_at(going / scale * WIDTH)}" height="{HEIGHT}"/>')
     shapes.append(f'<rect class="{kind}" x="0" y="0" width="{_at(used / scale * WIDTH)}" height="{HEIGHT}"/>')
-    for share in (*map(number, marks), Decimal(1)):
+    for share in (*map(number, marks), *([Decimal(1)] if is_limit else [])):
         place = _at(min(share / scale, Decimal(1)) * WIDTH)
         shapes.append(f'<line class="mark" x1="{place}" x2="{place}" y1="0" y2="{HEIGHT}"/>')
     return _svg(name, "bar", shapes)

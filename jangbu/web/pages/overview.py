@@ -25,7 +25,7 @@ from billing.statement_document import read_documents
 from billing.store import read_book
 from billing.sums import first_and_last_hour
 from billing.usage_movers import movers
-from billing.usage_slice import Slice, read_slice
+from billing.usage_slice import Slice, rates_on, read_slice
 from jangbu.errors import UsageError
 from jangbu.keeping import keeper_of
 from jangbu.web.pages.alerts import may_see_alert, shown_alert
@@ -164,7 +164,7 @@ def _unpriced(documents: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def _movers(ask: Ask, hours: tuple[int, int]) -> dict[str, Any]:
-    """The last seven complete days beside the seven before, in the currency of the prices."""
+    """The last seven complete days beside the seven before, in the organisation's currency at the last day's rates."""
     zone = ask.books.policy.zone
     stored = ask.connection.execute(text("select max(committed_at) from stream_chunk")).scalar_one()
     last = last_complete_day(hours[1], None if stored is None else int(stored.timestamp()) // 3600, zone)
@@ -172,10 +172,14 @@ def _movers(ask: Ask, hours: tuple[int, int]) -> dict[str, Any]:
     now = Slice(last - DAY * (WEEK_DAYS - 1), last, zone, filters)
     book, by = read_book(ask.connection), ("department", "model", "unit")
     rows, before = (read_slice(ask.connection, one, book, by) for one in (now, now.before()))
+    currency = ask.books.policy.currency
+    others = {row.currency for row in (*rows, *before) if row.currency is not None}
+    rates = rates_on(ask.connection, last, currency, others)
     return {
         "from": now.first, "to": now.last, "before_from": now.before().first, "before_to": now.before().last,
-        "departments": [one.document() for one in movers(rows, before, 0)[:MOVERS_SHOWN]],
-        "models": [one.document() for one in movers(rows, before, 1)[:MOVERS_SHOWN]],
+        "rates": {other: plain(rate) for other, rate in rates.items()},
+        "departments": [one.document() for one in movers(rows, before, 0, currency, rates)[:MOVERS_SHOWN]],
+        "models": [one.document() for one in movers(rows, before, 1, currency, rates)[:MOVERS_SHOWN]],
     }  # fmt: skip
 
 

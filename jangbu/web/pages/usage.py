@@ -18,6 +18,7 @@ from billing.usage_slice import (
     differences,
     has_tiers,
     known_cost,
+    rates_on,
     read_slice,
     takes_tiers,
     totals_of,
@@ -54,12 +55,13 @@ def read_usage(ask: Ask) -> Document:
     rows = read_slice(ask.connection, asked.wanted, book, asked.by)
     earlier = None if asked.earlier is None else read_slice(ask.connection, asked.earlier, book, asked.by)
     totals = totals_of(rows, is_one_unit=asked.is_one_unit)
-    documents = _sorted(_documents(rows, earlier, asked.by), asked)
+    rates = _rates(ask, asked, totals)
+    documents = _sorted(_documents(rows, earlier, asked.by), asked, rates)
     people = ask.books.people if ask.scope is None else None
     if people is not None and set(asked.by) & set(PERSONAL):
         documents = [people.row(one) for one in documents]
         if asked.sort == "group":
-            documents = _sorted(documents, asked)
+            documents = _sorted(documents, asked, rates)
     everything = ask.one("format") in ("csv", "xlsx")
     shown = page_of(ask, documents)
     return {
@@ -107,8 +109,10 @@ def _beside(now: UsageRow | None, before: UsageRow | None, by: Sequence[str]) ->
         }  # fmt: skip
 
 
-def _sorted(rows: list[dict[str, Any]], asked: Asked) -> list[dict[str, Any]]:
-    """By group, or the largest first, what is unknown last; costs within their currency."""
+def _sorted(
+    rows: list[dict[str, Any]], asked: Asked, rates: Mapping[str, Decimal]
+) -> list[dict[str, Any]]:
+    """By group, or the largest first, what is unknown last; costs by what they are worth at the last day's rate."""
     by_group = sorted(rows, key=lambda row: [(row[name] is None, str(row[name] or "")) for name in asked.by])
     column = {"cost": "priced_cost", "quantity": "quantity", "difference": "cost_difference"}.get(asked.sort)
     if column is None:
@@ -116,9 +120,9 @@ def _sorted(rows: list[dict[str, Any]], asked: Asked) -> list[dict[str, Any]]:
 
     def order(row: dict[str, Any]) -> tuple[Any, ...]:
         value = row.get(column)
-        size = NOUGHT if value is None else Decimal(value)
-        return ("" if column == "quantity" else str(row["currency"] or "~"), value is None,
-                -abs(size) if column == "cost_difference" else -size)  # fmt: skip
+        rate = None if column == "quantity" else rates.get(row["currency"])
+        size = NOUGHT if value is None else _worth(Decimal(value), rate)
+        return (value is None, -abs(size) if column == "cost_difference" else -size)
 
     return sorted(by_group, key=order)
 
@@ -151,7 +155,8 @@ def _chart(ask: Ask, asked: Asked, book: Any, totals: Totals) -> dict[str, Any] 
     grain = _grain(asked.wanted)
     dimension = next((name for name in asked.by if name not in (*TIMES, *PERSONAL)), None)
     by = (grain, *(() if dimension is None else (dimension,)))
-    currency = max(totals.costs, key=lambda one: totals.costs[one], default=None)
+    rates = _rates(ask, asked, totals)
+    currency = max(totals.costs, key=lambda one: _worth(totals.costs[one], rates.get(one)), default=None)
     is_quantity = asked.measure == "quantity" and (asked.is_one_unit or dimension == "unit")
     if not is_quantity and currency is None:
         return None
@@ -165,6 +170,17 @@ def _chart(ask: Ask, asked: Asked, book: Any, totals: Totals) -> dict[str, Any] 
         "grain": grain, "dimension": dimension, "measure": "quantity" if is_quantity else "cost",
         "currency": None if is_quantity else currency, "other_currencies": sorted({*totals.costs} - {currency}),
     }  # fmt: skip
+
+
+def _rates(ask: Ask, asked: Asked, totals: Totals) -> dict[str, Decimal]:
+    """What one of each currency is worth, for an order and no more."""
+    own = ask.books.policy.currency
+    return {own: Decimal(1), **rates_on(ask.connection, asked.wanted.last, own, totals.costs)}
+
+
+def _worth(amount: Decimal, rate: Decimal | None) -> Decimal:
+    with exact():
+        return amount * (Decimal(1) if rate is None else rate)
 
 
 def _drawn(parts: Sequence[_Place], places: Sequence[str]) -> dict[str, Any]:
