@@ -143,6 +143,8 @@ def _rows_beside(document: Mapping[str, Any]) -> list[list[str]]:
         for item in document[section]:
             known = (item.get(name) for name in ("rule", "origin", "vendor", "pool", "name"))
             what = next((str(word) for word in known if word), "")
+            if item.get("model"):
+                what += f" ({item['provider']}/{item['model']})"
             rows.append([section, what, str(item.get("unit") or ""), str(item.get("quantity") or ""),
                          str(item.get("reason") or ""), "", "", str(item.get("price_id") or ""), item["amount_exact"],
                          "", item["amount"]])  # fmt: skip
