@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
-    from billing.invoices.reading import ImportRow
     from billing.invoices.imported import Change, Imported
+    from billing.invoices.reading import ImportRow
     from billing.invoices.vendors import Vendor
     from billing.reconciliation.bridge import Step
     from billing.reconciliation.groups import Reconciliation

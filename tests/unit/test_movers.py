@@ -34,7 +34,8 @@ def test_more_use_and_another_price_are_told_apart(
 
 
 def test_the_largest_move_stands_first_whatever_its_sign() -> None:
-    before: MonthUse = {("a", UNIT): Used(1, Decimal(10)), ("b", UNIT): Used(1, Decimal(100)), (None, UNIT): Used(1, Decimal(5))}
+    five = Used(1, Decimal(5))
+    before: MonthUse = {("a", UNIT): Used(1, Decimal(10)), ("b", UNIT): Used(1, Decimal(100)), (None, UNIT): five}
     now: MonthUse = {("a", UNIT): Used(1, Decimal(30)), (None, UNIT): Used(1, Decimal(5))}
     assert [one.group for one in movers(before, now, 0)] == ["b", "a", None]
 
