@@ -120,6 +120,23 @@ def test_axe_finds_nothing_and_nothing_is_cut(
         assert width <= PHONE["width"], f"{path} is {width} pixels wide on a phone of {PHONE['width']}"
 
 
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_ones_own_account_on_a_phone(
+    web: Web, open_page: OpenPage, axe: Callable[[Page], list[str]], theme: str
+) -> None:
+    page = open_page(viewport=PHONE, color_scheme=theme)
+    fill_in(page, web, "kim", PASSWORD, KOREAN)
+    page.get_by_role("link", name="김민수").click()
+    page.wait_for_url(f"{web.url}/account")
+    assert axe(page) == []
+    assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+    page.get_by_label("지금 비밀번호").fill(PASSWORD)
+    page.get_by_label("새 비밀번호").fill("another four words")
+    page.get_by_label("비밀번호 확인").fill("another four words")
+    page.get_by_role("button", name="비밀번호 바꾸기").click()
+    assert "비밀번호를 바꾸었습니다" in page.get_by_role("status").inner_text()
+
+
 def test_the_keyboard_alone_signs_in(web: Web, page: Page) -> None:
     page.goto(f"{web.url}/sign-in?next=/design")
     for _ in range(20):

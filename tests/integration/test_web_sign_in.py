@@ -11,7 +11,7 @@ import pytest
 
 from jangbu.services.ports import free_port
 from jangbu.services.postgres import DatabaseUrls
-from jangbu.web.signin import accounts, api_tokens, attempts, middleware, own, pages, passwords, provider_pages
+from jangbu.web.signin import accounts, api_tokens, attempts, middleware, once, own, pages, passwords, provider_pages
 from jangbu.web.wording import wording
 from tests.web_world import PASSWORD, TOKEN, Web, csrf_of, field, running_web, sign_in, signed_in
 
@@ -405,3 +405,14 @@ def test_a_refused_attempt_does_not_prolong_the_wait(web: Web, web_database: Dat
         assert attempts.admit(web.engine, "203.0.113.9", "kim") is None
         connection.execute("update web_attempt set at = now() - interval '15 minutes 1 second'")
     assert attempts.admit(web.engine, "203.0.113.9", "kim") is not None
+
+
+def test_a_secret_for_one_use_is_used_up_and_of_its_kind(web: Web) -> None:
+    with web.engine.begin() as connection:
+        secret = once.make(connection, "flow", 10, {"next": "/me"})
+        assert once.take(connection, "first", secret) is None
+        assert once.holds(connection, "flow", secret)
+        assert once.take(connection, "flow", secret) == {"next": "/me"}
+        assert once.take(connection, "flow", secret) is None
+        late = once.make(connection, "flow", -1)
+        assert once.take(connection, "flow", late) is None
