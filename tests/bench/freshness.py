@@ -7,6 +7,7 @@ the same transaction. The sampler asks again and again for the events that it wa
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections import deque
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
     from tests.bench.house import House
 
-RATE_PER_S = 5_000
+RATE_PER_S = int(os.environ.get("BENCH_EVENTS_PER_S", "5000"))
 BATCH_EVENTS = 100
 """Events that a gateway hands over at once, every 20 ms."""
 SAMPLED_A_BATCH = 2
