@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import psycopg
 import pytest
 
 from jangbu.cli import main
@@ -64,14 +63,9 @@ def city(urls: DatabaseUrls, directory: Path) -> Iterator[Web]:
                 events.append(world.one(f"{month}-{number}", when, department, 20_000 * more, model=model,
                                         units={"output_tokens": 3_000 * more, "requests": 1}))  # fmt: skip
                 events[-1]["subject"] = user
+        events.append(world.one("wrong", f"{MONTH}-20T10:00:00+09:00", "D002", -1))
         events.append(world.one("odd", f"{MONTH}-20T10:00:00+09:00", "D002", 500, model="mystery"))
         world.use(*events)
-    with psycopg.connect(urls.owner, autocommit=True) as connection:
-        connection.execute(
-            "insert into quarantine (log_id, partition, kafka_offset, record_time, code, field, value, reason,"
-            " record_key, record_value)"
-            " values (1, 0, 990001, now(), 'invalid', 'data.units', '-1', 'must not be negative', 'k', '{}')"
-        )
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(directory)
         for name, value in environment(urls).items():
