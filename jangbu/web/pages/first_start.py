@@ -29,7 +29,7 @@ def read_first_start(ask: Ask) -> dict[str, Any]:
     settings = ask.books.settings
     return {
         "steps": [{"step": name, "command": command, "done": name in done} for name, command, _ in STEPS],
-        "gateway": {"kafka": settings.kafka_bootstrap, "url": f"http://HOST:{settings.port}",
+        "gateway": {"kafka": settings.kafka_bootstrap, "url": settings.public_url or f"http://host:{settings.port}",
                     "callback": "jangbu.gateway.litellm.callback"},
         "demo": read_progress(settings), "can_fill": not done,
     }  # fmt: skip
