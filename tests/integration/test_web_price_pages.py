@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 import psycopg
 import pytest
 
+from billing.terms.file import read_terms
+from billing.terms.store import add_terms
 from tests.scenarios.house import House
 from tests.web_world import Web, csrf_of, field, running_web, signed_in
 
@@ -111,6 +113,35 @@ def test_what_if_is_the_commands_own(web: Web) -> None:
     assert auditor.get("/prices/what-if", params={**asked, "instead": "nothing"}).status_code == 404
     assert auditor.get("/prices/what-if", params={"month": "2026-10", "seat_price": "many"}).status_code == 400
     assert "department" in auditor.get("/prices/what-if", params={**asked, "format": "csv"}).text
+
+
+def test_what_if_by_a_file_writes_nothing(web: Web) -> None:
+    finance = signed_in(web, "finance")
+    before = web.rows("select count(*) from price")
+    row = "openai,gpt-x,input_tokens,,,,KRW,4,1,{}T00:00:00Z,,offer"
+    supposed = "\n".join([PRICES.split("\n")[0], row.format("2026-01-01"), row.format("2026-10-15"), ""])
+    form = {"csrf": csrf_of(finance), "month": "2026-10"}
+    told = finance.post("/prices/what-if/file", data=form, files={"file": (f"{HOSTILE}.csv", supposed)})
+    assert (told.status_code, HOSTILE in told.text) == (200, False)
+    asked = finance.post("/api/v1/prices/what-if/file", data=form, files={"file": ("offer.csv", supposed)})
+    assert asked.status_code == 200, asked.text
+    result = asked.json()["result"]
+    assert {one["model"]: one["then"] for one in result["by_model"]}["gpt-x"] == "280", "70 tokens at 4 won"
+    assert web.rows("select count(*) from price") == before
+    wrong = finance.post("/prices/what-if/file", data={**form, "month": "2026-13"}, files={"file": ("o.csv", supposed)})
+    assert wrong.status_code == 400
+
+
+def test_terms_of_the_contract_stand_with_the_model(web: Web) -> None:
+    told = "name,kind,provider,model,percent,valid_from,source\nframework,discount,openai,gpt-x,12.5,{},annex 3\n"
+    terms = read_terms(told.format("2026-01-01T00:00:00Z").encode(), "terms.csv", "Asia/Seoul")
+    with web.engine.begin() as connection:
+        add_terms(connection, terms, name="terms.csv", sha256="0" * 64, actor="os:test")
+    auditor = signed_in(web, "auditor")
+    (one,) = auditor.get("/api/v1/prices/models/openai/gpt-x").json()["terms"]
+    assert (one["kind"], one["percent"], one["source"]) == ("discount", "12.5", "annex 3")
+    assert "12.5 %" in auditor.get("/prices/models/openai/gpt-x").text
+    assert auditor.get("/api/v1/prices/models/openai/gpt-y").json()["terms"] == []
 
 
 def test_a_head_sees_no_prices(web: Web) -> None:

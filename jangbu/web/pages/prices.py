@@ -7,9 +7,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import text
 
-from billing.money import parse_amount
+from billing.money import parse_amount, plain
+from billing.periods import hour_start
 from billing.price_documents import fx_document, price_documents
+from billing.prices import FOREVER
 from billing.store import read_fx_rows, read_price_rows
+from billing.terms.store import read_terms_stored
+from billing.terms.term import terms_in_force
 from billing.whatif.months import Supposed, what_if
 from billing.whatif.scenario import UnknownModel
 from jangbu.book_imports import check_book, import_prices, import_rates
@@ -17,7 +21,7 @@ from jangbu.errors import NotFoundError, UsageError
 from jangbu.web.file_import import import_action
 from jangbu.web.paging import PAGE, page_of
 from jangbu.web.rights import FINANCE, ORGANISATION
-from jangbu.web.views import Ask, Document, Parameter, Registered, Table, View
+from jangbu.web.views import Action, Ask, Document, Done, Field, Form, Parameter, Registered, Table, View
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -82,6 +86,7 @@ def read_model(ask: Ask) -> Document:
             for line, held in sorted(lines.items(), key=lambda item: [str(part) for part in item[0]])
         ],
         "rows": rows,
+        "terms": _terms(ask, provider, model),
     }  # fmt: skip
 
 
@@ -117,7 +122,7 @@ def read_what_if(ask: Ask) -> Document:
     if not instead and ask.one("model") and ask.one("instead"):
         instead = [f"{ask.one('model')}={ask.one('instead')}"]
     base = {"month": month, "swaps": instead, "seat_price": seat_price, "result": None, "model": ask.one("model"),
-            "instead": ask.one("instead"), "models": _models(ask)}  # fmt: skip
+            "instead": ask.one("instead"), "models": _models(ask.connection), "file": None}  # fmt: skip
     if not instead and seat_price is None:
         return base
     if instead and seat_price is not None:
@@ -133,8 +138,40 @@ def read_what_if(ask: Ask) -> Document:
     return {**base, "result": result}
 
 
-def _models(ask: Ask) -> list[str]:
-    return list(ask.connection.execute(text("select distinct model from route order by 1 limit 500")).scalars())
+def what_if_by_file(ask: Ask, form: Form) -> Done:
+    """What a month would have cost by a file of prices, laid over the book as agreed ones. Nothing is written."""
+    name, raw = form.file("file")
+    month = form.text("month")
+    with ask.books.snapshot() as connection:
+        result = what_if(connection, [month], ask.books.policy, Supposed(((name, raw),), (), None))
+        models = _models(connection)
+    document = {"month": month, "swaps": [], "seat_price": None, "result": result, "model": None, "instead": None,
+                "models": models, "file": name}  # fmt: skip
+    return Done("/prices/what-if", "", document, template="price_what_if.html")
+
+
+def _models(connection: Connection) -> list[str]:
+    return list(connection.execute(text("select distinct model from route order by 1 limit 500")).scalars())
+
+
+def _terms(ask: Ask, provider: str, model: str) -> list[dict[str, Any]]:
+    """The contract's terms in force that are about some row of a model, as `price terms list` names them."""
+    rows = [row for row in read_price_rows(ask.connection, [provider]) if row.key.model.lower() == model.lower()]
+    found = []
+    for one in terms_in_force(read_terms_stored(ask.connection)):
+        term = one.term
+        if all(term.rank(provider, model, row.key.unit, row) is None for row in rows):
+            continue
+        found.append({
+            "term_id": term.code, "name": term.name, "kind": term.kind, "unit": term.unit,
+            "percent": None if term.percent is None else plain(term.percent),
+            "tiers": [{"above": str(tier.above), "percent": None if tier.percent is None else plain(tier.percent),
+                       "price": None if tier.price is None else plain(tier.price),
+                       "per": None if tier.per is None else str(tier.per)} for tier in term.tiers],
+            "currency": term.currency, "valid_from": hour_start(term.from_hour),
+            "ends": None if one.end_hour == FOREVER else hour_start(one.end_hour), "source": term.source,
+        })  # fmt: skip
+    return found
 
 
 def _prices_table(_ask: Ask, document: Document) -> Table:
@@ -190,6 +227,9 @@ REGISTERED: Final[tuple[Registered, ...]] = (
                      Parameter("instead", "whose prices its tokens would have had"),
                      Parameter("swap", "A=B, several times", many=True),
                      Parameter("seat_price", "a seat a month instead of use, in the statements' currency"))),
+    Action(path="/prices/what-if/file", title="What if by a file", rule=FINANCE, do=what_if_by_file,
+           about="What a month would have cost by a file of prices. Nothing is written.",
+           fields=(Field("file", "prices as `price import` takes them", "file"), Field("month", "YYYY-MM"))),
     import_action("/prices/import", "Import prices", FINANCE, "/prices", _import,
                   "A CSV file of agreed prices; it is shown with its effect before it is written."),
     import_action("/prices/rates/import", "Import rates", FINANCE, "/prices/rates", _import_rates,
