@@ -2,13 +2,15 @@
 
 Everything goes through commands, in a directory that is thrown away: a demo of 200 people, a tax on its vendor, a
 shared cost, a budget; then `statement export`. Writes docs/example-statement.pdf, .xlsx
-and docs/statement-ko.png, -en.png.
+and docs/statement-ko.png, -en.png; and, where LibreOffice and poppler are installed, the workbook's first sheet as both
+show it, docs/workbook-ko.png, -en.png.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -43,6 +45,21 @@ def run(directory: Path, *words: str) -> str:
     return done.stdout.decode()
 
 
+def picture_workbook(workbook: Path, picture: Path) -> None:
+    """The first sheet of a workbook, as LibreOffice prints it; nothing where it cannot be had."""
+    office, poppler = shutil.which("soffice"), shutil.which("pdftoppm")
+    if office is None or poppler is None:
+        sys.stderr.write(f"example: no {picture.name}: LibreOffice Calc and poppler are not installed\n")
+        return
+    directory = workbook.parent
+    home = f"-env:UserInstallation={(directory / 'profile').as_uri()}"
+    convert = [office, home, "--headless", "--convert-to", "pdf", "--outdir", str(directory), str(workbook)]
+    page = [poppler, "-png", "-r", "90", "-f", "1", "-l", "1", "-singlefile", str(workbook.with_suffix(".pdf"))]
+    for command in (convert, [*page, str(picture.with_suffix(""))]):
+        subprocess.run(command, check=True, capture_output=True, timeout=SECONDS_MAX)
+    sys.stderr.write(f"example: {picture}\n")
+
+
 def main() -> None:
     """Make the files and the pictures."""
     parser = argparse.ArgumentParser(description="The example statement of docs/.")
@@ -61,6 +78,11 @@ def main() -> None:
             run(directory, *asked, "--format", form)
             content = (directory / f"made/{MONTH}-department-{DEPARTMENT}.{form}").read_bytes()
             (out / f"example-statement.{form}").write_bytes(content)
+        for language in LANGUAGES:
+            told = ("--department", DEPARTMENT, "--lang", language, "--format", "xlsx", "--out", language)
+            run(directory, "statement", "export", MONTH, *told, *data)
+            workbook = directory / language / f"{MONTH}-department-{DEPARTMENT}.xlsx"
+            picture_workbook(workbook, out / f"workbook-{language}.png")
         document = json.loads(run(directory, "statement", "show", MONTH, DEPARTMENT, "--json", *data))
     recipe = read_recipe((out / "example-statement.pdf").read_bytes())
     assert recipe is not None
