@@ -6,6 +6,7 @@ Every page of the application's own list, in English; the main ones in Korean, d
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import os
 import re
@@ -18,6 +19,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from PIL import Image
 from playwright.sync_api import sync_playwright
 
 from jangbu.web.pages import REGISTERED
@@ -34,6 +36,7 @@ PICTURES = CHECKOUT / "docs" / "pages"
 MONTH = "2026-10"
 START_SECONDS_MAX = 600
 WIDE, TALL, PHONE = 1280, 900, 360
+COLOURS = 64
 MAIN = ("/", "/usage", f"/departments/{{department}}?month={MONTH}", f"/month-end/{MONTH}",
         f"/reconciliation/openai/{MONTH}")  # fmt: skip
 
@@ -140,7 +143,8 @@ def shoot(page: Page, site: Site, path: str, name: str) -> None:
     answer = page.goto(site.address + path)
     if answer is None or answer.status != 200:
         raise SystemExit(f"{path} answered {None if answer is None else answer.status}")
-    page.screenshot(path=PICTURES / f"{name}.png")
+    picture = Image.open(io.BytesIO(page.screenshot()))
+    picture.quantize(COLOURS).save(PICTURES / f"{name}.png", optimize=True)
     print(name, file=sys.stderr, flush=True)
 
 
