@@ -7,6 +7,7 @@ from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 from billing.store import snapshot
+from jangbu.web.memory import Memory
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -28,6 +29,7 @@ class Books:
         """`board`: quotas as they stand, from memory; None: read them from the database."""
         self.context = context
         self.board = board
+        self.memory = Memory()
         self._stack = ExitStack()
         self._engines: dict[Role, Engine] = {}
         self._lock = threading.Lock()

@@ -92,7 +92,10 @@ def _endpoints(one: Registered, books: Books) -> tuple[Any, Any]:
 async def _answer(request: Request, one: Registered, books: Books, *, is_page: bool) -> Response:
     if isinstance(one, Action):
         form = await _form(request)
-        done = await run_in_threadpool(one.do, _ask(request, books), form)
+        try:
+            done = await run_in_threadpool(one.do, _ask(request, books), form)
+        finally:
+            books.memory.forget()
         return _shown_done(request, one, done) if is_page else _json(done.document | {"said": done.sentence})
     return await run_in_threadpool(_read, request, one, books, is_page)
 

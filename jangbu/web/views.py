@@ -6,25 +6,30 @@ can be had as CSV or XLSX (`?format=`). An action is a form's POST; the API take
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 from zoneinfo import ZoneInfo
 
+from sqlalchemy import text
+
 from billing.periods import month_in
+from billing.store import read_book
 from jangbu.errors import UsageError
 from jangbu.web.rights import Rule, scope_of
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
+    from billing.prices import PriceBook
     from jangbu.web.books import Books
     from jangbu.web.people import Person
     from jangbu.web.wording import Wording
 
 Document = dict[str, Any]
+Value = TypeVar("Value")
 
 
 @dataclass(frozen=True)
@@ -112,6 +117,21 @@ class Ask:
     def many(self, name: str) -> list[str]:
         """All values of a parameter, also those between commas."""
         return [word for value in self.query.get(name, []) for word in value.split(",") if word][:200]
+
+    @cached_property
+    def _mark(self) -> tuple[int, int]:
+        """What changes when something that reports are computed from was changed."""
+        count = self.connection.execute(text("select count(*) from input_change")).scalar_one()
+        return int(count), self.books.memory.changes
+
+    def kept(self, name: str, compute: Callable[[], Value], *key: Hashable) -> Value:
+        """A value that may be a minute old (jangbu.web.memory): `key` is all that it depends on beside the books."""
+        return self.books.memory.get((name, self.books.policy.zone, *key), self._mark, compute)
+
+    @property
+    def book(self) -> PriceBook:
+        """The whole price book as it stands: its tables are inputs, so that a change is seen at once."""
+        return self.kept("price book", lambda: read_book(self.connection, everything=True))
 
     def month(self, name: str = "month") -> str:
         """The month asked for, in the path or the query, else the present one. Raises UsageError."""

@@ -12,7 +12,6 @@ from billing.ledger.closes import month_before
 from billing.movers import Group, Thing, Used, movers
 from billing.periods import month_in
 from billing.statements import read_department_names
-from billing.store import read_book
 from billing.usage_slice import Slice, read_slice
 from jangbu.web.pages.department import MONTH
 from jangbu.web.paging import PAGE, page_of
@@ -34,7 +33,7 @@ def read_people(ask: Ask) -> Document:
     """Each person's month beside the one before, the largest change first. A head sees the names of the own people;
     others see what settings let them see."""
     month, code, model = ask.month(), code_of(ask), ask.one("model")
-    book = read_book(ask.connection)
+    book = ask.book
     now, earlier = (_uses(ask, book, name, code, model) for name in (month, month_before(month)))
     people = ask.books.people if ask.scope is None else None
     rows: list[dict[str, Any]] = []

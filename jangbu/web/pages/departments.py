@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import threading
-import time
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
-
-from sqlalchemy import text
 
 from billing.ledger.closes import month_before
 from billing.money import exact, plain
@@ -33,10 +29,6 @@ FIGURES: Final = ("total", "budget", "budget_spent", "budget_share", "forecast",
                   "last_total", "difference", "unpriced_quantity")  # fmt: skip
 NOUGHT: Final = Decimal(0)
 NEAR: Final = Decimal("0.8")
-KEPT_S: Final = 60
-KEPT_MAX: Final = 36
-_kept: dict[tuple[str, str, str], tuple[float, int, Mapping[Department, dict[str, Any]]]] = {}
-_forecasting = threading.Lock()
 
 
 def read_departments(ask: Ask) -> Document:
@@ -67,24 +59,16 @@ def read_departments(ask: Ask) -> Document:
 
 
 def _forecasts(ask: Ask, month: str) -> Mapping[Department, dict[str, Any]]:
-    """What the month will have cost by department; nothing where nothing can be said of the time to come. It is looked
-    at anew every minute, and when an input changed: it looks at complete days alone."""
-    changes = ask.connection.execute(text("select count(*) from input_change")).scalar_one()
-    place = str(ask.books.settings.data_dir), ask.books.policy.zone, month
-    with _forecasting:
-        kept = _kept.get(place)
-    if kept is not None and kept[1] == changes and time.monotonic() - kept[0] < KEPT_S:
-        return kept[2]
-    try:
-        found = forecast_document(Forecaster(ask.connection, ask.books.policy), month)
-    except NothingToForecast:
-        return {}
-    rows = {one["department"]: one for one in found["departments"]}
-    with _forecasting:
-        if len(_kept) >= KEPT_MAX:
-            _kept.clear()
-        _kept[place] = time.monotonic(), changes, rows
-    return rows
+    """What the month will have cost by department; nothing where nothing can be said of the time to come."""
+
+    def compute() -> Mapping[Department, dict[str, Any]]:
+        try:
+            found = forecast_document(Forecaster(ask.connection, ask.books.policy), month)
+        except NothingToForecast:
+            return {}
+        return {one["department"]: one for one in found["departments"]}
+
+    return ask.kept("forecasts", compute, month)
 
 
 def _row(document: Mapping[str, Any], last: str | None, going: Mapping[str, Any] | None) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from billing.programmes.register import held_applications, held_programmes
 from billing.quotas.looking import read_prices
 from billing.quotas.register import held_quotas
 from billing.quotas.states import states_at
-from billing.store import read_book, sha256_of
+from billing.store import sha256_of
 from billing.usage import own_usage
 from jangbu.errors import NotFoundError, RefusedByStateError, UsageError
 from jangbu.web.pages.pledges import rules_of, today_of
@@ -47,7 +47,7 @@ def read_me(ask: Ask) -> Document:
     """A month's own use by model, quotas, programmes, and the pledge."""
     user = user_of(ask)
     month = ask.month()
-    rows = own_usage(ask.connection, month_in(month, ask.books.settings.timezone), read_book(ask.connection), user)
+    rows = own_usage(ask.connection, month_in(month, ask.books.settings.timezone), ask.book, user)
     department = _department(ask, user)
     signed = signatures_by_user(ask.connection).get(user, ())
     pledge = state_of(user, signed, rules_of(ask), today_of(ask))

@@ -22,7 +22,6 @@ from billing.plans.forecast_document import forecast_document
 from billing.plans.forecasting import Forecaster, NothingToForecast, last_complete_day
 from billing.plans.seat_document import count_seats
 from billing.statement_document import read_documents
-from billing.store import read_book
 from billing.sums import first_and_last_hour
 from billing.usage_movers import movers
 from billing.usage_slice import Slice, rates_on, read_slice
@@ -53,14 +52,15 @@ def read_overview(ask: Ask) -> Document:
     policy = ask.books.policy
     documents = read_documents(ask.connection, month, policy, keeper_of(ask.books.context))
     mine = [one for one in documents if ask.scope is None or one["department"] in ask.scope]
-    forecast = _forecast(ask, month)
+    forecast = ask.kept("forecast", lambda: _forecast(ask, month), month)
     whole = _whole(ask, mine, forecast)
     return {
         "first_start": None, "month": month, "asked": ask.month(), "currency": policy.currency,
         "whole": whole, "seats": _seats(ask, whole, month), "forecast": forecast and forecast["basis"],
         "departments": _departments(mine, forecast),
         "providers": _largest(mine, "provider"), "models": _largest(mine, "model"),
-        "unpriced": _unpriced(mine), "movers": _movers(ask, hours), **_looks(ask, month, hours),
+        "unpriced": _unpriced(mine), "movers": ask.kept("movers", lambda: _movers(ask, hours), ask.scope),
+        **_looks(ask, month, hours),
     }  # fmt: skip
 
 
@@ -170,7 +170,7 @@ def _movers(ask: Ask, hours: tuple[int, int]) -> dict[str, Any]:
     last = last_complete_day(hours[1], None if stored is None else int(stored.timestamp()) // 3600, zone)
     filters = {} if ask.scope is None else {"department": tuple(sorted(ask.scope))}
     now = Slice(last - DAY * (WEEK_DAYS - 1), last, zone, filters)
-    book, by = read_book(ask.connection), ("department", "model", "unit")
+    book, by = ask.book, ("department", "model", "unit")
     rows, before = (read_slice(ask.connection, one, book, by) for one in (now, now.before()))
     currency = ask.books.policy.currency
     others = {row.currency for row in (*rows, *before) if row.currency is not None}

@@ -26,6 +26,7 @@ from jangbu.web.views import Action, Ask, Document, Done, Field, Form, Parameter
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
+    from billing.price_check import Finding
     from jangbu.importing import Outcome
 
 ROW_COLUMNS: Final = ("price_id", "origin", "provider", "model", "unit", "service_tier", "region", "prompt_above",
@@ -38,13 +39,19 @@ WHATIF_COLUMNS: Final = ("by", "name", "now", "then", "difference", "unknown_qua
 def read_prices(ask: Ask) -> Document:
     """Models of the book with how many rows they have in force, by search; those whose use has no price first."""
     words = (ask.one("words") or "").lower()
-    rows = price_documents(read_price_rows(ask.connection))
-    unpriced, odd = check_book(ask.connection)
+    models, counts = ask.kept("models of the book", lambda: _models_of_the_book(ask))
+    found = [one for one in models if words in f"{one['provider']} {one['model']}".lower()]
+    return {"words": ask.one("words"), "models": found, "shown": page_of(ask, found), "findings": counts}
+
+
+def _models_of_the_book(ask: Ask) -> tuple[list[dict[str, Any]], dict[str, int]]:
+    """(all models, findings by kind)."""
+    unpriced, odd = _findings(ask)
     lacking = {(one.provider, one.model) for one in unpriced}
-    models: dict[tuple[str, str], dict[str, Any]] = {
-        key: {"provider": key[0], "model": key[1], "units": set(), "origins": set(), "rows": 0} for key in lacking
-    }
-    for row in rows:
+    models: dict[tuple[str, str], dict[str, Any]] = {}
+    for key in lacking:
+        models[key] = {"provider": key[0], "model": key[1], "units": set(), "origins": set(), "rows": 0}
+    for row in price_documents(read_price_rows(ask.connection)):
         key = (row["provider"], row["model"])
         one = models.setdefault(
             key, {"provider": key[0], "model": key[1], "units": set(), "origins": set(), "rows": 0}
@@ -55,12 +62,16 @@ def read_prices(ask: Ask) -> Document:
     found = [
         {**one, "units": sorted(one["units"]), "origins": sorted(one["origins"]), "is_unpriced": key in lacking}
         for key, one in sorted(models.items(), key=lambda item: (item[0] not in lacking, item[0]))
-        if words in f"{key[0]} {key[1]}".lower()
     ]
     counts: dict[str, int] = {}
     for finding in (*unpriced, *odd):
         counts[finding.kind] = counts.get(finding.kind, 0) + 1
-    return {"words": ask.one("words"), "models": found, "shown": page_of(ask, found), "findings": counts}
+    return found, counts
+
+
+def _findings(ask: Ask) -> tuple[list[Finding], list[Finding]]:
+    """(use without a price, what is odd in the book): all use is rated for it."""
+    return ask.kept("findings of the book", lambda: check_book(ask.connection))
 
 
 def read_model(ask: Ask) -> Document:
@@ -101,7 +112,7 @@ def _used(ask: Ask, provider: str) -> list[tuple[str, str]]:
 
 def read_findings(ask: Ask) -> Document:
     """As `price check --json`: use without a price first, then what is odd in the book."""
-    unpriced, odd = check_book(ask.connection)
+    unpriced, odd = _findings(ask)
     found = [one._asdict() for one in (*unpriced, *odd)]
     return {"findings": found, "shown": page_of(ask, found), "unpriced": len(unpriced)}
 

@@ -45,7 +45,9 @@ def read_programme(ask: Ask) -> Document:
     people = programme_people(one, applications, ask.now, ask.books.people if ask.scope is None else None)
     scope = ask.scope
     seen = [row for row in people if scope is None or row["department"] in scope]
-    status = programme_status(ask.connection, one, applications, prices, ask.now)
+    status = ask.kept(
+        "programme", lambda: programme_status(ask.connection, one, applications, prices, ask.now), name
+    )
     return {**status, "people": seen, "shown": page_of(ask, seen)}
 
 

@@ -8,7 +8,6 @@ from typing import Any, Final, NamedTuple
 
 from billing.money import exact, plain
 from billing.pseudonyms import PERSONAL
-from billing.store import read_book
 from billing.usage import UsageRow
 from billing.usage_slice import (
     TIME_LABELS,
@@ -51,7 +50,7 @@ EARLIER: Final = ("earlier_quantity", "earlier_cost", "quantity_difference", "co
 def read_usage(ask: Ask) -> Document:
     """Rows, totals, chart, and the same of the period it is compared with."""
     asked = read_asked(ask)
-    book = read_book(ask.connection)
+    book = ask.book
     rows = read_slice(ask.connection, asked.wanted, book, asked.by)
     earlier = None if asked.earlier is None else read_slice(ask.connection, asked.earlier, book, asked.by)
     totals = totals_of(rows, is_one_unit=asked.is_one_unit)
