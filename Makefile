@@ -59,7 +59,7 @@ demo: setup  ## One month of usage, from gateway event to reconciled invoice (ab
 # Which tests run where; the first session has the rest. Those of the third wait far more than they compute: for Docker,
 # for Apache Kafka and PostgreSQL that are killed and come back, for workers that are frozen.
 SECOND_SESSION := tests/gateway tests/browser tests/unit tests/scenarios tests/properties \
-	$(patsubst %,tests/integration/test_http_%.py,otel openmeter) $(sort $(wildcard tests/integration/test_web_*.py))
+	$(patsubst %,tests/integration/test_http_%.py,otel openmeter)
 THIRD_SESSION := tests/docker tests/faults tests/alert_faults $(patsubst %,tests/integration/test_%.py,streams_kafka \
 	services ingest_wait ingest http_through quarantine quota_answers service_scripts supervisor)
 
