@@ -80,8 +80,16 @@ def _checked_now(ask: Ask, month: str) -> Document:
 
 
 def read_preview(ask: Ask) -> Document:
-    """`period close MONTH --dry-run`: every entry and statement that would be booked. Nothing is written."""
-    month, books = ask.month(), ask.books
+    """`period close MONTH --dry-run`: every entry and statement that would be booked. Nothing is written.
+
+    It computes the whole close: of several who ask within a minute one computes, and `as_of` says when."""
+    month = ask.month()
+    found = ask.kept("dry run", lambda: _preview(ask, month), month)
+    return {**found, "shown": page_of(ask, found["lines"])}
+
+
+def _preview(ask: Ask, month: str) -> Document:
+    books = ask.books
     draft = preview(books.engine("billing"), month, books.policy, now=ask.now, outside=check_outside(books.settings))
     lines = [
         {"entry": entry.id, "reason": entry.reason, "origin": entry.origin_month, "description": entry.description,
@@ -93,8 +101,8 @@ def read_preview(ask: Ask) -> Document:
     statements = [{name: one[name] for name in ("department", "department_name", "total", "content_hash")}
                   for one in draft.documents]  # fmt: skip
     return {**{name: document[name] for name in ("month", "currency", "total", "content_hash", "checklist")},
-            "entries": len(draft.entries), "lines": lines, "shown": page_of(ask, lines), "statements": statements,
-            "dry_run": True}  # fmt: skip
+            "entries": len(draft.entries), "lines": lines, "statements": statements, "dry_run": True,
+            "as_of": ask.now}  # fmt: skip
 
 
 def close(ask: Ask, form: Form) -> Done:
