@@ -31,6 +31,19 @@ def page_of(ask: Ask, rows: Sequence[Any]) -> Document:
     return page_document(number, len(rows), rows[first : first + ROWS_A_PAGE])
 
 
+def part_of(number: int) -> dict[str, int]:
+    """The values of `limit :limit offset :skip` for a page."""
+    return {"limit": ROWS_A_PAGE, "skip": (number - 1) * ROWS_A_PAGE}
+
+
+def take_total(rows: Sequence[dict[str, Any]]) -> int:
+    """How many rows there are in all, from the column `total` that each row carries and that is taken out of it."""
+    total = int(rows[0]["total"]) if rows else 0
+    for row in rows:
+        row.pop("total")
+    return total
+
+
 def page_document(number: int, total: int, rows: Sequence[Any]) -> Document:
     """Rows that were read as one page of `total`."""
     first = (number - 1) * ROWS_A_PAGE

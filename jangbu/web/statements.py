@@ -9,6 +9,8 @@ from sqlalchemy.exc import DBAPIError
 from billing.ledger.closes import month_before
 from billing.open_months import keep
 from billing.plans.budget_states import show_budgets
+from billing.plans.forecast_document import forecast_document
+from billing.plans.forecasting import Forecaster, NothingToForecast
 from billing.policy import UNATTRIBUTED
 from billing.statement_document import read_month, read_statement
 from billing.statements import is_known_department
@@ -33,6 +35,22 @@ def keeper_of(books: Books) -> Keeper:
             return  # It was computed all the same; who has no billing login keeps nothing.
 
     return keep_month
+
+
+def forecast_of(ask: Ask, month: str) -> dict[str, Any] | None:
+    """What the month will have cost, as `jangbu forecast` says it: `basis`, `organisation`, and `rows` by department;
+    None where nothing can be said of the time to come. It may be a minute old."""
+
+    def compute() -> dict[str, Any] | None:
+        try:
+            found = forecast_document(Forecaster(ask.connection, ask.books.policy), month)
+        except NothingToForecast:
+            return None
+        basis = {name: found[name] for name in ("as_of", "finished", "days_to_come", "observed")}
+        rows = {one["department"]: one for one in found["departments"]}
+        return {"basis": basis, "rows": rows, "organisation": found["organisation"]}
+
+    return ask.kept("forecast", compute, month)
 
 
 def word_of(code: Department) -> str:

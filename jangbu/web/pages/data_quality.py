@@ -12,7 +12,7 @@ from billing.periods import hour_number, hour_start
 from jangbu.errors import JangbuError, NotFoundError, UsageError
 from jangbu.quarantine_decisions import decide
 from jangbu.redriving import redrive_open
-from jangbu.web.paging import PAGE, ROWS_A_PAGE, page_document, page_number
+from jangbu.web.paging import PAGE, page_document, page_number, part_of, take_total
 from jangbu.web.rights import ORGANISATION, PLATFORM
 from jangbu.web.signin.trail import note
 from jangbu.web.views import Action, Ask, Document, Done, Field, Form, Parameter, Registered, Table, View
@@ -100,11 +100,9 @@ def read_quarantine(ask: Ask) -> Document:
     if state not in STATES:
         raise UsageError(f"{state!r} is no state: use {', '.join(STATES)}")
     number = page_number(ask)
-    asked = {"state": state, "code": ask.one("code"), "limit": ROWS_A_PAGE, "skip": (number - 1) * ROWS_A_PAGE}
+    asked = {"state": state, "code": ask.one("code"), **part_of(number)}
     rows = [dict(row._mapping) for row in ask.connection.execute(text(_LIST), asked)]
-    total = rows[0].pop("total") if rows else 0
-    for row in rows[1:]:
-        row.pop("total")
+    total = take_total(rows)
     return {"state": state, "code": ask.one("code"), "states": list(STATES), "quarantine": rows,
             "shown": page_document(number, total, rows)}  # fmt: skip
 

@@ -7,19 +7,16 @@ from typing import TYPE_CHECKING, Any, Final
 
 from billing.ledger.closes import month_before
 from billing.money import exact, plain
-from billing.plans.forecast_document import forecast_document
-from billing.plans.forecasting import Forecaster, NothingToForecast
 from billing.statement_document import read_month
 from jangbu.errors import UsageError
 from jangbu.web.paging import PAGE, page_of
 from jangbu.web.rights import SCOPED
-from jangbu.web.statements import keeper_of, read_all, word_of
+from jangbu.web.statements import forecast_of, keeper_of, read_all, word_of
 from jangbu.web.views import Ask, Document, Parameter, Registered, Table, View
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from billing.charges import Department
 
 SORTS: Final = ("total", "department", "share", "budget", "difference", "forecast")
 COLUMNS: Final = ("department", "department_name", "currency", "total", "budget", "budget_period", "budget_spent",
@@ -39,7 +36,8 @@ def read_departments(ask: Ask) -> Document:
     whole, documents = read_all(ask, month)
     earlier = read_month(ask.connection, month_before(month), ask.books.policy, keeper_of(ask.books))[1]
     last = {one["department"]: one["total"] for one in earlier}
-    going = _forecasts(ask, month)
+    forecast = forecast_of(ask, month)
+    going = {} if forecast is None else forecast["rows"]
     rows = [
         _row(one, last.get(one["department"]), going.get(one["department"]))
         for one in documents
@@ -56,19 +54,6 @@ def read_departments(ask: Ask) -> Document:
         "budget": whole["budget"] if ask.scope is None else None, "sort": sort, "sorts": list(SORTS),
         "content_hash": whole["content_hash"] if ask.scope is None else None,
     }  # fmt: skip
-
-
-def _forecasts(ask: Ask, month: str) -> Mapping[Department, dict[str, Any]]:
-    """What the month will have cost by department; nothing where nothing can be said of the time to come."""
-
-    def compute() -> Mapping[Department, dict[str, Any]]:
-        try:
-            found = forecast_document(Forecaster(ask.connection, ask.books.policy), month)
-        except NothingToForecast:
-            return {}
-        return {one["department"]: one for one in found["departments"]}
-
-    return ask.kept("forecasts", compute, month)
 
 
 def _row(document: Mapping[str, Any], last: str | None, going: Mapping[str, Any] | None) -> dict[str, Any]:

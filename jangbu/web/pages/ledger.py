@@ -13,7 +13,7 @@ from billing.outputs.verifying import verify
 from jangbu.auditing import audit, take_out_copies
 from jangbu.errors import NotFoundError
 from jangbu.migrate import sql_directory
-from jangbu.web.paging import PAGE, ROWS_A_PAGE, page_document, page_number
+from jangbu.web.paging import PAGE, page_document, page_number, part_of, take_total
 from jangbu.web.people import Role
 from jangbu.web.rights import ORGANISATION
 from jangbu.web.signin.trail import note
@@ -69,8 +69,8 @@ def read_ledger(ask: Ask) -> Document:
     asked = {name: ask.one(name) for name in ("month", "department", "account", "reason", "words")}
     if asked["month"] is not None:
         asked["month"] = ask.month()
-    rows = [dict(row._mapping) for row in ask.connection.execute(text(_LINES), {**asked, **_part(number)})]
-    total = _total(rows)
+    rows = [dict(row._mapping) for row in ask.connection.execute(text(_LINES), {**asked, **part_of(number)})]
+    total = take_total(rows)
     sums = [dict(row._mapping) for row in ask.connection.execute(text(_SUMS), asked)]
     closes = ask.connection.execute(
         text("select month, content_hash, chain_hash, actor, closed_at from period_close order by month desc")
@@ -128,8 +128,8 @@ def read_changes(ask: Ask) -> Document:
     """Who did what when, from every table that keeps it, the newest first."""
     number = page_number(ask)
     asked = {"actor": ask.one("actor"), "words": ask.one("words")}
-    rows = [dict(row._mapping) for row in ask.connection.execute(text(_CHANGES), {**asked, **_part(number)})]
-    total = _total(rows)
+    rows = [dict(row._mapping) for row in ask.connection.execute(text(_CHANGES), {**asked, **part_of(number)})]
+    total = take_total(rows)
     for row in rows:
         row["detail"] = _readable(row["detail"])
     return {"asked": asked, "changes": rows, "shown": page_document(number, total, rows)}
@@ -160,17 +160,6 @@ def verify_file(ask: Ask, form: Form) -> Done:
     answer = "differs" if "differs" in answers else "unknown" if "unknown" in answers or not verdicts else "agrees"
     document = {"file": name, "answer": answer, "statements": [asdict(one) for one in verdicts]}
     return Done("/ledger/verify", "", document, template="ledger_verified.html")
-
-
-def _part(number: int) -> dict[str, int]:
-    return {"limit": ROWS_A_PAGE, "skip": (number - 1) * ROWS_A_PAGE}
-
-
-def _total(rows: list[dict[str, Any]]) -> int:
-    total = int(rows[0]["total"]) if rows else 0
-    for row in rows:
-        row.pop("total")
-    return total
 
 
 def _table(_ask: Ask, document: Document) -> Table:

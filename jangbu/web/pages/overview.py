@@ -18,18 +18,17 @@ from billing.breaks.worklist import count_breaks
 from billing.errors import BillingError
 from billing.money import exact, parse_amount, plain
 from billing.periods import hour_start, load_zone
-from billing.plans.forecast_document import forecast_document
-from billing.plans.forecasting import Forecaster, NothingToForecast, last_complete_day
+from billing.plans.forecasting import last_complete_day
 from billing.plans.seat_document import count_seats
 from billing.statement_document import read_documents
 from billing.sums import first_and_last_hour
 from billing.usage_movers import movers
 from billing.usage_slice import Slice, rates_on, read_slice
 from jangbu.errors import UsageError
-from jangbu.keeping import keeper_of
 from jangbu.web.pages.alerts import may_see_alert, shown_alert
 from jangbu.web.pages.first_start import read_first_start
 from jangbu.web.rights import SCOPED
+from jangbu.web.statements import forecast_of, keeper_of
 from jangbu.web.views import Ask, Document, Parameter, Registered, Table, View
 
 DAY: Final = timedelta(days=1)
@@ -50,9 +49,9 @@ def read_overview(ask: Ask) -> Document:
         return {"first_start": read_first_start(ask)}
     month = _month(ask, hours)
     policy = ask.books.policy
-    documents = read_documents(ask.connection, month, policy, keeper_of(ask.books.context))
+    documents = read_documents(ask.connection, month, policy, keeper_of(ask.books))
     mine = [one for one in documents if ask.scope is None or one["department"] in ask.scope]
-    forecast = ask.kept("forecast", lambda: _forecast(ask, month), month)
+    forecast = forecast_of(ask, month)
     whole = _whole(ask, mine, forecast)
     return {
         "first_start": None, "month": month, "asked": ask.month(), "currency": policy.currency,
@@ -68,17 +67,6 @@ def _month(ask: Ask, hours: tuple[int, int]) -> str:
     last = f"{hour_start(hours[1]).astimezone(load_zone(ask.books.policy.zone)):%Y-%m}"
     asked = ask.month()
     return asked if ask.one("month") is not None or last >= asked else last
-
-
-def _forecast(ask: Ask, month: str) -> dict[str, Any] | None:
-    """The forecast of `jangbu forecast`; None where there is nothing to forecast from."""
-    try:
-        found = forecast_document(Forecaster(ask.connection, ask.books.policy), month)
-    except NothingToForecast:
-        return None
-    basis = {name: found[name] for name in ("as_of", "finished", "days_to_come", "observed")}
-    rows = {one["department"]: one for one in found["departments"]}
-    return {"basis": basis, "rows": rows, "organisation": found["organisation"]}
 
 
 def _whole(ask: Ask, documents: Sequence[Mapping[str, Any]], forecast: dict[str, Any] | None) -> dict[str, Any]:
