@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-import psycopg
 import pytest
 
 from jangbu.web.pages import REGISTERED
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
 
     from playwright.sync_api import BrowserContext, Page
 
-    from jangbu.services.postgres import DatabaseUrls, EmbeddedPostgres
+    from jangbu.services.postgres import DatabaseUrls
     from tests.browser.judges import OpenPage
     from tests.web_world import Web
 
@@ -48,15 +47,8 @@ def pages() -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def city_database(postgres_server: EmbeddedPostgres, _migrated_template: str) -> DatabaseUrls:
-    with psycopg.connect(postgres_server.urls.owner, autocommit=True) as connection:
-        connection.execute(f"create database browser_pages template {_migrated_template}")
-    return postgres_server.urls_of("browser_pages")
-
-
-@pytest.fixture(scope="module")
-def web(city_database: DatabaseUrls, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Web]:
-    with city(city_database, tmp_path_factory.mktemp("city")) as found:
+def web(module_database: DatabaseUrls, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Web]:
+    with city(module_database, tmp_path_factory.mktemp("city")) as found:
         yield found
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import psycopg
 import pytest
 
 from tests.browser.city_world import MONTH, city, enter
@@ -14,7 +13,7 @@ if TYPE_CHECKING:
 
     from playwright.sync_api import Page
 
-    from jangbu.services.postgres import DatabaseUrls, EmbeddedPostgres
+    from jangbu.services.postgres import DatabaseUrls
     from tests.browser.judges import OpenPage
     from tests.web_world import Web
 
@@ -22,15 +21,8 @@ WAYS = pytest.mark.parametrize(("locale", "javascript"), [("ko-KR", True), ("en-
 
 
 @pytest.fixture(scope="module")
-def tasks_database(postgres_server: EmbeddedPostgres, _migrated_template: str) -> DatabaseUrls:
-    with psycopg.connect(postgres_server.urls.owner, autocommit=True) as connection:
-        connection.execute(f"create database browser_tasks template {_migrated_template}")
-    return postgres_server.urls_of("browser_tasks")
-
-
-@pytest.fixture(scope="module")
-def web(tasks_database: DatabaseUrls, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Web]:
-    with city(tasks_database, tmp_path_factory.mktemp("tasks")) as found:
+def web(module_database: DatabaseUrls, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Web]:
+    with city(module_database, tmp_path_factory.mktemp("tasks")) as found:
         yield found
 
 

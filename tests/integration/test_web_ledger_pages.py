@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-import psycopg
 import pytest
 
 from tests.integration.period_world import OCTOBER, PRICE, period_world
@@ -14,25 +13,18 @@ from tests.web_world import Web, csrf_of, running_web, signed_in
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from jangbu.services.postgres import DatabaseUrls, EmbeddedPostgres
+    from jangbu.services.postgres import DatabaseUrls
 
 HOSTILE = "<img src=x onerror=alert(1)>"
 
 
 @pytest.fixture(scope="module")
-def urls(postgres_server: EmbeddedPostgres, _migrated_template: str) -> DatabaseUrls:
-    with psycopg.connect(postgres_server.urls.owner, autocommit=True) as connection:
-        connection.execute(f"create database web_ledger template {_migrated_template}")
-    return postgres_server.urls_of("web_ledger")
-
-
-@pytest.fixture(scope="module")
-def running(urls: DatabaseUrls, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Web]:
-    with period_world(urls) as world:
+def running(module_database: DatabaseUrls, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Web]:
+    with period_world(module_database) as world:
         world.house.prices(PRICE.format(2, 1))
         world.use(world.one("a", OCTOBER, "D001", 60), world.one("b", OCTOBER, HOSTILE, 40))
         world.close("2026-10")
-    with running_web(urls, tmp_path_factory.mktemp("web")) as found:
+    with running_web(module_database, tmp_path_factory.mktemp("web")) as found:
         yield found
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     import httpx
 
-    from jangbu.services.postgres import DatabaseUrls, EmbeddedPostgres
+    from jangbu.services.postgres import DatabaseUrls
 
 NOW = datetime.now(UTC)
 TODAY = NOW.date()
@@ -41,21 +41,14 @@ p/1,u-2,D002,{(NOW - timedelta(days=2)).isoformat()}
 
 
 @pytest.fixture(scope="module")
-def urls(postgres_server: EmbeddedPostgres, _migrated_template: str) -> DatabaseUrls:
-    with psycopg.connect(postgres_server.urls.owner, autocommit=True) as connection:
-        connection.execute(f"create database web_people template {_migrated_template}")
-    return postgres_server.urls_of("web_people")
-
-
-@pytest.fixture(scope="module")
-def running(urls: DatabaseUrls, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Web]:
-    house = House(urls)
+def running(module_database: DatabaseUrls, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Web]:
+    house = House(module_database)
     house.prices("openai,gpt-x,input_tokens,,,,KRW,2,1,2026-01-01T00:00:00Z,,letter")
     for user, department, tokens in (("u-1", "D001", 60), ("u-2", "D002", 90), (HOSTILE, "D001", 5)):
         house.use(NOW.isoformat(), department, "gpt-x", {"input_tokens": tokens}, user=user)
     house.use(NOW.isoformat(), "D001", "mystery", {"input_tokens": 7, "requests": 1}, user="u-1")
     house.close()
-    with psycopg.connect(urls.owner, autocommit=True) as connection:
+    with psycopg.connect(module_database.owner, autocommit=True) as connection:
         for user, department in ROSTER:
             connection.execute(
                 'insert into roster ("user", department, valid_from) values (%s, %s, make_date(2026, 1, 1))',
@@ -68,7 +61,7 @@ def running(urls: DatabaseUrls, tmp_path_factory: pytest.TempPathFactory) -> Ite
                 " state) values (1, 0, (select count(*) from quarantine), now(), %s, 'units', %s, 'is wrong', %s)",
                 [code, HOSTILE, state],
             )
-    with running_web(urls, tmp_path_factory.mktemp("web"), pledge_version="2026-2") as found:
+    with running_web(module_database, tmp_path_factory.mktemp("web"), pledge_version="2026-2") as found:
         platform = signed_in(found, "platform")
         for path, raw in (("/quotas/import", QUOTAS), ("/programmes/import", PROGRAMMES),
                           ("/programmes/applications", WISHES)):  # fmt: skip

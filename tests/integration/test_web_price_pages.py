@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import psycopg
 import pytest
 
 from billing.terms.file import read_terms
@@ -15,7 +14,7 @@ from tests.web_world import Web, csrf_of, field, running_web, signed_in
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from jangbu.services.postgres import DatabaseUrls, EmbeddedPostgres
+    from jangbu.services.postgres import DatabaseUrls
 
 HOSTILE = "<script>alert(1)</script>/=x"
 PRICES = """provider,model,unit,service_tier,region,prompt_above,currency,price,per,valid_from,valid_to,source
@@ -26,22 +25,15 @@ RATES = "date,base,quote,rate,source\n2026-10-02,USD,KRW,1390.5,the bank\n"
 
 
 @pytest.fixture(scope="module")
-def urls(postgres_server: EmbeddedPostgres, _migrated_template: str) -> DatabaseUrls:
-    with psycopg.connect(postgres_server.urls.owner, autocommit=True) as connection:
-        connection.execute(f"create database web_prices template {_migrated_template}")
-    return postgres_server.urls_of("web_prices")
-
-
-@pytest.fixture(scope="module")
-def running(urls: DatabaseUrls, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Web]:
-    house = House(urls)
+def running(module_database: DatabaseUrls, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Web]:
+    house = House(module_database)
     house.prices("openai,gpt-x,input_tokens,,,,KRW,2,1,2026-01-01T00:00:00Z,,letter",
                  "openai,gpt-y,input_tokens,,,,KRW,1,1,2026-01-01T00:00:00Z,,letter")  # fmt: skip
     for day, model, tokens in (("2026-10-03", "gpt-x", 60), ("2026-10-20", "gpt-x", 10), ("2026-10-20", "mystery", 7),
                                ("2026-11-02", HOSTILE, 1)):  # fmt: skip
         house.use(f"{day}T10:00:00+09:00", "D001", model, {"input_tokens": tokens}, user="u-1")
     house.close()
-    with running_web(urls, tmp_path_factory.mktemp("web")) as found:
+    with running_web(module_database, tmp_path_factory.mktemp("web")) as found:
         yield found
 
 
