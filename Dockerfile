@@ -12,10 +12,9 @@ ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 WORKDIR /build
 RUN python -m venv /opt/jangbu && python -m venv /opt/wheel-builder
 # The dependencies are a layer of their own: it changes with the pins, not with the code.
-COPY requirements/run.txt ./
-RUN /opt/jangbu/bin/pip install --require-hashes -r run.txt
-COPY docker/build-requirements.txt ./
-RUN /opt/wheel-builder/bin/pip install --require-hashes -r build-requirements.txt
+COPY requirements/install.sh requirements/installer.txt requirements/run.txt docker/build-requirements.txt ./
+RUN /opt/wheel-builder/bin/pip install --require-hashes -r installer.txt -r build-requirements.txt \
+    && UV_NO_CACHE=1 ./install.sh /opt/jangbu run.txt /opt/wheel-builder/bin/uv
 COPY pyproject.toml README.md LICENSE ./
 COPY producers producers
 COPY streams streams

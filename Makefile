@@ -28,14 +28,15 @@ help:  ## List the targets (what `make` alone does)
 
 setup: $(READY)  ## Make .venv with everything for development; .venv/bin/jangbu is the command
 
-# The stamp is newer than what it was made from, or the packages are installed again. pip checks every hash; what
-# builds the wheel is pinned among them, so that nothing is fetched that is not. Python compiles what is used when it
-# is used: doing that here for everything takes as long as the rest.
-$(READY): requirements/dev.txt pyproject.toml
+# The stamp is newer than what it was made from, or the packages are installed again. Every hash is checked; what
+# builds the wheel is pinned among them, so that nothing is fetched that is not.
+$(READY): requirements/dev.txt requirements/installer.txt pyproject.toml
 	@test -n "$(PYTHON)" || { echo "setup: no Python 3.11 or later found: install one, or name it: make setup PYTHON=..." >&2; exit 3; }
 	@test -x $(BIN)/python || { echo "setup: $(PYTHON) ($$($(PYTHON) -V)) makes $(VENV)" >&2; $(PYTHON) -m venv $(VENV); }
-	@echo "setup: installing $$(grep -c '==' requirements/dev.txt) pinned packages into $(VENV) (about a minute)" >&2
-	@$(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	@echo "setup: installing $$(grep -c '==' requirements/dev.txt) pinned packages into $(VENV) (seconds; a minute where the network is slow)" >&2
+	@$(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check --require-hashes -r requirements/installer.txt \
+		|| echo "setup: no fast installer for this machine" >&2
+	@requirements/install.sh $(VENV) requirements/dev.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 	@echo "setup: done; the command is $(BIN)/jangbu" >&2
@@ -43,8 +44,8 @@ $(READY): requirements/dev.txt pyproject.toml
 # What sends to us in tests: a gateway's proxy and real clients, in an environment of their own.
 $(CLIENTS)/ready: requirements/clients.txt | setup
 	@test -x $(CLIENTS)/bin/python || $(BIN)/python -m venv $(CLIENTS)
-	@echo "clients: installing $$(grep -c '==' requirements/clients.txt) pinned packages into $(CLIENTS) (about two minutes)" >&2
-	@$(CLIENTS)/bin/python -m pip install --quiet --no-compile --disable-pip-version-check --require-hashes -r requirements/clients.txt
+	@echo "clients: installing $$(grep -c '==' requirements/clients.txt) pinned packages into $(CLIENTS)" >&2
+	@requirements/install.sh $(CLIENTS) requirements/clients.txt $(BIN)/uv
 	@touch $@
 
 clients: $(CLIENTS)/ready
@@ -58,7 +59,7 @@ demo: setup  ## One month of usage, from gateway event to reconciled invoice (ab
 
 # Which tests run where; the first session has the rest. Those of the third wait far more than they compute: for Docker,
 # for Apache Kafka and PostgreSQL that are killed and come back, for workers that are frozen.
-SECOND_SESSION := tests/gateway tests/browser tests/unit tests/scenarios tests/properties \
+SECOND_SESSION := tests/test_floats.py tests/gateway tests/browser tests/unit tests/scenarios tests/properties \
 	$(patsubst %,tests/integration/test_http_%.py,otel openmeter)
 THIRD_SESSION := tests/docker tests/faults tests/alert_faults $(patsubst %,tests/integration/test_%.py,streams_kafka \
 	services ingest_wait ingest http_through quarantine quota_answers service_scripts supervisor)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
+from playwright.sync_api import ViewportSize
 
 from jangbu.web.pages import REGISTERED
 from jangbu.web.views import View
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from tests.browser.judges import OpenPage
     from tests.web_world import Web
 
-PHONE = {"width": 360, "height": 740}
+DESK, PHONE = ViewportSize(width=1280, height=720), ViewportSize(width=360, height=740)
 KNOWN = {"month": MONTH, "department": "D001", "provider": "openai", "model": "gpt-4o", "vendor": "openai",
          "year": MONTH[:4], "programme": "pilot"}  # fmt: skip
 OF_OTHERS = frozenset({"alert", "entry", "name"})
@@ -80,33 +81,38 @@ def as_person(page: Page, web: Web, cookies: dict[str, str]) -> None:
     context.add_cookies([{"name": name, "value": value, "url": web.url} for name, value in cookies.items()])
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
-def test_axe_finds_nothing(
-    web: Web, states: dict[str, dict[str, str]], open_page: OpenPage, theme: str
-) -> None:
-    """In the dark only colours are others."""
-    found, only = {}, ("color-contrast",) if theme == "dark" else ()
-    page = open_page(color_scheme=theme, locale="ko-KR" if theme == "dark" else "en-GB")
-    for path in pages():
-        as_person(page, web, states[who(path)])
-        visit(page, web, path)
-        if findings := axe_findings(page, only):
-            found[path] = findings
-    assert found == {}
+class Findings(NamedTuple):
+    """What was found wrong, by path: by axe in both themes, and pixels that a phone would have to move sideways for."""
+
+    axe: dict[str, list[str]]
+    beyond_pixels: dict[str, int]
 
 
-def test_a_phone_shows_all_without_moving_sideways(
-    web: Web, states: dict[str, dict[str, str]], open_page: OpenPage
-) -> None:
-    page = open_page(viewport=PHONE, javascript=True)
-    wide = {}
-    for path in pages():
+@pytest.fixture
+def findings(web: Web, states: dict[str, dict[str, str]], open_page: OpenPage) -> Findings:
+    """Each page is opened once, by turns in Korean and in English. In the dark only colours are others."""
+    found = Findings({}, {})
+    opened = [open_page(locale=locale, reduced_motion="reduce") for locale in ("ko-KR", "en-GB")]
+    for number, path in enumerate(pages()):
+        page = opened[number % len(opened)]
+        page.set_viewport_size(DESK)
+        page.emulate_media(color_scheme="light")
         as_person(page, web, states[who(path)])
         visit(page, web, path)
+        told = axe_findings(page)
+        page.emulate_media(color_scheme="dark")
+        told += [f"in the dark: {one}" for one in axe_findings(page, ("color-contrast",))]
+        page.set_viewport_size(PHONE)
         beyond = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+        if told:
+            found.axe[path] = told
         if beyond > 0:
-            wide[path] = beyond
-    assert wide == {}
+            found.beyond_pixels[path] = beyond
+    return found
+
+
+def test_axe_finds_nothing_in_both_themes_and_a_phone_shows_all(findings: Findings) -> None:
+    assert findings == Findings({}, {})
 
 
 def test_no_text_is_missed_by_the_catalogue(
