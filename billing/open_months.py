@@ -27,12 +27,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import DBAPIError
 
+from billing.periods import month_in
+from billing.unchanged import has_newer_parts, only_by_index, read_seen
+
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Sequence
 
     from billing.charges import Department
     from billing.periods import Month
     from billing.policy import MoneyPolicy
+    from billing.unchanged import Seen
 
 COMES_WITH_PARTS = frozenset({
     "usage_part", "usage_event", "route", "payer", "usage_roll", "usage_roll_day", "usage_roll_mark", "stream_offset",
@@ -73,24 +77,15 @@ def not_kept(_computed: OpenMonth) -> None:
 def read_mark(connection: Connection, month: Month, policy: MoneyPolicy) -> Mark | None:
     """The mark of a month in the connection's snapshot; None where it is no snapshot, has written, or reads other sums
     than the stored ones."""
-    if connection.get_execution_options().get("isolation_level") != "REPEATABLE READ":
-        return None
-    row = connection.execute(
-        text("""
-        select (select count(*) from input_change) as changes,
-               (select system_identifier from pg_control_system()) as cluster,
-               pg_snapshot_xmax(seen)::text::bigint as next_number,
-               array(select one::text::bigint from pg_snapshot_xip(seen) one) as running,
-               pg_current_xact_id_if_assigned() is not null or to_regclass('pg_temp.usage_part') is not null as is_own
-        from pg_current_snapshot() seen""")
-    ).one()
-    if row.is_own:
-        return None
-    content = {"code": code_digest(), "policy": policy.document(), "changes": row.changes,
+    seen = read_seen(connection)
+    return None if seen is None else _mark_of(seen, month, policy)
+
+
+def _mark_of(seen: Seen, month: Month, policy: MoneyPolicy) -> Mark:
+    content = {"code": code_digest(), "policy": policy.document(), "changes": seen.changes,
                "hours": [month.first_hour, month.end_hour, *month.day_hours]}  # fmt: skip
     depends_on = hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()
-    lowest = min([row.next_number, *row.running])
-    return Mark(depends_on, row.cluster, lowest, row.next_number, tuple(row.running))
+    return Mark(depends_on, *seen[1:])
 
 
 def is_kept(connection: Connection, month: Month, mark: Mark) -> bool:
@@ -100,7 +95,7 @@ def is_kept(connection: Connection, month: Month, mark: Mark) -> bool:
                 where month = :month and depends_on = :depends_on and cluster = :cluster"""),
         {"month": month.name, "depends_on": mark.depends_on, "cluster": mark.cluster},
     ).one_or_none()
-    return kept is not None and not _has_newer_parts(connection, month, kept._asdict())
+    return kept is not None and not has_newer_parts(connection, month.end_hour, kept._asdict())
 
 
 def read_kept_open(
@@ -117,6 +112,35 @@ def read_kept_open(
         {"month": month.name, "all": department == (), "department": None if department == () else department},
     )
     return [(row.kind, json.loads(row.document)) for row in rows]
+
+
+def read_kept_totals(
+    connection: Connection, months: Sequence[str], policy: MoneyPolicy, department: Department
+) -> dict[str, str | None]:
+    """What a department owes by its kept documents of months that are open; None where it has no use. Months whose kept
+    documents do not hold in the connection's snapshot are left out."""
+    seen = read_seen(connection)
+    if seen is None or not months:
+        return {}
+    named = [month_in(name, policy.zone) for name in months]
+    with only_by_index(connection):
+        held = connection.execute(
+            text("""
+            select m.month from open_month m
+            join unnest(cast(:months as text[]), cast(:depends_on as text[]), cast(:ends as integer[]))
+                 as wanted (month, depends_on, end_hour) using (month, depends_on)
+            where m.cluster = :cluster and not exists (
+              select from public.usage_part p where p.hour < wanted.end_hour and p.written >= m.lowest
+                and not is_seen(p.written, m.next_number, m.running))"""),
+            {"cluster": seen.cluster, "months": list(months), "ends": [one.end_hour for one in named],
+             "depends_on": [_mark_of(seen, one, policy).depends_on for one in named]},
+        ).scalars().all()  # fmt: skip
+    rows = connection.execute(
+        text("""select month, cast(document as json) ->> 'total' as total from open_statement
+                where month = any(:held) and kind = 'department' and department is not distinct from :department"""),
+        {"held": list(held), "department": department},
+    )
+    return dict.fromkeys(held) | {row.month: row.total for row in rows}
 
 
 def read_locked(connection: Connection) -> frozenset[str]:
@@ -160,23 +184,6 @@ def code_digest() -> str:
         digest.update(f"{path.relative_to(root)}\0".encode())
         digest.update(hashlib.sha256(path.read_bytes()).digest())
     return digest.hexdigest()
-
-
-def _has_newer_parts(connection: Connection, month: Month, seen: Mapping[str, Any]) -> bool:
-    """Whether there is a part of an hour before the month's end that the kept documents' snapshot did not see.
-
-    Whoever kept them committed before this snapshot began, so that this one sees all that they saw. The index says in
-    milliseconds that there is none; the planner, which cannot know that, would rather read every part.
-    """
-    scans = "select set_config('enable_seqscan', :on, true)"
-    connection.execute(text(scans), {"on": "off"})
-    found = connection.execute(
-        text("""select exists (select from public.usage_part where hour < :end_hour and written >= :lowest
-                               and not is_seen(written, cast(:next_number as bigint), cast(:running as bigint[])))"""),
-        {**seen, "end_hour": month.end_hour},
-    ).scalar_one()
-    connection.execute(text(scans), {"on": "on"})
-    return bool(found)
 
 
 def _replace(connection: Connection, computed: OpenMonth) -> bool:

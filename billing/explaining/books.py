@@ -43,13 +43,19 @@ class MonthBooks:
     policy: MoneyPolicy
     documents: Sequence[dict[str, Any]]
     close: Close | None
+    book_now: PriceBook | None = None
+    """The price book as it stands, where it was read already."""
 
     @classmethod
-    def read(cls, connection: Connection, month: str, policy: MoneyPolicy) -> MonthBooks:
-        """`policy` holds for an open month. Raises BillingError for a bad month."""
+    def read(
+        cls, connection: Connection, month: str, policy: MoneyPolicy, documents: Sequence[dict[str, Any]] | None = None
+    ) -> MonthBooks:
+        """`policy` holds for an open month. `documents`: the month's statements, where they were read already; of
+        departments that are not explained they need no `lines`. Raises BillingError for a bad month."""
         when = month_in(month, policy.zone)
         close = next((one for one in read_closes(connection) if one.month.name == month), None)
-        documents = read_documents(connection, month, policy)
+        if documents is None:
+            documents = read_documents(connection, month, policy)
         if close is None:
             return cls(connection, when, policy, documents, None)
         return cls(connection, close.month, close.policy, documents, close)
@@ -70,7 +76,7 @@ class MonthBooks:
     def book(self) -> PriceBook:
         """The price book that rated the month. Ids of terms have no gaps, so their count at the close is the last."""
         if self.close is None:
-            return read_book(self.connection)
+            return self.book_now or read_book(self.connection)
         count = self.close.inputs["contract_term"]
         terms = [term for term in read_terms_stored(self.connection) if term.id <= count]
         rules = _rules_of(self.connection, self.close.inputs["book_import"])

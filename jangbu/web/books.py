@@ -7,7 +7,7 @@ from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 from billing.store import snapshot
-from jangbu.web.memory import Memory
+from jangbu.web.memory import Memory, Unchanged
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -30,6 +30,7 @@ class Books:
         self.context = context
         self.board = board
         self.memory = Memory()
+        self.unchanged = Unchanged()
         self._stack = ExitStack()
         self._engines: dict[Role, Engine] = {}
         self._lock = threading.Lock()

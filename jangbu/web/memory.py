@@ -1,22 +1,32 @@
-"""What pages need again and again and what takes long to compute, kept for a minute in this process.
+"""What pages need again and again and what takes long to compute, kept in this process, in two ways.
 
-Kept values are those of reports: a forecast, what changed in a week, findings about the book. They are computed anew
-after KEPT_S, when an input of statements changed (prices, rates, rosters, registers: `input_change`), and after every
-change made from a page here; only use that came within the minute may be missing from them. Figures that people act on
-by the second (quotas, statements, usage) are never taken from here.
+`Memory` keeps values of reports for a minute: a forecast, what changed in a week, findings about the book. They are
+computed anew after KEPT_S, when an input of statements changed (prices, rates, rosters, registers: `input_change`), and
+after every change made from a page here; only use that came within the minute may be missing from them.
+
+`Unchanged` keeps values as long as nothing that they are computed from has changed (`billing.unchanged`): statements,
+usage, proofs. They are never stale.
 """
 
 from __future__ import annotations
 
 import threading
 import time
+from collections import OrderedDict
 from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from billing.unchanged import is_unchanged
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
 
+    from sqlalchemy import Connection
+
+    from billing.unchanged import Seen
+
 KEPT_S: Final = 60.0
 KEPT_MAX: Final = 512
+UNCHANGED_MAX: Final = 256
 Value = TypeVar("Value")
 
 
@@ -66,3 +76,54 @@ class Memory:
         if kept is None or kept[1] != mark or self._clock() - kept[0] >= KEPT_S:
             return None
         return (kept[2],)
+
+
+class Unchanged:
+    """Values by key, each with what the snapshot saw in which it was computed; the least used go first."""
+
+    def __init__(self) -> None:
+        self._kept: OrderedDict[Hashable, tuple[Seen, Any]] = OrderedDict()
+        self._computing: dict[Hashable, threading.Lock] = {}
+        self._lock = threading.Lock()
+
+    def get(
+        self, connection: Connection, seen: Seen | None, end_hour: int, key: Hashable, compute: Callable[[], Value]
+    ) -> Value:
+        """The value of a key, computed from inputs and from usage before `end_hour`: an earlier one where it still
+        holds in the connection's snapshot (`seen`), else computed now. Whoever takes it changes nothing in it."""
+        if seen is None:
+            return compute()
+        found = self._holding(connection, seen, end_hour, key)
+        if found is not None:
+            return found[0]  # type: ignore[no-any-return]
+        with self._lock:
+            computing = self._computing.setdefault(key, threading.Lock())
+        with computing:
+            found = self._holding(connection, seen, end_hour, key)
+            if found is not None:
+                return found[0]  # type: ignore[no-any-return]
+            value = compute()
+            with self._lock:
+                self._keep(key, seen, value)
+            return value
+
+    def _holding(self, connection: Connection, seen: Seen, end_hour: int, key: Hashable) -> tuple[Any] | None:
+        with self._lock:
+            kept = self._kept.get(key)
+        if kept is None or not is_unchanged(connection, kept[0], seen, end_hour):
+            return None
+        with self._lock:
+            if key in self._kept:
+                self._kept.move_to_end(key)
+        return (kept[1],)
+
+    def _keep(self, key: Hashable, seen: Seen, value: Any) -> None:
+        """Of two that come at once the one with the later snapshot stays."""
+        self._computing.pop(key, None)
+        kept = self._kept.get(key)
+        if kept is not None and kept[0].cluster == seen.cluster and kept[0].next_number > seen.next_number:
+            return
+        self._kept[key] = seen, value
+        self._kept.move_to_end(key)
+        while len(self._kept) > UNCHANGED_MAX:
+            self._kept.popitem(last=False)

@@ -77,7 +77,7 @@ class BoundedProtocol(HttpToolsProtocol):
 def listen(host: str, port: int) -> socket.socket:
     """A listening socket. Raises SettingsError (exit 3) where the address is taken or not ours."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # By its protocol asyncio knows that it is TCP and turns Nagle's algorithm off: else an answer's body waits 40 ms for
+    # By this asyncio knows that it is TCP and turns Nagle's algorithm off: else the body of an answer waits 40 ms for
     # the client to have acknowledged its headers.
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

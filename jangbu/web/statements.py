@@ -4,37 +4,23 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy.exc import DBAPIError
-
-from billing.ledger.closes import month_before
-from billing.open_months import keep
+from billing.periods import month_in
 from billing.plans.budget_states import show_budgets
 from billing.plans.forecast_document import forecast_document
 from billing.plans.forecasting import Forecaster, NothingToForecast
 from billing.policy import UNATTRIBUTED
-from billing.statement_document import read_month, read_statement
+from billing.statement_document import read_statement
 from billing.statements import is_known_department
-from jangbu.errors import JangbuError, NotFoundError
+from jangbu.errors import NotFoundError
+from jangbu.web.open_months import keeper_of
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from billing.charges import Department
-    from billing.open_months import Keeper, OpenMonth
-    from jangbu.web.books import Books
     from jangbu.web.views import Ask
 
 SECTIONS: Final = ("allocated", "adjustments", "taxes")
-
-
-def keeper_of(books: Books) -> Keeper:
-    """Keeps what a page has computed of an open month, so that the next one reads it."""
-
-    def keep_month(computed: OpenMonth) -> None:
-        try:
-            keep(books.engine("billing"), computed)
-        except (DBAPIError, JangbuError):
-            return  # It was computed all the same; who has no billing login keeps nothing.
-
-    return keep_month
 
 
 def forecast_of(ask: Ask, month: str) -> dict[str, Any] | None:
@@ -68,22 +54,19 @@ def code_of(ask: Ask) -> Department:
     raise NotFoundError(f"department is {word!r}: neither usage nor the roster knows it; look at the list")
 
 
-def read_all(ask: Ask, month: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """The organisation's statement and every department's, budgets beside."""
-    books = ask.books
-    whole, documents = read_month(ask.connection, month, books.policy, keeper_of(books))
-    show_budgets(ask.connection, month, books.policy, [whole, *documents])
-    return whole, documents
-
-
 def read_one(ask: Ask, month: str, code: Department) -> dict[str, Any]:
-    """One department's statement, its budget beside; an empty one where it has no use."""
-    books = ask.books
-    document, _ = read_statement(ask.connection, month, books.policy, code, keeper_of(books))
-    show_budgets(ask.connection, month, books.policy, [document])
-    return document
+    """One department's statement; an empty one where it has no use. Shared: nothing in it is changed."""
+    policy, keeper = ask.books.policy, keeper_of(ask.books)
+    end_hour = month_in(month, policy.zone).end_hour
+
+    def compute() -> dict[str, Any]:
+        return read_statement(ask.connection, month, policy, code, keeper)[0]
+
+    return ask.unchanged("statement", end_hour, compute, month, code)
 
 
-def read_before(ask: Ask, month: str, code: Department) -> dict[str, Any]:
-    """The statement of the month before."""
-    return read_statement(ask.connection, month_before(month), ask.books.policy, code, keeper_of(ask.books))[0]
+def with_budget(ask: Ask, document: Mapping[str, Any]) -> dict[str, Any]:
+    """A statement with its budget beside; the caller's own."""
+    found = dict(document)
+    show_budgets(ask.connection, found["month"], ask.books.policy, [found])
+    return found

@@ -17,6 +17,7 @@ from sqlalchemy import text
 
 from billing.periods import month_in
 from billing.store import read_book
+from billing.unchanged import read_seen
 from jangbu.errors import UsageError
 from jangbu.web.rights import Rule, scope_of
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from billing.prices import PriceBook
+    from billing.unchanged import Seen
     from jangbu.web.books import Books
     from jangbu.web.people import Person
     from jangbu.web.wording import Wording
@@ -127,6 +129,17 @@ class Ask:
     def kept(self, name: str, compute: Callable[[], Value], *key: Hashable) -> Value:
         """A value that may be a minute old (jangbu.web.memory): `key` is all that it depends on beside the books."""
         return self.books.memory.get((name, self.books.policy.zone, *key), self._mark, compute)
+
+    @cached_property
+    def _seen(self) -> Seen | None:
+        """What this request's snapshot sees."""
+        return read_seen(self.connection)
+
+    def unchanged(self, name: str, end_hour: int, compute: Callable[[], Value], *key: Hashable) -> Value:
+        """A value computed from inputs of statements and from usage before `end_hour` (UTC), kept as long as neither
+        changed: never stale. `key` is all else that it depends on. It is shared: nothing in it may be changed."""
+        key = (name, self.books.policy.zone, *key)
+        return self.books.unchanged.get(self.connection, self._seen, end_hour, key, compute)
 
     @property
     def book(self) -> PriceBook:

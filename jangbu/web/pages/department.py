@@ -9,17 +9,21 @@ from typing import TYPE_CHECKING, Any, Final
 from sqlalchemy import text
 
 from billing.explaining.items import items_of
-from billing.ledger.closes import months_between
+from billing.ledger.closes import month_before, months_between
 from billing.money import exact, plain
 from billing.movers import Group, Thing, Used, movers
+from billing.open_months import read_kept_totals
+from billing.periods import month_in
 from billing.programmes.documents import places_document
 from billing.programmes.places import places_of, waiting_at
 from billing.programmes.register import held_applications, held_programmes
 from billing.statement_document import read_statement
+from billing.sums import first_and_last_hour
+from jangbu.web.open_months import keeper_of
 from jangbu.web.pages.quotas import documents_of, states_of
 from jangbu.web.paging import PAGE, page_of
 from jangbu.web.rights import DEPARTMENT
-from jangbu.web.statements import SECTIONS, code_of, keeper_of, read_before, read_one, word_of
+from jangbu.web.statements import SECTIONS, code_of, read_one, with_budget, word_of
 from jangbu.web.views import Ask, Document, Parameter, Registered, Table, View
 
 if TYPE_CHECKING:
@@ -38,17 +42,24 @@ NOUGHT: Final = Decimal(0)
 def read_department(ask: Ask) -> Document:
     """`statement show`, numbered for `explain`, with what moved it and what stands beside it."""
     month, code = ask.month(), code_of(ask)
-    document = read_one(ask, month, code)
-    before, trend = read_before(ask, month, code), _trend(ask, month, code)
-    items = [{**item.document, "number": item.number, "name": item.name, "section": item.section}
-             for item in items_of(document)]  # fmt: skip
+    document, before = read_one(ask, month, code), read_one(ask, month_before(month), code)
+    end_hour = month_in(month, ask.books.policy.zone).end_hour
+    beside = ask.unchanged("beside a statement", end_hour, lambda: _beside(ask, document, before, code), month, code)
     return {
-        **document, "path": word_of(code), "items": items, "shown": page_of(ask, items),
+        **with_budget(ask, document), "path": word_of(code), **beside, "shown": page_of(ask, beside["items"]),
         "last_month": {name: before[name] for name in ("month", "total", "status")},
-        **_changed(document, before), "trend": trend,
         "quotas": _quotas(ask, code),
         "programmes": _programmes(ask, code), "corrected_in": _corrected_in(ask, month, code),
     }  # fmt: skip
+
+
+def _beside(
+    ask: Ask, document: Mapping[str, Any], before: Mapping[str, Any], code: Department
+) -> dict[str, Any]:
+    """What a statement comes to beside earlier ones, and its lines with their numbers."""
+    items = [{**item.document, "number": item.number, "name": item.name, "section": item.section}
+             for item in items_of(document)]  # fmt: skip
+    return {"items": items, **_changed(document, before), "trend": _trend(ask, document["month"], code)}
 
 
 def _changed(document: Mapping[str, Any], before: Mapping[str, Any]) -> dict[str, Any]:
@@ -97,11 +108,13 @@ def _trend(ask: Ask, month: str, code: Department) -> list[dict[str, Any]]:
     )
     closed = {row.month: row.total for row in rows}
     last = ask.connection.execute(text("select max(month) from period_close")).scalar()
-    first_hour = ask.connection.execute(text("select min(hour) from usage_part")).scalar()
+    first_hour = first_and_last_hour(ask.connection)
+    going = [name for name in names if name not in closed and (last is None or name > last)]
+    kept = {} if first_hour is None else read_kept_totals(ask.connection, going, ask.books.policy, code)
     found = []
     for name in names:
-        total = closed.get(name)
-        if total is None and first_hour is not None and (last is None or name > last):
+        total = closed.get(name, kept.get(name))
+        if total is None and first_hour is not None and name in going and name not in kept:
             document, is_there = read_statement(ask.connection, name, ask.books.policy, code, keeper_of(ask.books))
             total = document["total"] if is_there else None
         found.append({"month": name, "total": total, "is_closed": last is not None and name <= last})

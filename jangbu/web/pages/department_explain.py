@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any, Final
 from billing.explaining.books import MonthBooks, NotOnStatement
 from billing.explaining.overview import explain_statement
 from billing.explaining.walk import Page, explain_item
+from billing.periods import month_in
 from jangbu.errors import NotFoundError, UsageError
+from jangbu.web.months import brief_of
 from jangbu.web.pages.department import MONTH
 from jangbu.web.paging import page_of
 from jangbu.web.rights import DEPARTMENT
@@ -17,6 +19,8 @@ from jangbu.web.views import Ask, Document, Parameter, Registered, Table, View
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from billing.charges import Department
+
 EVENTS_SHOWN: Final = 100
 EVENT_COLUMNS: Final = ("time", "source", "id", "user", "quantity", "topic", "partition", "offset")
 ITEM_COLUMNS: Final = ("number", "section", "name", "quantity", "price_id", "amount_exact", "amount")
@@ -24,22 +28,32 @@ ITEM_COLUMNS: Final = ("number", "section", "name", "quantity", "price_id", "amo
 
 def read_explained(ask: Ask) -> Document:
     """`jangbu explain`: of the whole statement, or of the line asked for with its events."""
-    month, code, line = ask.month(), code_of(ask), ask.one("line")
-    read_one(ask, month, code)  # keeps an open month that was computed: the books below read it again
-    books = MonthBooks.read(ask.connection, month, ask.books.policy)
-    first = _first(ask)
     try:
-        if line is None:
-            document = explain_statement(books, code)
-            document["shown"] = page_of(ask, document["items"])
-        else:
-            document = explain_item(books, code, line, Page(EVENTS_SHOWN, first), with_users=True)
-            document["place"] = _place(document.get("events"), first)
-            _hide_people(ask, document.get("events"))
+        return _explained(ask, ask.month(), code_of(ask), ask.one("line"))
     except NotOnStatement as error:
         raise NotFoundError(str(error)) from error
+
+
+def _explained(ask: Ask, month: str, code: Department, line: str | None) -> Document:
+    end_hour, first = month_in(month, ask.books.policy.zone).end_hour, _first(ask)
+    if line is None:
+        whole = ask.unchanged("proof", end_hour, lambda: explain_statement(_books(ask, month, code), code), month, code)
+        document = {**whole, "shown": page_of(ask, whole["items"])}
+    else:
+        document = explain_item(_books(ask, month, code), code, line, Page(EVENTS_SHOWN, first), with_users=True)
+        document["place"] = _place(document.get("events"), first)
+        _hide_people(ask, document.get("events"))
     disagreeing = [check for check in document["checks"] if check["agrees"] is False]
     return {**document, "path": word_of(code), "line": line, "disagreeing": len(disagreeing)}
+
+
+def _books(ask: Ask, month: str, code: Department) -> MonthBooks:
+    """The month's books; of other departments without their lines, which explain nothing here."""
+    others = brief_of(ask, month).departments
+    documents = [read_one(ask, month, code) if one["department"] == code else dict(one) for one in others]
+    books = MonthBooks.read(ask.connection, month, ask.books.policy, documents)
+    books.book_now = ask.book
+    return books
 
 
 def _first(ask: Ask) -> int:

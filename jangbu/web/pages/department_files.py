@@ -9,9 +9,10 @@ from billing.outputs.month_files import Form, Wanted, month_files
 from billing.outputs.texts import Language
 from billing.statement_document import read_month
 from jangbu.errors import NotFoundError
+from jangbu.web.open_months import keeper_of
 from jangbu.web.pages.department import MONTH
 from jangbu.web.rights import DEPARTMENT
-from jangbu.web.statements import code_of, keeper_of
+from jangbu.web.statements import code_of
 from jangbu.web.views import Ask, Download, File, Parameter, Registered
 
 MEDIA: Final = {"pdf": "application/pdf", "csv": "text/csv; charset=utf-8", "json": "application/json",

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 from billing.ledger.closes import month_before
 from billing.money import exact, plain
-from billing.statement_document import read_month
 from jangbu.errors import UsageError
+from jangbu.web.months import brief_of, brief_with_budgets
 from jangbu.web.paging import PAGE, page_of
 from jangbu.web.rights import SCOPED
-from jangbu.web.statements import forecast_of, keeper_of, read_all, word_of
+from jangbu.web.statements import forecast_of, word_of
 from jangbu.web.views import Ask, Document, Parameter, Registered, Table, View
 
 if TYPE_CHECKING:
@@ -33,9 +33,8 @@ def read_departments(ask: Ask) -> Document:
     month, sort = ask.month(), ask.one("sort", "total") or "total"
     if sort not in SORTS:
         raise UsageError(f"{sort!r} is no order: use {', '.join(SORTS)}")
-    whole, documents = read_all(ask, month)
-    earlier = read_month(ask.connection, month_before(month), ask.books.policy, keeper_of(ask.books))[1]
-    last = {one["department"]: one["total"] for one in earlier}
+    whole, documents = brief_with_budgets(ask, month)
+    last = {one["department"]: one["total"] for one in brief_of(ask, month_before(month)).departments}
     forecast = forecast_of(ask, month)
     going = {} if forecast is None else forecast["rows"]
     rows = [

@@ -9,9 +9,9 @@ from billing.outputs.month_files import month_files
 from billing.outputs.rows_file import rows_csv, rows_workbook
 from billing.statement_document import read_month
 from jangbu.month_exports import ExportMonth, make_focus, make_journal, read_export_month
+from jangbu.web.open_months import keeper_of
 from jangbu.web.pages.department_files import LANGUAGES, MEDIA, wanted_of
 from jangbu.web.rights import ORGANISATION
-from jangbu.web.statements import keeper_of
 from jangbu.web.views import Ask, Download, File, Parameter, Registered
 
 FORMS: Final = ("csv", "xlsx")

@@ -20,15 +20,15 @@ from billing.money import exact, parse_amount, plain
 from billing.periods import hour_start, load_zone
 from billing.plans.forecasting import last_complete_day
 from billing.plans.seat_document import count_seats
-from billing.statement_document import read_documents
 from billing.sums import first_and_last_hour
 from billing.usage_movers import movers
 from billing.usage_slice import Slice, rates_on, read_slice
 from jangbu.errors import UsageError
+from jangbu.web.months import Lines, brief_of, brief_with_budgets
 from jangbu.web.pages.alerts import may_see_alert, shown_alert
 from jangbu.web.pages.first_start import read_first_start
 from jangbu.web.rights import SCOPED
-from jangbu.web.statements import forecast_of, keeper_of
+from jangbu.web.statements import forecast_of
 from jangbu.web.views import Ask, Document, Parameter, Registered, Table, View
 
 DAY: Final = timedelta(days=1)
@@ -49,16 +49,19 @@ def read_overview(ask: Ask) -> Document:
         return {"first_start": read_first_start(ask)}
     month = _month(ask, hours)
     policy = ask.books.policy
-    documents = read_documents(ask.connection, month, policy, keeper_of(ask.books))
+    documents = brief_with_budgets(ask, month)[1]
     mine = [one for one in documents if ask.scope is None or one["department"] in ask.scope]
+    brief = brief_of(ask, month)
+    lines = [brief.lines[one["department"]] for one in mine]
     forecast = forecast_of(ask, month)
     whole = _whole(ask, mine, forecast)
     return {
         "first_start": None, "month": month, "asked": ask.month(), "currency": policy.currency,
         "whole": whole, "seats": _seats(ask, whole, month), "forecast": forecast and forecast["basis"],
         "departments": _departments(mine, forecast),
-        "providers": _largest(mine, "provider"), "models": _largest(mine, "model"),
-        "unpriced": _unpriced(mine), "movers": ask.kept("movers", lambda: _movers(ask, hours), ask.scope),
+        "providers": _largest(mine, [one.providers for one in lines]),
+        "models": _largest(mine, [one.models for one in lines]), "unpriced": _unpriced(lines),
+        "movers": ask.kept("movers", lambda: _movers(ask, hours), ask.scope),
         **_looks(ask, month, hours),
     }  # fmt: skip
 
@@ -121,31 +124,28 @@ def _departments(documents: Sequence[Mapping[str, Any]], forecast: dict[str, Any
     return sorted(found, key=lambda one: (-Decimal(one["so_far"]), one["department"] is None, one["department"] or ""))
 
 
-def _largest(documents: Sequence[Mapping[str, Any]], name: str) -> dict[str, Any]:
+def _largest(documents: Sequence[Mapping[str, Any]], named: Sequence[Mapping[str, Decimal]]) -> dict[str, Any]:
     """Lines of statements by provider or model: amounts as booked; shared costs, corrections and tax beside."""
     amounts: dict[str, Decimal] = {}
     with exact():
-        for document in documents:
-            for line in document["lines"]:
-                if line["amount"] is not None:
-                    amounts[line[name]] = amounts.get(line[name], NOUGHT) + Decimal(line["amount"])
+        for one in named:
+            for name, amount in one.items():
+                amounts[name] = amounts.get(name, NOUGHT) + amount
         total = sum((Decimal(one["total"]) for one in documents), NOUGHT)
-        named = sum(amounts.values(), NOUGHT)
+        together = sum(amounts.values(), NOUGHT)
         ordered = sorted(amounts, key=lambda one: (-amounts[one], one))
         others = sum((amounts[one] for one in ordered[SHOWN:]), NOUGHT)
         rows = [{"name": one, "amount": plain(amounts[one])} for one in ordered[:SHOWN]]
         return {"rows": rows, "others": plain(others) if len(ordered) > SHOWN else None,
-                "beside": plain(total - named), "total": plain(total)}  # fmt: skip
+                "beside": plain(total - together), "total": plain(total)}  # fmt: skip
 
 
-def _unpriced(documents: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def _unpriced(lines: Sequence[Lines]) -> dict[str, Any]:
     """Use without a price or a rate, which is in no amount, and whose it is."""
     models: dict[tuple[str, str], int] = {}
-    for document in documents:
-        for line in document["lines"]:
-            if line["price_status"] in ("unpriced", "unconverted"):
-                key = (line["provider"], line["model"])
-                models[key] = models.get(key, 0) + int(line["quantity"])
+    for one in lines:
+        for key, quantity in one.unknown.items():
+            models[key] = models.get(key, 0) + quantity
     rows = [{"provider": key[0], "model": key[1], "quantity": str(models[key])}
             for key in sorted(models, key=lambda key: (-models[key], key))]  # fmt: skip
     return {"quantity": str(sum(models.values())), "models": rows[:SHOWN], "count": len(rows)}
