@@ -33,7 +33,8 @@ def count_by_hour(connection: Connection, wanted: Slice) -> dict[int, int]:
     rows = connection.execute(
         text(f"""
         select p.hour, sum(p.events)::bigint as events from usage_part p
-        where p.hour >= :first_hour and p.hour < :end_hour and p.route_id = any(:routes) and p.payer_id = any(:payers)
+        where p.hour >= :first_hour and p.hour < :end_hour
+          and p.route_id = any(cast(:routes as integer[])) and p.payer_id = any(cast(:payers as integer[]))
         group by 1 having {having}"""),
         {**values, **_unit_values(wanted)},
     )
@@ -45,7 +46,8 @@ def count_by_hour(connection: Connection, wanted: Slice) -> dict[int, int]:
         select hour_of(e.time) as hour, count(*) as events
         from unnest(cast(:first_keys as uuid[]), cast(:end_keys as uuid[])) as stretch (first_key, end_key)
         join usage_event e on e.event_key >= stretch.first_key and e.event_key < stretch.end_key
-        where e.route_id = any(:routes) and e.payer_id = any(:payers) and {_has_unit("e", "")}
+        where e.route_id = any(cast(:routes as integer[])) and e.payer_id = any(cast(:payers as integer[]))
+          and {_has_unit("e", "")}
         group by 1"""),
         {**ids, **_unit_values(wanted), "first_keys": [first_key(hour) for hour in found],
          "end_keys": [first_key(hour + 1) for hour in found]},
@@ -84,7 +86,8 @@ def _events_of_hour(
         join payer y on y.id = e.payer_id
         join topic_log l on l.id = e.log_id
         where e.event_key >= cast(:first_key as uuid) and e.event_key < cast(:end_key as uuid)
-          and e.route_id = any(:routes) and e.payer_id = any(:payers) and {condition}
+          and e.route_id = any(cast(:routes as integer[])) and e.payer_id = any(cast(:payers as integer[]))
+          and {condition}
         order by e.time, e.event_key limit :limit offset :skip"""),
         {**ids, **_unit_values(wanted), "first_key": first_key(hour), "end_key": first_key(hour + 1), "limit": limit,
          "skip": skip},
@@ -105,7 +108,8 @@ def _ids(connection: Connection, wanted: Slice) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name, query, columns in (("payers", _PAYERS, PAYER_DIMENSIONS), ("routes", _ROUTES, ROUTE_DIMENSIONS)):
         statement = text(query.format(condition=filter_condition(columns, wanted.filters)))
-        found[name] = list(connection.execute(statement, values).scalars())
+        numbers = connection.execute(statement, values).scalars()
+        found[name] = "{" + ",".join(map(str, numbers)) + "}"  # as text: a driver writes thousands one by one
     return found
 
 

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 KEPT_S: Final = 60.0
 KEPT_MAX: Final = 512
 UNCHANGED_MAX: Final = 256
+ROWS_MAX: Final = 50_000
+"""How many rows unchanged values may hold together; one that holds a quarter of them is not kept."""
 Value = TypeVar("Value")
 
 
@@ -82,15 +84,18 @@ class Unchanged:
     """Values by key, each with what the snapshot saw in which it was computed; the least used go first."""
 
     def __init__(self) -> None:
-        self._kept: OrderedDict[Hashable, tuple[Seen, Any]] = OrderedDict()
+        self._kept: OrderedDict[Hashable, tuple[Seen, Any, int]] = OrderedDict()
         self._computing: dict[Hashable, threading.Lock] = {}
         self._lock = threading.Lock()
+        self._rows = 0
 
     def get(
-        self, connection: Connection, seen: Seen | None, end_hour: int, key: Hashable, compute: Callable[[], Value]
-    ) -> Value:
+        self, connection: Connection, seen: Seen | None, end_hour: int, key: Hashable, compute: Callable[[], Value],
+        rows_of: Callable[[Value], int],
+    ) -> Value:  # fmt: skip
         """The value of a key, computed from inputs and from usage before `end_hour`: an earlier one where it still
-        holds in the connection's snapshot (`seen`), else computed now. Whoever takes it changes nothing in it."""
+        holds in the connection's snapshot (`seen`), else computed now. Whoever takes it changes nothing in it.
+        `rows_of`: how many rows it holds."""
         if seen is None:
             return compute()
         found = self._holding(connection, seen, end_hour, key)
@@ -104,7 +109,7 @@ class Unchanged:
                 return found[0]  # type: ignore[no-any-return]
             value = compute()
             with self._lock:
-                self._keep(key, seen, value)
+                self._keep(key, seen, value, rows_of(value))
             return value
 
     def _holding(self, connection: Connection, seen: Seen, end_hour: int, key: Hashable) -> tuple[Any] | None:
@@ -117,13 +122,16 @@ class Unchanged:
                 self._kept.move_to_end(key)
         return (kept[1],)
 
-    def _keep(self, key: Hashable, seen: Seen, value: Any) -> None:
+    def _keep(self, key: Hashable, seen: Seen, value: Any, rows: int) -> None:
         """Of two that come at once the one with the later snapshot stays."""
         self._computing.pop(key, None)
         kept = self._kept.get(key)
         if kept is not None and kept[0].cluster == seen.cluster and kept[0].next_number > seen.next_number:
             return
-        self._kept[key] = seen, value
-        self._kept.move_to_end(key)
-        while len(self._kept) > UNCHANGED_MAX:
-            self._kept.popitem(last=False)
+        self._rows -= 0 if kept is None else self._kept.pop(key)[2]
+        if rows > ROWS_MAX // 4:
+            return
+        self._kept[key] = seen, value, rows
+        self._rows += rows
+        while len(self._kept) > UNCHANGED_MAX or self._rows > ROWS_MAX:
+            self._rows -= self._kept.popitem(last=False)[1][2]

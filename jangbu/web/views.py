@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import text
 
 from billing.periods import month_in
-from billing.store import read_book
+from billing.store import read_book, read_fx
 from billing.unchanged import read_seen
 from jangbu.errors import UsageError
 from jangbu.web.rights import Rule, scope_of
@@ -24,6 +24,7 @@ from jangbu.web.rights import Rule, scope_of
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
+    from billing.fx import FxTable
     from billing.prices import PriceBook
     from billing.unchanged import Seen
     from jangbu.web.books import Books
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from jangbu.web.wording import Wording
 
 Document = dict[str, Any]
+ROWS_A_VALUE = 150
 Value = TypeVar("Value")
 
 
@@ -135,16 +137,25 @@ class Ask:
         """What this request's snapshot sees."""
         return read_seen(self.connection)
 
-    def unchanged(self, name: str, end_hour: int, compute: Callable[[], Value], *key: Hashable) -> Value:
+    def unchanged(
+        self, name: str, end_hour: int, compute: Callable[[], Value], *key: Hashable,
+        rows_of: Callable[[Value], int] = lambda _value: ROWS_A_VALUE,
+    ) -> Value:  # fmt: skip
         """A value computed from inputs of statements and from usage before `end_hour` (UTC), kept as long as neither
-        changed: never stale. `key` is all else that it depends on. It is shared: nothing in it may be changed."""
+        changed: never stale. `key` is all else that it depends on. It is shared: nothing in it may be changed.
+        `rows_of`: how many rows it holds, where they may be many."""
         key = (name, self.books.policy.zone, *key)
-        return self.books.unchanged.get(self.connection, self._seen, end_hour, key, compute)
+        return self.books.unchanged.get(self.connection, self._seen, end_hour, key, compute, rows_of)
 
     @property
     def book(self) -> PriceBook:
         """The whole price book as it stands: its tables are inputs, so that a change is seen at once."""
         return self.kept("price book", lambda: read_book(self.connection, everything=True))
+
+    @property
+    def rates(self) -> FxTable:
+        """The rates of exchange as they stand, inputs too."""
+        return self.kept("rates of exchange", lambda: read_fx(self.connection))
 
     def month(self, name: str = "month") -> str:
         """The month asked for, in the path or the query, else the present one. Raises UsageError."""

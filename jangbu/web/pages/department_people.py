@@ -22,6 +22,7 @@ from jangbu.web.views import Ask, Document, Parameter, Registered, Table, View
 if TYPE_CHECKING:
     from billing.charges import Department
     from billing.prices import PriceBook
+    from billing.pseudonyms import Pseudonyms
 
 BY: Final = ("user", "provider", "model", "unit")
 COLUMNS: Final = ("user", "currency", "before", "now", "difference", "quantity_effect", "price_effect", "is_partial")
@@ -33,9 +34,24 @@ def read_people(ask: Ask) -> Document:
     """Each person's month beside the one before, the largest change first. A head sees the names of the own people;
     others see what settings let them see."""
     month, code, model = ask.month(), code_of(ask), ask.one("model")
+    people = ask.books.people if ask.scope is None else None
+    end_hour = month_in(month, ask.books.policy.zone).end_hour
+    rows, without_price = ask.unchanged(
+        "people", end_hour, lambda: _rows(ask, people, month, code, model), month, code, model, people is None,
+        rows_of=lambda one: len(one[0]),
+    )  # fmt: skip
+    names = read_department_names(ask.connection)
+    return {"month": month, "department": code, "department_name": names.get(code or ""), "path": word_of(code),
+            "model": model, "people": rows, "without_price": without_price, "shown": page_of(ask, rows),
+            "are_named": people is None}  # fmt: skip
+
+
+def _rows(
+    ask: Ask, people: Pseudonyms | None, month: str, code: Department, model: str | None
+) -> tuple[list[dict[str, Any]], int]:
+    """Each person's row, and how many have use without a price."""
     book = ask.book
     now, earlier = (_uses(ask, book, name, code, model) for name in (month, month_before(month)))
-    people = ask.books.people if ask.scope is None else None
     rows: list[dict[str, Any]] = []
     for currency in sorted({*now, *earlier} - {None}, key=str):
         found = movers(earlier.get(currency, {}), now.get(currency, {}), DIGITS)
@@ -45,12 +61,8 @@ def read_people(ask: Ask) -> Document:
         row["is_partial"] = row["is_partial"] or row["user"] in unpriced
     if people is not None:
         rows = [people.row(row) for row in rows]
-        unpriced = [None if user is None else people.of("user", user) for user in unpriced]
     rows.sort(key=lambda row: (row["currency"], -abs(Decimal(row["difference"])), str(row["user"])))
-    names = read_department_names(ask.connection)
-    return {"month": month, "department": code, "department_name": names.get(code or ""), "path": word_of(code),
-            "model": model, "people": rows, "without_price": len(unpriced), "shown": page_of(ask, rows),
-            "are_named": people is None}  # fmt: skip
+    return rows, len(unpriced)
 
 
 def _uses(ask: Ask, book: PriceBook, month: str, code: Department, model: str | None) -> Uses:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any, Final
 
+from sqlalchemy import text
+
 from billing.periods import load_zone
 from billing.pledges.documents import pledges_document
 from billing.pledges.pledge import STATES, PledgeRules
@@ -45,10 +47,17 @@ def read_pledges(ask: Ask) -> Document:
         departments = frozenset({asked}) if departments is None or asked in departments else frozenset()
     # A head knows the own people by name; whoever sees all departments sees pseudonyms where the settings ask for them.
     people = ask.books.people if ask.scope is None else None
-    document = pledges_document(
-        ask.connection, rules_of(ask), ask.books.settings.timezone, _day(ask), departments=departments, states=states,
-        people=people,
-    )  # fmt: skip
+    day = _day(ask)
+
+    def compute() -> Document:
+        return pledges_document(
+            ask.connection, rules_of(ask), ask.books.settings.timezone, day, departments=departments, states=states,
+            people=people,
+        )  # fmt: skip
+
+    # The roster is an input, so that its changes are seen at once; signatures are told by their last row.
+    last = ask.connection.execute(text("select max(id) from pledge")).scalar()
+    document = ask.kept("pledges", compute, day, departments, tuple(states), people is None, last)
     return {**document, "sign_at": ask.books.settings.pledge_url, "states": list(STATES), "department": asked,
             "chosen": ask.many("state"), "shown": page_of(ask, document["people"])}  # fmt: skip
 

@@ -24,9 +24,12 @@ from jangbu.web.rights import FINANCE, ORGANISATION
 from jangbu.web.views import Action, Ask, Document, Done, Field, Form, Parameter, Registered, Table, View
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from sqlalchemy import Connection
 
     from billing.price_check import Finding
+    from billing.prices import PriceRow
     from jangbu.importing import Outcome
 
 ROW_COLUMNS: Final = ("price_id", "origin", "provider", "model", "unit", "service_tier", "region", "prompt_above",
@@ -77,11 +80,8 @@ def _findings(ask: Ask) -> tuple[list[Finding], list[Finding]]:
 def read_model(ask: Ask) -> Document:
     """Every row of one model of the book, with where it really ends: unit by unit, in time."""
     provider, model = ask.path["provider"], ask.path["model"]
-    rows = [
-        one
-        for one in price_documents(read_price_rows(ask.connection, [provider]), with_replaced=True)
-        if one["model"].lower() == model.lower()
-    ]
+    of_model = ask.kept("price rows", lambda: _rows_by_model(ask)).get((provider.lower(), model.lower()), [])
+    rows = price_documents(of_model, with_replaced=True)
     if not rows and not any(name == model for _, name in _used(ask, provider)):
         raise NotFoundError(f"the book has no model {model!r} of {provider!r}, and nobody used one: search the list")
     lines: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
@@ -97,8 +97,16 @@ def read_model(ask: Ask) -> Document:
             for line, held in sorted(lines.items(), key=lambda item: [str(part) for part in item[0]])
         ],
         "rows": rows,
-        "terms": _terms(ask, provider, model),
+        "terms": _terms(ask, provider, model, of_model),
     }  # fmt: skip
+
+
+def _rows_by_model(ask: Ask) -> dict[tuple[str, str], list[PriceRow]]:
+    """All rows of the book; names fold case, as the book does."""
+    found: dict[tuple[str, str], list[PriceRow]] = {}
+    for row in read_price_rows(ask.connection):
+        found.setdefault((row.key.provider.lower(), row.key.model.lower()), []).append(row)
+    return found
 
 
 def _used(ask: Ask, provider: str) -> list[tuple[str, str]]:
@@ -165,9 +173,8 @@ def _models(connection: Connection) -> list[str]:
     return list(connection.execute(text("select distinct model from route order by 1 limit 500")).scalars())
 
 
-def _terms(ask: Ask, provider: str, model: str) -> list[dict[str, Any]]:
+def _terms(ask: Ask, provider: str, model: str, rows: Sequence[PriceRow]) -> list[dict[str, Any]]:
     """The contract's terms in force that are about some row of a model, as `price terms list` names them."""
-    rows = [row for row in read_price_rows(ask.connection, [provider]) if row.key.model.lower() == model.lower()]
     found = []
     for one in terms_in_force(read_terms_stored(ask.connection)):
         term = one.term

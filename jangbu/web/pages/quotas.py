@@ -13,11 +13,10 @@ from billing.alerts.quota_rules import projections_due
 from billing.alerts.watching import read_profile
 from billing.periods import hour_number
 from billing.quotas.documents import quota_document, shown_subject
-from billing.quotas.looking import read_prices
 from billing.quotas.quota import COLUMNS as FILE_COLUMNS
 from billing.quotas.quota import MODES, SCOPES
 from billing.quotas.register import held_quotas
-from billing.quotas.states import STATES, QuotaState, states_at
+from billing.quotas.states import STATES, Prices, QuotaState, states_at
 from billing.quotas.windows import WINDOW_KINDS
 from jangbu.errors import UsageError
 from jangbu.register_imports import import_quotas
@@ -79,7 +78,7 @@ def states_of(ask: Ask) -> list[QuotaState]:
     board = ask.books.board()
     if board is not None:
         return board.states(ask.now)
-    prices = read_prices(ask.connection, ask.books.policy.zone)
+    prices = Prices(ask.book, ask.rates, ask.books.policy.zone)
     return states_at(ask.connection, held_quotas(ask.connection), prices, ask.now)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from billing.money import exact, plain
 from billing.pseudonyms import PERSONAL
@@ -38,6 +38,9 @@ from jangbu.web.paging import PAGE, page_of
 from jangbu.web.rights import SCOPED
 from jangbu.web.views import Ask, Document, Registered, Table, View
 
+if TYPE_CHECKING:
+    from billing.pseudonyms import Pseudonyms
+
 NOUGHT: Final = Decimal(0)
 GRAINS: Final = ((2, "hour"), (62, "day"), (190, "week"))
 """Up to how many days the chart is drawn by what; longer periods by month."""
@@ -50,17 +53,12 @@ EARLIER: Final = ("earlier_quantity", "earlier_cost", "quantity_difference", "co
 def read_usage(ask: Ask) -> Document:
     """Rows, totals, chart, and the same of the period it is compared with."""
     asked = read_asked(ask)
-    book = ask.book
-    rows = read_slice(ask.connection, asked.wanted, book, asked.by)
-    earlier = None if asked.earlier is None else read_slice(ask.connection, asked.earlier, book, asked.by)
-    totals = totals_of(rows, is_one_unit=asked.is_one_unit)
-    rates = _rates(ask, asked, totals)
-    documents = _sorted(_documents(rows, earlier, asked.by), asked, rates)
     people = ask.books.people if ask.scope is None else None
-    if people is not None and set(asked.by) & set(PERSONAL):
-        documents = [people.row(one) for one in documents]
-        if asked.sort == "group":
-            documents = _sorted(documents, asked, rates)
+    computed = ask.unchanged(
+        "usage", asked.end_hour, lambda: _computed(ask, asked, people), asked.key, people is None,
+        rows_of=lambda one: len(one["rows"]),
+    )  # fmt: skip
+    documents = computed["rows"]
     everything = ask.one("format") in ("csv", "xlsx")
     shown = page_of(ask, documents)
     return {
@@ -69,11 +67,29 @@ def read_usage(ask: Ask) -> Document:
         "by": list(asked.by), "filters": {name: list(values) for name, values in asked.filters.items()},
         "rows": documents if everything else shown["rows"],
         "shown": {name: value for name, value in shown.items() if name != "rows"},
-        "totals": totals.document(), "compare": _compared(asked, earlier, totals), "sort": asked.sort,
-        "at_own_prices": has_tiers(book) and not takes_tiers(asked.wanted, book),
-        "chart": _chart(ask, asked, book, totals), "next_by": _next_by(asked),
+        "totals": computed["totals"], "compare": computed["compare"], "sort": asked.sort,
+        "at_own_prices": computed["at_own_prices"], "chart": computed["chart"], "next_by": _next_by(asked),
         "dimensions": list(DIMENSIONS), "filterable": list(FILTERS), "times": list(TIMES),
-        "last_used_month": None if rows else last_used_month(ask), "views": read_views(ask),
+        "last_used_month": None if documents else last_used_month(ask), "views": read_views(ask),
+    }  # fmt: skip
+
+
+def _computed(ask: Ask, asked: Asked, people: Pseudonyms | None) -> dict[str, Any]:
+    """Everything that usage and inputs decide."""
+    book = ask.book
+    rows = read_slice(ask.connection, asked.wanted, book, asked.by)
+    earlier = None if asked.earlier is None else read_slice(ask.connection, asked.earlier, book, asked.by)
+    totals = totals_of(rows, is_one_unit=asked.is_one_unit)
+    rates = _rates(ask, asked, totals)
+    documents = _sorted(_documents(rows, earlier, asked.by), asked, rates)
+    if people is not None and set(asked.by) & set(PERSONAL):
+        documents = [people.row(one) for one in documents]
+        if asked.sort == "group":
+            documents = _sorted(documents, asked, rates)
+    return {
+        "rows": documents, "totals": totals.document(), "compare": _compared(asked, earlier, totals),
+        "at_own_prices": has_tiers(book) and not takes_tiers(asked.wanted, book),
+        "chart": _chart(ask, asked, book, totals, rates),
     }  # fmt: skip
 
 
@@ -148,13 +164,14 @@ class _Place(NamedTuple):
     amount: Decimal
 
 
-def _chart(ask: Ask, asked: Asked, book: Any, totals: Totals) -> dict[str, Any] | None:
+def _chart(
+    ask: Ask, asked: Asked, book: Any, totals: Totals, rates: Mapping[str, Decimal]
+) -> dict[str, Any] | None:
     """The largest values of the first dimension over time, the others as one; of the currency in which most is. None
     where there is nothing to draw."""
     grain = _grain(asked.wanted)
     dimension = next((name for name in asked.by if name not in (*TIMES, *PERSONAL)), None)
     by = (grain, *(() if dimension is None else (dimension,)))
-    rates = _rates(ask, asked, totals)
     currency = max(totals.costs, key=lambda one: _worth(totals.costs[one], rates.get(one)), default=None)
     is_quantity = asked.measure == "quantity" and (asked.is_one_unit or dimension == "unit")
     if not is_quantity and currency is None:

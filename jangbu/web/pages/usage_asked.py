@@ -7,7 +7,7 @@ pseudonyms they are asked for by pseudonyms too. A head asks within the own depa
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -72,6 +72,20 @@ class Asked:
     compare: str | None
     sort: str
     measure: str
+
+    @property
+    def key(self) -> tuple[Hashable, ...]:
+        """All that is asked, of what rows and figures depend on."""
+        wanted = self.wanted
+        filters = tuple((name, tuple(values)) for name, values in sorted(wanted.filters.items()))
+        earlier = None if self.earlier is None else (self.earlier.first, self.earlier.last, self.earlier.hour)
+        shown = self.by, self.compare, self.sort, self.measure
+        return (wanted.first, wanted.last, wanted.hour, filters, earlier, *shown)
+
+    @property
+    def end_hour(self) -> int:
+        """The UTC hour from which on no use is asked for."""
+        return max(one.end_hour for one in (self.wanted, self.earlier) if one is not None)
 
     @property
     def is_one_unit(self) -> bool:

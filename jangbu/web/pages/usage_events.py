@@ -20,7 +20,10 @@ ASKED: Final = ("month", "from", "to", *FILTERS)
 def read_event_list(ask: Ask) -> Document:
     """A page of the events that the filters let through, in order of time."""
     asked = read_asked(ask)
-    counts = count_by_hour(ask.connection, asked.wanted)
+    def count() -> dict[int, int]:
+        return count_by_hour(ask.connection, asked.wanted)
+
+    counts = ask.unchanged("hours of events", asked.end_hour, count, asked.key, rows_of=len)
     number, total = page_number(ask), sum(counts.values())
     shown = page_document(number, total, range(max(0, min(ROWS_A_PAGE, total - (number - 1) * ROWS_A_PAGE))))
     rows = read_events(ask.connection, asked.wanted, counts, ROWS_A_PAGE, (number - 1) * ROWS_A_PAGE)
