@@ -39,6 +39,7 @@ class Books:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.memory.close()
         with self._lock:
             self._engines.clear()
             self._stack.close()

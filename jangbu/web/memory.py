@@ -1,8 +1,9 @@
 """What pages need again and again and what takes long to compute, kept in this process, in two ways.
 
-`Memory` keeps values of reports for a minute: a forecast, what changed in a week, findings about the book. They are
-computed anew after KEPT_S, when an input of statements changed (prices, rates, rosters, registers: `input_change`), and
-after every change made from a page here; only use that came within the minute may be missing from them.
+`Memory` keeps values of reports: a forecast, what changed in a week, findings about the book. They are computed anew
+when an input changed (prices, rates, rosters, registers), after every change made from a page here, and, where use has
+come, after KEPT_S: then beside, while the last ones are shown with their time. Only use that came meanwhile may be
+missing from them.
 
 `Unchanged` keeps values as long as nothing that they are computed from has changed (`billing.unchanged`): statements,
 usage, proofs. They are never stale.
@@ -10,26 +11,45 @@ usage, proofs. They are never stale.
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections import OrderedDict
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from collections.abc import Hashable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 from billing.unchanged import is_unchanged
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable
+    from collections.abc import Callable
 
     from sqlalchemy import Connection
 
     from billing.unchanged import Seen
 
 KEPT_S: Final = 60.0
+UNUSED_S: Final = 600.0
+"""How long a value is fresh while no use came."""
+STALE_S: Final = 600.0
+"""How old a value may be that is shown while it is computed anew."""
 KEPT_MAX: Final = 512
 UNCHANGED_MAX: Final = 256
 ROWS_MAX: Final = 50_000
 """How many rows unchanged values may hold together; one that holds a quarter of them is not kept."""
 Value = TypeVar("Value")
+_log = logging.getLogger("jangbu.web")
+
+
+class Kept(NamedTuple):
+    """A value with when it was computed (of the clock, and as an instant), and under which marks."""
+
+    at_s: float
+    at: datetime
+    mark: Hashable
+    usage: Hashable
+    value: Any
 
 
 class Memory:
@@ -37,10 +57,12 @@ class Memory:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._kept: dict[Hashable, tuple[float, Hashable, Any]] = {}
+        self._kept: dict[Hashable, Kept] = {}
         self._computing: dict[Hashable, threading.Lock] = {}
         self._lock = threading.Lock()
         self._changes = 0
+        self._refreshing: set[Hashable] = set()
+        self._background = ThreadPoolExecutor(1, thread_name_prefix="refreshing")
 
     @property
     def changes(self) -> int:
@@ -53,31 +75,76 @@ class Memory:
             self._changes += 1
             self._kept.clear()
 
-    def get(self, key: Hashable, mark: Hashable, compute: Callable[[], Value]) -> Value:
-        """The value of a key, where it was computed within KEPT_S and under the same mark; else computed now."""
+    def drop(self, key: Hashable) -> None:
+        """One value is wanted anew."""
         with self._lock:
-            found = self._fresh(key, mark)
-            if found is not None:
-                return found[0]  # type: ignore[no-any-return]
+            self._kept.pop(key, None)
+
+    def close(self) -> None:
+        """Nothing is computed beside any more."""
+        self._background.shutdown(cancel_futures=True)
+
+    def get(
+        self, key: Hashable, mark: Hashable, compute: Callable[[], Value], *, usage: Hashable = None,
+        refresh: Callable[[], Value] | None = None,
+    ) -> tuple[Value, datetime | None]:  # fmt: skip
+        """The value of a key, and of when it is where newer use may be missing from it.
+
+        It is the kept one where that was computed under the same mark and within KEPT_S, or under the same `usage` mark
+        too and within UNUSED_S. With `refresh` an older one (up to STALE_S) is given all the same, and computed anew
+        beside; else whoever asks computes, or waits for who does."""
+        with self._lock:
+            found = self._kept.get(key)
+            age_s = 0.0 if found is None else self._clock() - found.at_s
+            if found is not None and found.mark == mark:
+                if age_s < KEPT_S or (usage is not None and found.usage == usage and age_s < UNUSED_S):
+                    return found.value, None
+                if refresh is not None and age_s < STALE_S:
+                    self._refresh(key, mark, usage, refresh)
+                    return found.value, found.at
             computing = self._computing.setdefault(key, threading.Lock())
+            begun_s = self._clock()
         with computing:
             with self._lock:
-                found = self._fresh(key, mark)
-            if found is not None:
-                return found[0]  # type: ignore[no-any-return]
-            value = compute()
-            with self._lock:
+                found = self._kept.get(key)
+            if found is not None and found.mark == mark and (found.at_s >= begun_s or self._is_fresh(found)):
+                return found.value, None
+            return self._keep(key, mark, usage, compute), None
+
+    def _is_fresh(self, found: Kept) -> bool:
+        return self._clock() - found.at_s < KEPT_S
+
+    def _keep(self, key: Hashable, mark: Hashable, usage: Hashable, compute: Callable[[], Value]) -> Value:
+        """Compute and keep; what was begun before a change from a page is given and not kept."""
+        changes, at_s, at = self._changes, self._clock(), datetime.now(UTC)
+        value = compute()
+        with self._lock:
+            if changes == self._changes:
                 if len(self._kept) >= KEPT_MAX:
                     self._kept.clear()
-                self._kept[key] = self._clock(), mark, value
-                self._computing.pop(key, None)
-            return value
+                self._kept[key] = Kept(at_s, at, mark, usage, value)
+            self._computing.pop(key, None)
+        return value
 
-    def _fresh(self, key: Hashable, mark: Hashable) -> tuple[Any] | None:
-        kept = self._kept.get(key)
-        if kept is None or kept[1] != mark or self._clock() - kept[0] >= KEPT_S:
-            return None
-        return (kept[2],)
+    def _refresh(self, key: Hashable, mark: Hashable, usage: Hashable, refresh: Callable[[], Value]) -> None:
+        """Compute beside; the lock is held."""
+        if key in self._refreshing:
+            return
+        self._refreshing.add(key)
+
+        def compute() -> None:
+            try:
+                self._keep(key, mark, usage, refresh)
+            except Exception as error:  # noqa: BLE001 - the next who asks tries again, and is told in the end
+                _log.warning("%s cannot be computed anew: %s", key, type(error).__name__)
+            finally:
+                with self._lock:
+                    self._refreshing.discard(key)
+
+        try:
+            self._background.submit(compute)
+        except RuntimeError:  # the server is ending
+            self._refreshing.discard(key)
 
 
 class Unchanged:

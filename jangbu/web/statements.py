@@ -27,7 +27,7 @@ def forecast_of(ask: Ask, month: str) -> dict[str, Any] | None:
     """What the month will have cost, as `jangbu forecast` says it: `basis`, `organisation`, and `rows` by department;
     None where nothing can be said of the time to come. It may be a minute old."""
 
-    def compute() -> dict[str, Any] | None:
+    def compute(ask: Ask) -> dict[str, Any] | None:
         try:
             found = forecast_document(Forecaster(ask.connection, ask.books.policy), month)
         except NothingToForecast:

@@ -7,10 +7,10 @@ can be had as CSV or XLSX (`?format=`). An action is a form's POST; the API take
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import text
@@ -32,7 +32,13 @@ if TYPE_CHECKING:
     from jangbu.web.wording import Wording
 
 Document = dict[str, Any]
-ROWS_A_VALUE = 150
+ROWS_A_VALUE: Final = 150
+_CHANGES: Final = text("""select (select count(*) from input_change) as inputs,
+                                 (select coalesce(max(id), 0) from register_import) as registers""")
+_USAGE: Final = text(
+    "select string_agg(concat_ws(' ', log_id, partition, next_offset), ',' order by log_id, partition) as offsets "
+    "from stream_offset"
+)
 Value = TypeVar("Value")
 
 
@@ -86,6 +92,8 @@ class Ask:
         path: the path's parameters.
         scope: the departments that the person may read; None: all. Who has none may read none.
         now: aware, UTC.
+        is_beside: nobody waits for it: a kept value is computed anew.
+        as_of: of when the oldest report is that was taken, where newer use may be missing from it.
     """
 
     person: Person | None
@@ -95,6 +103,8 @@ class Ask:
     wording: Wording
     now: datetime = field(default_factory=lambda: datetime.now(UTC))
     open_snapshot: Callable[[], Connection] | None = None
+    is_beside: bool = False
+    as_of: datetime | None = None
 
     @cached_property
     def connection(self) -> Connection:
@@ -123,14 +133,40 @@ class Ask:
         return [word for value in self.query.get(name, []) for word in value.split(",") if word][:200]
 
     @cached_property
-    def _mark(self) -> tuple[int, int]:
+    def _mark(self) -> tuple[object, ...]:
         """What changes when something that reports are computed from was changed."""
-        count = self.connection.execute(text("select count(*) from input_change")).scalar_one()
-        return int(count), self.books.memory.changes
+        return (*self.connection.execute(_CHANGES).one(), self.books.memory.changes)
 
-    def kept(self, name: str, compute: Callable[[], Value], *key: Hashable) -> Value:
-        """A value that may be a minute old (jangbu.web.memory): `key` is all that it depends on beside the books."""
-        return self.books.memory.get((name, self.books.policy.zone, *key), self._mark, compute)
+    @cached_property
+    def _usage(self) -> tuple[object, ...]:
+        """What changes when use came, or an hour has passed."""
+        told = self.connection.execute(_USAGE).one()
+        return (*told, self.now.replace(minute=0, second=0, microsecond=0))
+
+    def kept(self, name: str, compute: Callable[[Ask], Value], *key: Hashable, again: bool = False) -> Value:
+        """A value that may be a minute old, or older while it is computed anew (jangbu.web.memory); `as_of` then says
+        of when. `key` is all that it depends on beside the books. `compute` takes the request whose snapshot it reads:
+        this one, or a later one. `again`: compute now."""
+        key = (name, self.books.policy.zone, *key)
+
+        def refresh() -> Value:
+            with self.books.snapshot() as connection:
+                later = replace(self, now=datetime.now(UTC), open_snapshot=lambda: connection, is_beside=True)
+                return compute(later)
+
+        if again:
+            self.books.memory.drop(key)
+        found, as_of = self.books.memory.get(
+            key, self._mark, lambda: compute(self), usage=self._usage, refresh=None if self.is_beside else refresh
+        )
+        if as_of is not None:
+            self.as_of = as_of if self.as_of is None else min(self.as_of, as_of)
+        return found
+
+    def of_inputs(self, name: str, compute: Callable[[], Value], *key: Hashable) -> Value:
+        """A value that inputs of statements decide alone: kept until one changes, never stale."""
+        key = (name, self.books.policy.zone, *key)
+        return self.books.memory.get(key, self._mark, compute, usage=())[0]
 
     @cached_property
     def _seen(self) -> Seen | None:
@@ -150,12 +186,12 @@ class Ask:
     @property
     def book(self) -> PriceBook:
         """The whole price book as it stands: its tables are inputs, so that a change is seen at once."""
-        return self.kept("price book", lambda: read_book(self.connection, everything=True))
+        return self.of_inputs("price book", lambda: read_book(self.connection, everything=True))
 
     @property
     def rates(self) -> FxTable:
         """The rates of exchange as they stand, inputs too."""
-        return self.kept("rates of exchange", lambda: read_fx(self.connection))
+        return self.of_inputs("rates of exchange", lambda: read_fx(self.connection))
 
     def month(self, name: str = "month") -> str:
         """The month asked for, in the path or the query, else the present one. Raises UsageError."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import threading
-import time
 from datetime import timedelta
 from typing import Any, Final
 
@@ -28,15 +26,11 @@ MENDED_AT: Final = {
     "reconciled": "/reconciliation", "breaks": "/reconciliation",
 }  # fmt: skip
 """The page where what a check tells is mended."""
-KEPT_S: Final = 60
-"""How long a checklist is shown again before it is asked anew; a change by a page or of an input ends it at once."""
 SENT_TWICE: Final = timedelta(minutes=10)
 COLUMNS: Final = ("month", "state", "ended", "total", "closed_at", "content_hash")
 ENTRY_COLUMNS: Final = ("entry", "reason", "origin", "account", "department", "amount", "amount_exact", "description")
-_MARK: Final = text("""select (select count(*) from input_change), (select coalesce(max(id), 0) from web_event),
-                              (select count(*) from period_close), (select count(*) from quarantine_decision)""")
-_checked: dict[tuple[str, str], tuple[float, tuple[int, ...], Document]] = {}
-_checking = threading.Lock()
+_MARK: Final = text("""select (select coalesce(max(id), 0) from web_event), (select count(*) from period_close),
+                              (select count(*) from quarantine_decision)""")
 
 
 def read_month_end(ask: Ask) -> Document:
@@ -50,15 +44,7 @@ def read_one_month(ask: Ask) -> Document:
     """`period status MONTH`, each check with the page where it is mended; `again=1` asks everything anew."""
     month = ask.month()
     mark = tuple(int(one) for one in ask.connection.execute(_MARK).one())
-    place = str(ask.books.settings.data_dir), month
-    with _checking:
-        kept = _checked.get(place)
-    if kept is None or kept[1] != mark or time.monotonic() - kept[0] > KEPT_S or ask.one("again") == "1":
-        document = _checked_now(ask, month)
-        with _checking:
-            _checked[place] = time.monotonic(), mark, document
-    else:
-        document = kept[2]
+    document = ask.kept("checklist", lambda one: _checked_now(one, month), month, mark, again=ask.one("again") == "1")
     changed = ask.connection.execute(
         text("select state, since, actor from period_state where month = :month order by place"), {"month": month}
     )
@@ -84,7 +70,7 @@ def read_preview(ask: Ask) -> Document:
 
     It computes the whole close: of several who ask within a minute one computes, and `as_of` says when."""
     month = ask.month()
-    found = ask.kept("dry run", lambda: _preview(ask, month), month)
+    found = ask.kept("dry run", lambda one: _preview(one, month), month)
     return {**found, "shown": page_of(ask, found["lines"])}
 
 

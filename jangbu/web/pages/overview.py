@@ -61,7 +61,7 @@ def read_overview(ask: Ask) -> Document:
         "departments": _departments(mine, forecast),
         "providers": _largest(mine, [one.providers for one in lines]),
         "models": _largest(mine, [one.models for one in lines]), "unpriced": _unpriced(lines),
-        "movers": ask.kept("movers", lambda: _movers(ask, hours), ask.scope),
+        "movers": ask.kept("movers", _movers, ask.scope),
         **_looks(ask, month, hours),
     }  # fmt: skip
 
@@ -151,9 +151,11 @@ def _unpriced(lines: Sequence[Lines]) -> dict[str, Any]:
     return {"quantity": str(sum(models.values())), "models": rows[:SHOWN], "count": len(rows)}
 
 
-def _movers(ask: Ask, hours: tuple[int, int]) -> dict[str, Any]:
+def _movers(ask: Ask) -> dict[str, Any] | None:
     """The last seven complete days beside the seven before, in the organisation's currency at the last day's rates."""
-    zone = ask.books.policy.zone
+    zone, hours = ask.books.policy.zone, first_and_last_hour(ask.connection)
+    if hours is None:
+        return None
     stored = ask.connection.execute(text("select max(committed_at) from stream_chunk")).scalar_one()
     last = last_complete_day(hours[1], None if stored is None else int(stored.timestamp()) // 3600, zone)
     filters = {} if ask.scope is None else {"department": tuple(sorted(ask.scope))}

@@ -57,7 +57,7 @@ def read_pledges(ask: Ask) -> Document:
 
     # The roster is an input, so that its changes are seen at once; signatures are told by their last row.
     last = ask.connection.execute(text("select max(id) from pledge")).scalar()
-    document = ask.kept("pledges", compute, day, departments, tuple(states), people is None, last)
+    document = ask.of_inputs("pledges", compute, day, departments, tuple(states), people is None, last)
     return {**document, "sign_at": ask.books.settings.pledge_url, "states": list(STATES), "department": asked,
             "chosen": ask.many("state"), "shown": page_of(ask, document["people"])}  # fmt: skip
 

@@ -42,7 +42,7 @@ WHATIF_COLUMNS: Final = ("by", "name", "now", "then", "difference", "unknown_qua
 def read_prices(ask: Ask) -> Document:
     """Models of the book with how many rows they have in force, by search; those whose use has no price first."""
     words = (ask.one("words") or "").lower()
-    models, counts = ask.kept("models of the book", lambda: _models_of_the_book(ask))
+    models, counts = ask.kept("models of the book", _models_of_the_book)
     found = [one for one in models if words in f"{one['provider']} {one['model']}".lower()]
     return {"words": ask.one("words"), "models": found, "shown": page_of(ask, found), "findings": counts}
 
@@ -74,13 +74,13 @@ def _models_of_the_book(ask: Ask) -> tuple[list[dict[str, Any]], dict[str, int]]
 
 def _findings(ask: Ask) -> tuple[list[Finding], list[Finding]]:
     """(use without a price, what is odd in the book): all use is rated for it."""
-    return ask.kept("findings of the book", lambda: check_book(ask.connection))
+    return ask.kept("findings of the book", lambda one: check_book(one.connection))
 
 
 def read_model(ask: Ask) -> Document:
     """Every row of one model of the book, with where it really ends: unit by unit, in time."""
     provider, model = ask.path["provider"], ask.path["model"]
-    of_model = ask.kept("price rows", lambda: _rows_by_model(ask)).get((provider.lower(), model.lower()), [])
+    of_model = ask.of_inputs("price rows", lambda: _rows_by_model(ask)).get((provider.lower(), model.lower()), [])
     rows = price_documents(of_model, with_replaced=True)
     if not rows and not any(name == model for _, name in _used(ask, provider)):
         raise NotFoundError(f"the book has no model {model!r} of {provider!r}, and nobody used one: search the list")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from billing.programmes.documents import places_document, programme_people, programme_status
 from billing.programmes.register import held_applications, held_programmes
-from billing.quotas.looking import read_prices
+from billing.quotas.states import Prices
 from jangbu.errors import NotFoundError
 from jangbu.register_imports import import_applications, import_programmes
 from jangbu.web.file_import import import_action
@@ -41,12 +41,12 @@ def read_programme(ask: Ask) -> Document:
     if one is None:
         raise NotFoundError(f"there is no programme {name!r}: look at the list of programmes")
     applications = held_applications(ask.connection)
-    prices = read_prices(ask.connection, ask.books.policy.zone)
+    prices = Prices(ask.book, ask.rates, ask.books.policy.zone)
     people = programme_people(one, applications, ask.now, ask.books.people if ask.scope is None else None)
     scope = ask.scope
     seen = [row for row in people if scope is None or row["department"] in scope]
     status = ask.kept(
-        "programme", lambda: programme_status(ask.connection, one, applications, prices, ask.now), name
+        "programme", lambda later: programme_status(later.connection, one, applications, prices, later.now), name
     )
     return {**status, "people": seen, "shown": page_of(ask, seen)}
 
