@@ -6,11 +6,14 @@ import getpass
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
+    from datetime import date
+
     from sqlalchemy import Engine
 
     from billing.policy import MoneyPolicy
@@ -73,6 +76,13 @@ class Context:
         from jangbu.settings import resolve_pseudonym_key
 
         return Pseudonyms(resolve_pseudonym_key(self.settings))
+
+    @property
+    def today(self) -> date:
+        """The day it is in the organisation's zone."""
+        from billing.periods import load_zone
+
+        return datetime.now(load_zone(self.settings.timezone)).date()
 
     @property
     def actor(self) -> str:

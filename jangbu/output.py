@@ -6,7 +6,7 @@ import csv
 import json
 import re
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
@@ -41,6 +41,17 @@ def print_rows(
         click.echo("\t".join(columns))
         for row in rows:
             click.echo("\t".join(safe_text(cell) for cell in row))
+
+
+def print_documents(
+    name: str, documents: Sequence[Mapping[str, Any]], columns: Sequence[str], *, as_json: bool, as_csv: bool
+) -> None:
+    """Documents that all have `columns`, as `{name: [...]}` or as rows; a list within one is a cell of words."""
+    if as_json:
+        print_json({name: documents})
+        return
+    rows = [[" ".join(cell) if isinstance(cell, list) else cell for cell in one.values()] for one in documents]
+    print_rows(columns, rows, as_csv=as_csv)
 
 
 def csv_cell(value: Any) -> str:

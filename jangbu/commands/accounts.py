@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from jangbu.errors import UsageError
-from jangbu.output import print_json, print_rows
+from jangbu.output import print_documents
 from jangbu.settings_sign_in import ROLES
 
 if TYPE_CHECKING:
@@ -70,11 +70,7 @@ def account_list(ctx: Context, as_json: bool, as_csv: bool) -> None:
 
     with ctx.engine("billing") as engine, engine.connect() as connection:
         documents = [_document(one) for one in list_accounts(connection)]
-    if as_json:
-        print_json({"accounts": documents})
-        return
-    rows = [[" ".join(cell) if isinstance(cell, list) else cell for cell in one.values()] for one in documents]
-    print_rows(COLUMNS, rows, as_csv=as_csv)
+    print_documents("accounts", documents, COLUMNS, as_json=as_json, as_csv=as_csv)
 
 
 @account.command("set")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -44,7 +44,7 @@ def pledge_import(ctx: Context, file: Path, dry_run: bool, yes: bool, as_json: b
     """Add signatures from a CSV file; what is known already is left as it is."""
     from jangbu.register_imports import import_signatures
 
-    raw, today = file.read_bytes(), _today(ctx)
+    raw, today = file.read_bytes(), ctx.today
 
     def work(connection: Connection) -> Outcome[dict[str, Any]]:
         return import_signatures(connection, raw, file.name, ctx.actor, today)
@@ -75,16 +75,10 @@ def pledge_list(
     only = None if department is None else {department}
     with ctx.engine("reader") as engine, snapshot(engine) as connection:
         document = pledges_document(
-            connection, rules, ctx.settings.timezone, day or _today(ctx), departments=only, states=wanted,
+            connection, rules, ctx.settings.timezone, day or ctx.today, departments=only, states=wanted,
             people=ctx.people,
         )  # fmt: skip
     if as_json:
         print_json(document)
         return
     print_rows(COLUMNS, [[one[column] for column in COLUMNS] for one in document["people"]], as_csv=as_csv)
-
-
-def _today(ctx: Context) -> date:
-    from billing.periods import load_zone
-
-    return datetime.now(load_zone(ctx.settings.timezone)).date()

@@ -14,8 +14,6 @@ from jangbu.importing import file_import_options, print_import, refusals, write
 from jangbu.output import print_json, print_rows
 
 if TYPE_CHECKING:
-    from datetime import date
-
     from sqlalchemy import Connection
 
     from billing.programmes.programme import Programme
@@ -69,7 +67,7 @@ def programme_list(ctx: Context, as_json: bool, as_csv: bool) -> None:
     from billing.programmes.register import held_programmes
 
     with ctx.engine("reader") as engine, engine.connect() as connection:
-        documents = [programme_document(one, _today(ctx)) for _, one in sorted(held_programmes(connection).items())]
+        documents = [programme_document(one, ctx.today) for _, one in sorted(held_programmes(connection).items())]
     if as_json:
         print_json({"programmes": documents})
         return
@@ -130,12 +128,6 @@ def _named(connection: Connection, name: str) -> Programme:
         known = ", ".join(sorted(found)) or "none yet"
         raise NotFoundError(f"there is no programme {name!r}: known are {known}")
     return found[name]
-
-
-def _today(ctx: Context) -> date:
-    from billing.periods import load_zone
-
-    return datetime.now(load_zone(ctx.settings.timezone)).date()
 
 
 def _shown(value: object) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from jangbu.commands.accounts import department_option, role_option, user_option
-from jangbu.output import print_json, print_rows
+from jangbu.output import print_documents, print_json
 
 if TYPE_CHECKING:
     from jangbu.context import Context
@@ -68,11 +68,7 @@ def token_list(ctx: Context, as_json: bool, as_csv: bool) -> None:
 
     with ctx.engine("billing") as engine, engine.connect() as connection:
         documents = [_document(one) for one in list_tokens(connection)]
-    if as_json:
-        print_json({"tokens": documents})
-        return
-    rows = [[" ".join(cell) if isinstance(cell, list) else cell for cell in one.values()] for one in documents]
-    print_rows(COLUMNS, rows, as_csv=as_csv)
+    print_documents("tokens", documents, COLUMNS, as_json=as_json, as_csv=as_csv)
 
 
 @token.command("revoke")
