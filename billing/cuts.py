@@ -8,6 +8,7 @@ one by one (`billing.terms.tiers`).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
 from sqlalchemy import Connection, text
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from billing.fx_policy import Conversion
+    from billing.periods import Month
     from billing.prices import PriceBook
 
 Model = tuple[str, str]
@@ -23,32 +25,74 @@ Model = tuple[str, str]
 
 
 class Used(NamedTuple):
-    """What was ever used: models, and by whom they are billed (provider, account)."""
+    """What was ever used: models, each in which ways (service tier, region), and by whom they are billed (provider,
+    account)."""
 
-    models: frozenset[Model]
+    models: Mapping[Model, frozenset[tuple[str, str | None]]]
     billers: frozenset[tuple[str, str | None]]
 
 
 def read_used(connection: Connection) -> Used:
     """Every model and biller of the routes, which are never deleted."""
-    rows = connection.execute(text("select distinct provider, model, account from route")).all()
-    return Used(frozenset((row[0], row[1]) for row in rows), frozenset((row[0], row[2]) for row in rows))
+    rows = connection.execute(
+        text("select distinct provider, model, account, service_tier, region from route")
+    ).all()
+    models: dict[Model, set[tuple[str, str | None]]] = {}
+    for provider, model, _, tier, region in rows:
+        models.setdefault((provider, model), set()).add((tier, region))
+    ways = {model: frozenset(found) for model, found in models.items()}
+    return Used(ways, frozenset((row[0], row[2]) for row in rows))
 
 
-def money_cuts(books: Iterable[tuple[PriceBook, Iterable[Model]]], used: Used, conversion: Conversion) -> list[int]:
-    """The UTC hours within the conversion's month that no sum may cross: for price books, each with the models that it
-    is asked for."""
-    month = conversion.month
+Asked = tuple["PriceBook", Mapping[Model, Model]]
+"""A price book, and the models that it is asked for in the stead of others."""
+
+
+def money_cuts(books: Iterable[Asked], used: Used, conversion: Conversion) -> list[int]:
+    """The UTC hours within the conversion's month that no sum may cross."""
     edges = conversion.cuts()
     currencies: set[str] = set()
     has_tiers = False
-    for book, models in books:
-        edges |= book.cuts(month.first_hour, month.end_hour, models)
+    for book, instead in books:
+        edges |= price_edges(book, instead, used, conversion.month)
         currencies |= {term.row.currency for term in book.terms}
         has_tiers = has_tiers or (book.contract is not None and book.contract.has_tiers)
     if has_tiers:
-        return sorted(edges | set(month.day_hours))
+        return sorted(edges | set(conversion.month.day_hours))
     return sorted(edges | rate_cuts(used, conversion, currencies - {conversion.policy.currency}))
+
+
+def price_edges(book: PriceBook, instead: Mapping[Model, Model], used: Used, month: Month) -> set[int]:
+    """The UTC hours within a month at which some price of what is in use changes, or some contract term."""
+    edges = set(_price_changes(book, instead, used, month))
+    if book.contract is not None:
+        edges |= {hour for hour in book.contract.edges() if month.first_hour < hour < month.end_hour}
+    return edges
+
+
+def models_at(books: Iterable[Asked], used: Used, conversion: Conversion) -> dict[int, frozenset[Model]]:
+    """Hours of the conversion's month at which nothing changes but prices of these models: the day can be taken whole
+    for all others. With volume tiers no day is: tiers cut quantities one by one."""
+    found: dict[int, set[Model]] = {}
+    others = conversion.cuts() | set(conversion.month.day_hours)
+    for book, instead in books:
+        if book.contract is not None:
+            if book.contract.has_tiers:
+                return {}
+            others |= book.contract.edges()
+        for hour, models in _price_changes(book, instead, used, conversion.month).items():
+            found.setdefault(hour, set()).update(models)
+    return {hour: frozenset(models) for hour, models in found.items() if hour not in others}
+
+
+def _price_changes(book: PriceBook, instead: Mapping[Model, Model], used: Used, month: Month) -> dict[int, set[Model]]:
+    """By hour the models in use of which some price begins or ends. A price of a tier or region that the model is not
+    used in changes nothing."""
+    found: dict[int, set[Model]] = {}
+    for model, ways in used.models.items():
+        for hour in book.price_cuts(month.first_hour, month.end_hour, instead.get(model, model), ways):
+            found.setdefault(hour, set()).add(model)
+    return found
 
 
 def rate_cuts(used: Used, conversion: Conversion, currencies: Iterable[str]) -> set[int]:

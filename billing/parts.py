@@ -8,9 +8,10 @@ of the snapshot, to the last digit, and only its speed depends on when that was.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from types import MappingProxyType
+from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Connection, Engine, text
 
@@ -21,6 +22,9 @@ WIDE_UNITS = (
 )  # fmt: skip
 """The units with a column of their own in usage_part; the others stand in `other_units`."""
 
+Model = tuple[str, str]
+"""(provider, model)."""
+NO_MODELS: Final[Mapping[int, Collection[Model]]] = MappingProxyType({})
 _KEYS = "hour, band, route_id, payer_id"
 _SINCE = "(written >= :lowest and not is_seen(written, cast(:next_number as bigint), cast(:running as bigint[])))"
 _HOURS = "hour >= :first_hour and hour < :end_hour"
@@ -39,36 +43,39 @@ class Source:
 
 
 def add_up_in_memory(connection: Connection) -> None:
-    """Until the transaction ends: compiling a query costs more than it saves, and groups that do not fit into memory
-    are sorted on disk."""
-    connection.execute(text("select set_config('jit', 'off', true), set_config('work_mem', '128MB', true)"))
+    """Until the transaction ends: compiling a query costs more than it saves; groups that do not fit into memory are
+    sorted on disk. Joins are with arrays, of whose values the planner knows nothing: it would take a hundred thousand
+    rows for three, and go over a list once for each of them. Hashing is right for few and for many."""
+    names = {"jit": "off", "work_mem": "128MB", "enable_nestloop": "off", "enable_mergejoin": "off",
+             "enable_sort": "off", "enable_indexscan": "off"}  # fmt: skip
+    connection.execute(text("select " + ", ".join(f"set_config('{name}', '{to}', true)" for name, to in names.items())))
 
 
 def read_source(
-    connection: Connection, first_hour: int, end_hour: int, edges: Sequence[int], *, by_person: bool = False
-) -> Source:
+    connection: Connection, first_hour: int, end_hour: int, edges: Sequence[int], *, by_person: bool = False,
+    models_at: Mapping[int, Collection[Model]] = NO_MODELS,
+) -> Source:  # fmt: skip
     """The sums of [first_hour, end_hour), where no row crosses one of `edges` (UTC hours). `by_person`: people and keys
-    are asked for, which rolled days do not tell apart. All queries must see one state: call it in a snapshot."""
+    are asked for, which rolled days do not tell apart. `models_at`: edges that only rows of these models may not cross.
+    All queries must see one state: call it in a snapshot."""
     hours = {"first_hour": first_hour, "end_hour": end_hour}
     mark = None if by_person else _read_mark(connection)
     if mark is None:
         return _of_parts(connection, _HOURS, hours)
-    days = _read_days(connection, hours)
-    whole, where = _beside(days, {first_hour, end_hour, *edges})
-    values = {**hours, **mark}
-    beside = _of_parts(connection, where, values)
-    if not whole:
+    days = _sort_days(_read_days(connection, hours), {first_hour, end_hour, *edges}, models_at)
+    values = {**hours, **mark, **days.values}
+    beside = _of_parts(connection, f"{_HOURS} and ({_SINCE}{days.beside})", values)
+    if not days.rolled:
         return beside
-    units = {*beside.units, *(unit for day in whole for unit in day.units)}
+    units = {*beside.units, *(unit for day in days.rolled for unit in day.units)}
     columns = [unit for unit in WIDE_UNITS if unit in units]
     shown = ", ".join([*columns, "other_units"])
     rolled = f"""
       (select first_hour as hour, band, route_id, payer_id, {shown} from usage_roll
-       where first_hour = any(cast(:whole_days as integer[]))
+       where first_hour = any(cast(:rolled_days as integer[])){days.without}
        union all
-       select {_KEYS}, {shown} from usage_part where {where})"""
-    values["whole_days"] = [day.first_hour for day in whole]
-    return Source(rolled, values, tuple(columns), beside.has_others or any(day.has_others for day in whole), True)
+       select {_KEYS}, {shown} from usage_part where {_HOURS} and ({_SINCE}{days.beside}))"""
+    return Source(rolled, values, tuple(columns), beside.has_others or any(day.has_others for day in days.rolled), True)
 
 
 def read_own(connection: Connection, first_hour: int, end_hour: int, user: str) -> Source:
@@ -126,10 +133,10 @@ def count_parts(connection: Connection, first_hour: int, end_hour: int) -> int:
     mark = _read_mark(connection, of_stored=True)
     if mark is None:
         return int(connection.execute(text(query), hours).scalar_one())
-    whole, where = _beside(_read_days(connection, hours), {first_hour, end_hour})
-    query = f"select count(*) from public.usage_part where {where}"
+    days = _sort_days(_read_days(connection, hours), {first_hour, end_hour}, NO_MODELS)
+    query = f"select count(*) from public.usage_part where {_HOURS} and ({_SINCE}{days.beside})"
     beside = connection.execute(text(query), {**hours, **mark}).scalar_one()
-    return int(beside) + sum(int(day.parts) for day in whole)
+    return int(beside) + sum(int(day.parts) for day in days.rolled)
 
 
 def _read_days(connection: Connection, hours: dict[str, Any]) -> Sequence[Any]:
@@ -140,11 +147,39 @@ def _read_days(connection: Connection, hours: dict[str, Any]) -> Sequence[Any]:
     ).all()
 
 
-def _beside(days: Sequence[Any], edges: set[int]) -> tuple[list[Any], str]:
-    """The days that no edge cuts, and the condition of the parts that they do not hold."""
-    cut = [day for day in days if any(day.first_hour < edge < day.end_hour for edge in edges)]
-    stretches = "".join(f" or hour >= {day.first_hour} and hour < {day.end_hour}" for day in cut)
-    return [day for day in days if day not in cut], f"{_HOURS} and ({_SINCE}{stretches})"
+class _Days(NamedTuple):
+    """Days that are read as rolled; the condition of those parts of other days that are read beside them, and of those
+    rolled sums that are not, because an edge of their model cuts the day."""
+
+    rolled: list[Any]
+    beside: str
+    without: str
+    values: dict[str, Any]
+
+
+def _sort_days(days: Sequence[Any], edges: set[int], models_at: Mapping[int, Collection[Model]]) -> _Days:
+    """A day that an edge of everything cuts is read as parts; one that only edges of some models cut, as rolled but for
+    these models."""
+    rolled, beside, without = [], "", ""
+    values: dict[str, Any] = {}
+    for day in days:
+        cuts = [edge for edge in edges if day.first_hour < edge < day.end_hour]
+        stretch = f"hour >= {day.first_hour} and hour < {day.end_hour}"
+        if not all(edge in models_at for edge in cuts):
+            beside += f" or {stretch}"
+            continue
+        rolled.append(day)
+        models = sorted({model for edge in cuts for model in models_at[edge]})
+        if models:
+            name = f"cut_{day.first_hour}"
+            values |= {f"{name}_{column}": list(cells)
+                       for column, cells in zip(("providers", "models"), zip(*models, strict=True), strict=True)}
+            routes = f"""array(select id from route join unnest(cast(:{name}_providers as text[]),
+              cast(:{name}_models as text[])) cut_model (cut_provider, cut_name)
+              on provider = cut_provider and model = cut_name)"""
+            beside += f" or {stretch} and route_id = any({routes})"
+            without += f" and not (first_hour = {day.first_hour} and route_id = any({routes}))"
+    return _Days(rolled, beside, without, {**values, "rolled_days": [day.first_hour for day in rolled]})
 
 
 def _read_mark(connection: Connection, *, of_stored: bool = False) -> dict[str, Any] | None:

@@ -25,7 +25,7 @@ from billing.money import exact, plain
 from producers.units import parent
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Collection, Iterable, Iterator
     from decimal import Decimal
 
     from billing.terms.book import TermBook
@@ -220,6 +220,17 @@ class PriceBook:
         if self.contract is not None:
             edges |= self.contract.edges()
         return {hour for hour in edges if first_hour < hour < end_hour}
+
+    def price_cuts(
+        self, first_hour: int, end_hour: int, model: tuple[str, str], ways: Collection[tuple[str, str | None]]
+    ) -> set[int]:
+        """The UTC hours strictly between two at which a price begins or ends that a model (provider, name) used in
+        these ways (service tier, region) can have; contract terms left out."""
+        tiers, regions = {"*", *(tier for tier, _ in ways)}, {None, *(region for _, region in ways)}
+        terms = (term for shelf in self._shelves_of(*model) for held in shelf.by_unit.values() for term in held)
+        return {hour for term in terms for hour in (term.row.from_hour, term.end_hour)
+                if first_hour < hour < end_hour
+                and term.row.key.service_tier in tiers and term.row.key.region in regions}  # fmt: skip
 
     def _best(self, asked: Asked, unit: str, hour: int) -> PriceRow | None:
         best: PriceRow | None = None

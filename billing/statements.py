@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from sqlalchemy import Connection, text
 
 from billing.charges import BookedCharge, Charge, Department
-from billing.cuts import money_cuts, read_used
+from billing.cuts import Model, models_at, money_cuts, read_used
 from billing.fx_policy import Conversion
 from billing.invoices.vendor_store import read_register
 from billing.invoices.vendor_terms import VendorTerms
@@ -152,8 +152,9 @@ def read_month_lines(
     book = read_book(connection) if book is None else book
     conversion = read_conversion(connection, when, policy)
     used = read_used(connection)
-    cuts = money_cuts([(book, used.models)], used, conversion)
-    sums = read_sums(connection, when.first_hour, when.end_hour, cuts, conversion.dimensions)
+    asked = [(book, dict[Model, Model]())]
+    cuts, only = money_cuts(asked, used, conversion), models_at(asked, used, conversion)
+    sums = read_sums(connection, when.first_hour, when.end_hour, cuts, conversion.dimensions, models_at=only)
     return conversion, rate_and_add_up(sums, book, conversion)
 
 

@@ -6,15 +6,17 @@ as an array; so a month of some million parts comes back as the groups that can 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import Connection, text
 
 from billing.parts import (
+    NO_MODELS,
     WIDE_UNITS,
     Mark,
+    Model,
     Source,
     add_up_in_memory,
     first_and_last_hour,
@@ -49,16 +51,17 @@ _PRICED_BY = ("provider", "model", "service_tier", "region", "status = 'cached'"
 
 def read_sums(
     connection: Connection, first_hour: int, end_hour: int, cuts: Sequence[int], dimensions: Sequence[str],
-    filters: Filters = EVERYTHING,
+    filters: Filters = EVERYTHING, *, models_at: Mapping[int, Collection[Model]] = NO_MODELS,
 ) -> Iterator[UsageSum]:  # fmt: skip
     """The sums of [first_hour, end_hour) by the named payer and route dimensions and by what prices depend on.
 
-    No sum crosses one of `cuts` (UTC hours). Both queries must see one state: call it in a snapshot. Sums that cancel
-    out (use that was attributed again) are left out. `filters`: only payers, routes and units of these values.
+    No sum crosses one of `cuts` (UTC hours); `models_at`: cuts that only sums of these models may not cross. Both
+    queries must see one state: call it in a snapshot. Sums that cancel out (use that was attributed again) are left
+    out. `filters`: only payers, routes and units of these values.
     """
     edges = sorted({first_hour, *(cut for cut in cuts if first_hour < cut < end_hour)})
     by_person = any(name in ("user", "key") for name in (*dimensions, *filters))
-    source = read_source(connection, first_hour, end_hour, edges, by_person=by_person)
+    source = read_source(connection, first_hour, end_hour, edges, by_person=by_person, models_at=models_at)
     add_up_in_memory(connection)
     wanted = filters.get("unit")
     if wanted is None:

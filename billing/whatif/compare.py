@@ -1,16 +1,18 @@
 """Kept sums rated twice, and the difference. Pure: sums and two ways of pricing in, amounts by department and model.
 
-A kept sum is what one department used of one model in a stretch of hours in which no price changes. Its quantities come
-with the same quantities times the rate of exchange of their day, so that a year has as many sums as it has different
-questions to the price book, and not a sum a day. Nothing is rounded here.
+A kept sum is what one department used in one class: of everything for which both price books answer alike. It comes as
+a row of whole numbers: quantities, and quantities times the rate of exchange of their day; so a year has as many rows
+as it has different questions to the price book, and not a sum a day. Prices become whole numbers too, of a common power
+of ten, so that a row's amount is one sum of products. That is exact; nothing is rounded here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import TYPE_CHECKING, NamedTuple
+from operator import mul
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from billing.money import exact
 from billing.prices import Asked
@@ -23,25 +25,9 @@ Model = tuple[str, str]
 """(provider, model)."""
 
 
-class Weight(NamedTuple):
-    """A quantity in another currency than the statements': the sum of quantity x rate, and what no rate converts."""
+class Question(NamedTuple):
+    """What prices are asked for. `hour` is the first UTC hour of the stretch."""
 
-    converted: Decimal
-    without_rate: int
-
-
-class KeptUnit(NamedTuple):
-    """A quantity of one unit with its weights by currency; a currency that is not there converts nothing."""
-
-    unit: str
-    quantity: int
-    weights: Mapping[str, Weight]
-
-
-class KeptSum(NamedTuple):
-    """What prices are asked for, with the units. `hour` is the first UTC hour of the stretch."""
-
-    department: Department
     hour: int
     provider: str
     model: str
@@ -49,7 +35,26 @@ class KeptSum(NamedTuple):
     region: str | None
     band: int
     cached: bool
-    units: tuple[KeptUnit, ...]
+
+
+class Columns(NamedTuple):
+    """What a row's numbers are: the quantity of each unit; then for each currency each unit's quantity x rate x
+    10**digits, of what a rate converts; then, where `has_gaps`, for each currency what no rate converts of each."""
+
+    units: tuple[str, ...]
+    currencies: tuple[str, ...]
+    digits: int
+    has_gaps: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """Kept sums. Each row is (place of its question, place of its department, number, ...)."""
+
+    questions: Sequence[Question]
+    departments: Sequence[Department]
+    columns: Columns
+    rows: Iterable[Sequence[Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,30 +102,16 @@ Cells = dict[tuple["Department", str, str], Cell]
 """By (department, provider, model)."""
 
 
-def compare(sums: Iterable[KeptSum], now: Pricing, then: Pricing, currency: str) -> Cells:
-    """Rate every sum by both pricings. Amounts are taken once for each price row, from totals."""
-    tallies: dict[tuple[Department, str, str], _Tally] = {}
-    answers: dict[tuple[object, ...], dict[str, tuple[PriceRow | None, PriceRow | None]]] = {}
+def compare(tables: Iterable[Kept], now: Pricing, then: Pricing, currency: str) -> Cells:
+    """Rate every kept sum by both pricings; `currency` is the statements'."""
+    cells: Cells = {}
     with exact():
-        for one in sums:
-            if one.cached:
-                continue  # the gateway's own answers: nobody bills them
-            key = (one.department, one.provider, one.model)
-            tally = tallies.get(key)
-            if tally is None:
-                tally = tallies[key] = _Tally()
-            known = answers.setdefault(one[1:7], {})
-            for unit in one.units:
-                rows = known.get(unit.unit)
-                if rows is None:
-                    rows = known[unit.unit] = (_row_of(now, one, unit.unit), _row_of(then, one, unit.unit))
-                unknown_now = _take(tally.now, unit, rows[0], currency)
-                unknown_then = _take(tally.then, unit, rows[1], currency)
-                if unknown_now or unknown_then:
-                    tally.unknown_now += unknown_now
-                    tally.unknown_then += unknown_then
-                    tally.lost += max(0, abs(unknown_then) - abs(unknown_now))
-        return {key: tally.cell() for key, tally in tallies.items()}
+        for table in tables:
+            plans, digits = _plans(table, now, then, currency)
+            for key, tally in _add_up(table, plans).items():
+                of_now, of_then = (Decimal(amount).scaleb(-digits) for amount in tally[:2])
+                cells.setdefault(key, Cell()).add(Cell(of_now, of_then, *tally[2:]))
+    return cells
 
 
 def fold(cells: Cells, by: tuple[int, ...]) -> dict[tuple[str | None, ...], Cell]:
@@ -132,45 +123,80 @@ def fold(cells: Cells, by: tuple[int, ...]) -> dict[tuple[str | None, ...], Cell
     return {key: found[key] for key in sorted(found, key=lambda key: [(part is None, part or "") for part in key])}
 
 
-@dataclass(slots=True)
-class _Tally:
-    """A cell being added up: weights by price row."""
+class _Plan(NamedTuple):
+    """What is done with the rows of a question: factors of their numbers for the amounts now and then, and for each
+    unit that may have no amount the places of those quantities (None: it always has one)."""
 
-    now: dict[int, tuple[PriceRow, Decimal | int]] = field(default_factory=dict)
-    then: dict[int, tuple[PriceRow, Decimal | int]] = field(default_factory=dict)
-    unknown_now: int = 0
-    unknown_then: int = 0
-    lost: int = 0
-
-    def cell(self) -> Cell:
-        return Cell(_amount(self.now), _amount(self.then), self.unknown_now, self.unknown_then, self.lost)
+    model: Model
+    now: tuple[int, ...]
+    then: tuple[int, ...]
+    unknown: tuple[tuple[int | None, int | None], ...]
 
 
-def _take(
-    weights: dict[int, tuple[PriceRow, Decimal | int]], unit: KeptUnit, row: PriceRow | None, currency: str
-) -> int:
-    """Put a quantity under its price row. Returns how much of it has no amount."""
-    if row is None:
-        return 0 if unit.unit == "requests" else unit.quantity
-    weight: Decimal | int
-    if row.currency == currency:
-        weight, without = unit.quantity, 0
-    elif row.currency in unit.weights:
-        weight, without = unit.weights[row.currency]
-    else:
-        return unit.quantity
-    known = weights.get(row.id)
-    weights[row.id] = (row, weight if known is None else known[1] + weight)
-    return without
+def _add_up(table: Kept, plans: Sequence[_Plan | None]) -> dict[tuple[Department, str, str], list[int]]:
+    """By (department, provider, model) what cells hold, amounts as whole numbers."""
+    tallies: dict[tuple[int, Model], list[int]] = {}
+    for row in table.rows:
+        plan = plans[row[0]]
+        if plan is None:
+            continue
+        numbers = row[2:]
+        tally = tallies.get((row[1], plan.model))
+        if tally is None:
+            tally = tallies[row[1], plan.model] = [0, 0, 0, 0, 0]
+        amount = sum(map(mul, numbers, plan.now))
+        tally[0] += amount
+        tally[1] += amount if plan.then is plan.now else sum(map(mul, numbers, plan.then))
+        for places in plan.unknown:
+            unknown_now, unknown_then = (0 if place is None else numbers[place] for place in places)
+            tally[2] += unknown_now
+            tally[3] += unknown_then
+            tally[4] += max(0, abs(unknown_then) - abs(unknown_now))
+    return {(table.departments[place], *model): tally for (place, model), tally in tallies.items()}
 
 
-def _row_of(pricing: Pricing, one: KeptSum, unit: str) -> PriceRow | None:
+def _plans(table: Kept, now: Pricing, then: Pricing, currency: str) -> tuple[list[_Plan | None], int]:
+    """For each question its plan, None for the gateway's own answers, which nobody bills; and of how many digits after
+    the point the amounts are."""
+    columns = table.columns
+    asked = [None if one.cached else [_rows(pricing, one, columns.units) for pricing in (now, then)]
+             for one in table.questions]  # fmt: skip
+    found = {id(row): row for both in asked if both for rows in both for row in rows if row is not None}
+    digits = max([0, *(-int(row.unit_price.normalize().as_tuple().exponent) for row in found.values())])
+    plans: list[_Plan | None] = []
+    for question, both in zip(table.questions, asked, strict=True):
+        if both is None:
+            plans.append(None)
+            continue
+        (by_now, open_now), (by_then, open_then) = (_factors(rows, columns, currency, digits) for rows in both)
+        unknown = tuple(pair for pair in zip(open_now, open_then, strict=True) if pair != (None, None))
+        model = (question.provider, question.model)
+        plans.append(_Plan(model, by_now, by_now if by_now == by_then else by_then, unknown))
+    return plans, digits + columns.digits
+
+
+def _rows(pricing: Pricing, one: Question, units: Sequence[str]) -> list[PriceRow | None]:
     asked = pricing.asked(one.provider, one.model, one.service_tier, one.region, one.band)
-    return pricing.book.find(asked, unit, one.hour)
+    return [pricing.book.find(asked, unit, one.hour) for unit in units]
 
 
-def _amount(weights: Mapping[int, tuple[PriceRow, Decimal | int]]) -> Decimal:
-    total = Decimal(0)
-    for row, weight in weights.values():
-        total += row.price * weight / row.per
-    return total
+def _factors(
+    rows: Sequence[PriceRow | None], columns: Columns, currency: str, digits: int
+) -> tuple[tuple[int, ...], list[int | None]]:
+    """A row's factors, and for each unit the place of the quantity that has no amount."""
+    width = len(columns.units)
+    factors = [0] * width * (1 + len(columns.currencies) * (1 + columns.has_gaps))
+    unknown: list[int | None] = [None] * width
+    for place, (unit, row) in enumerate(zip(columns.units, rows, strict=True)):
+        if row is None:
+            unknown[place] = None if unit == "requests" else place
+        elif row.currency == currency:
+            factors[place] = int(row.unit_price.scaleb(digits + columns.digits))
+        elif row.currency in columns.currencies:
+            block = 1 + columns.currencies.index(row.currency)
+            factors[block * width + place] = int(row.unit_price.scaleb(digits))
+            if columns.has_gaps:
+                unknown[place] = (block + len(columns.currencies)) * width + place
+        else:
+            unknown[place] = place
+    return tuple(factors), unknown

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, text
 
-from billing.cuts import money_cuts, rate_cuts, read_used
+from billing.cuts import models_at, money_cuts, price_edges, rate_cuts, read_used
 from billing.periods import Month, month_in
 from billing.statements import read_conversion, read_department_names
 from billing.sums import read_sums
@@ -17,7 +17,7 @@ from billing.whatif.by_volume import compare_by_volume
 from billing.whatif.compare import Cells, Pricing, compare
 from billing.whatif.document import seat_cells, whatif_document
 from billing.whatif.scenario import SEATS, read_pricings
-from billing.whatif.sums import Numbers, Question, read_kept_sums, read_numbers
+from billing.whatif.sums import Asking, Edges, Numbers, read_kept_sums, read_numbers
 
 if TYPE_CHECKING:
     from billing.charges import Department
@@ -81,22 +81,26 @@ def _month_cells(
     now, then = pricings
     conversion = read_conversion(connection, month, policy)
     used = read_used(connection)
-    asked = [(one.book, {one.instead.get(model, model) for model in used.models}) for one in pricings]
+    asked = [(one.book, one.instead) for one in pricings]
     if any(one.book.contract is not None and one.book.contract.has_tiers for one in pricings):
         cuts = money_cuts(asked, used, conversion)
         sums = list(read_sums(connection, month.first_hour, month.end_hour, cuts, conversion.dimensions))
         return compare_by_volume(sums, now, then, conversion)
-    edges = {hour for book, models in asked for hour in book.cuts(month.first_hour, month.end_hour, models)}
-    currencies = sorted({term.row.currency for one in pricings for term in one.book.terms} - {policy.currency})
+    currencies = {term.row.currency for one in pricings for term in one.book.terms} - {policy.currency}
+    edges = Edges(
+        {hour for book, instead in asked for hour in price_edges(book, instead, used, month)},
+        models_at(asked, used, conversion),
+        rate_cuts(used, conversion, currencies),
+        {term.row.key.prompt_above for one in pricings for term in one.book.terms},
+        tuple(sorted(currencies)),
+    )
 
-    def alike(question: Question, band: int, hour: int, units: Sequence[str]) -> Hashable:
-        provider, model, tier, region, cached = question
+    def alike(asking: Asking, band: int, hour: int, units: Sequence[str]) -> Hashable:
+        provider, model, tier, region, cached = asking
         if cached:
-            return question
-        asked = [(one.book, one.asked(provider, model, tier, region, band)) for one in pricings]
-        answers = [book.find(of_model, unit, hour) for book, of_model in asked for unit in units]
+            return asking
+        of_model = [(one.book, one.asked(provider, model, tier, region, band)) for one in pricings]
+        answers = [book.find(question, unit, hour) for book, question in of_model for unit in units]
         return provider, model, tuple(None if row is None else row.id for row in answers)
 
-    rate_edges = rate_cuts(used, conversion, currencies)
-    kept = read_kept_sums(connection, conversion, numbers, edges, rate_edges, currencies, alike)
-    return compare(kept, now, then, policy.currency)
+    return compare(read_kept_sums(connection, conversion, numbers, edges, alike), now, then, policy.currency)

@@ -2,49 +2,47 @@
 
 What prices are asked for (stretch of hours, prompt-length band, route) becomes a class: everything for which both books
 answer alike, row by row. So a band that no price of a model knows, and an hour at which another model's price changes,
-cut nothing. Quantities are added up by class and department, each also times the rate of exchange of its stretch:
-exactly, as numeric.
+cut nothing. Quantities are added up by class and department, each also times the rate of exchange of its stretch, as a
+whole number of its last digit. PostgreSQL multiplies in 64 bits, where it refuses what does not fit; then the query is
+asked again in numeric, which holds everything and takes longer.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, text
+from sqlalchemy.exc import DataError
 
+from billing.money import exact
 from billing.parts import Source, add_up_in_memory, read_source
-from billing.whatif.compare import KeptSum, KeptUnit, Weight
+from billing.whatif.compare import Columns, Kept, Question
 
 if TYPE_CHECKING:
+    from decimal import Decimal
+
     from billing.charges import Department
+    from billing.cuts import Model
     from billing.fx_policy import Conversion
 
-Question = tuple[str, str, str, str | None, bool]
+Asking = tuple[str, str, str, str | None, bool]
 """(provider, model, tier, region, from the gateway's cache)."""
 Biller = tuple[str, str | None]
 """(provider, account): what decides whose rate of exchange holds."""
 
-Alike = Callable[[Question, int, int, Sequence[str]], Hashable]
+Alike = Callable[[Asking, int, int, Sequence[str]], Hashable]
 """What both books answer for a question, a band and a UTC hour, unit by unit: equal where nothing differs in money."""
-
-_DEPARTMENTS = """
-  join unnest(cast(:payer_ids as integer[]), cast(:departments as integer[]))
-    as y (payer_id, department) on y.payer_id = p.payer_id"""
-_PLACES = """
-  with x as materialized (
-    select * from unnest(cast(:stretches as integer[]), cast(:bands as bigint[]), cast(:routes as integer[]),
-                         cast(:classes as integer[]){arrays}) as x (stretch, band, route_id, class{names}))"""
-_OF_PLACE = "x.stretch = p.stretch and x.band = p.band and x.route_id = p.route_id"
+OUT_OF_RANGE = "22003"
+"""SQLSTATE numeric_value_out_of_range."""
 
 
 @dataclass(frozen=True, slots=True)
 class Numbers:
     """Routes and payers as small numbers, so that SQL groups by integers."""
 
-    questions: Sequence[Question]
+    questions: Sequence[Asking]
     billers: Sequence[Biller]
     departments: Sequence[Department]
     values: Mapping[str, list[int]]
@@ -73,42 +71,49 @@ def read_numbers(connection: Connection) -> Numbers:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Edges:
+    """UTC hours within a month at which money changes: some price (with the models that it is of, where only they
+    change), or some rate of exchange; and prompt lengths at which some price does. `currencies`: of prices, other than
+    the statements'."""
+
+    prices: Iterable[int]
+    models_at: Mapping[int, frozenset[Model]]
+    rates: Iterable[int]
+    prompts: Iterable[int]
+    currencies: tuple[str, ...]
+
+
 def read_kept_sums(
-    connection: Connection,
-    conversion: Conversion,
-    numbers: Numbers,
-    cuts: Iterable[int],
-    rate_edges: Iterable[int],
-    currencies: Sequence[str],
-    alike: Alike,
-) -> list[KeptSum]:
-    """The sums of the conversion's month. `cuts`: UTC hours at which some price changes; `rate_edges`: at which some
-    rate of exchange does; `currencies`: of prices, other than the statements'; `alike` says which sums are kept as one:
-    that has the hour and the band of any of them."""
+    connection: Connection, conversion: Conversion, numbers: Numbers, edges: Edges, alike: Alike
+) -> Iterator[Kept]:
+    """The sums of the conversion's month, a table for the units with columns and one for each other unit; `alike` says
+    which are kept as one: that has the hour and the band of any of them."""
     month = conversion.month
-    price_edges = [month.first_hour, *sorted(hour for hour in set(cuts) if month.first_hour < hour < month.end_hour)]
-    edges = sorted({*price_edges, *rate_edges, *conversion.cuts()})
-    source = read_source(connection, month.first_hour, month.end_hour, edges)
+    price_hours = [month.first_hour, *sorted(hour for hour in set(edges.prices)
+                                             if month.first_hour < hour < month.end_hour)]  # fmt: skip
+    hours = sorted({*price_hours, *edges.rates, *conversion.cuts()})
+    source = read_source(connection, month.first_hour, month.end_hour, hours, models_at=edges.models_at)
     add_up_in_memory(connection)
-    places = _Places(numbers, alike, [*source.units, *_other_units(connection, source)])
-    places.fill(conversion, edges, price_edges, currencies, _bands(connection, source))
-    values = {**source.values, **places.values, "edges": edges, "payer_ids": numbers.values["payer_ids"],
+    others = _other_units(connection, source)
+    rates = _Rates(conversion, numbers, hours, edges.currencies)
+    classes = _Classes(numbers, alike, [*source.units, *others], price_hours, sorted({0, *edges.prompts}))
+    values = {**source.values, **rates.values, **classes.values, "payer_ids": numbers.values["payer_ids"],
               "departments": numbers.values["departments"]}  # fmt: skip
-    found: dict[tuple[int, int], list[KeptUnit]] = {}
-    step = 1 + 2 * len(currencies)
-    for row in connection.execute(text(_wide(source, len(currencies))), values) if source.units else ():
-        units = found.setdefault((row[0], row[1]), [])
-        for place, unit in enumerate(source.units):
-            first = 2 + place * step
-            if row[first]:
-                units.append(_unit(unit, row[first : first + step], currencies))
-    for row in connection.execute(text(_other(source, len(currencies))), values) if source.has_others else ():
-        if row[3]:
-            found.setdefault((row[0], row[1]), []).append(_unit(row[2], row[3:], currencies))
-    return [
-        KeptSum(numbers.departments[department], *places.kept[of_class], tuple(units))
-        for (of_class, department), units in found.items()
-    ]
+
+    def table(units: tuple[str, ...], source_sql: str) -> Kept:
+        columns = Columns(units, edges.currencies, rates.digits, rates.has_gaps)
+        names = [f"p.{unit}" for unit in units] if units == source.units else ["p.quantity"]
+        rows = _read_rows(connection, source_sql, names, columns, values)
+        return Kept(classes.kept, numbers.departments, columns, rows)
+
+    if source.units:
+        yield table(source.units, source.sql)
+    for unit in others:
+        values["unit"] = unit
+        yield table((unit,), f"""
+          (select hour, band, route_id, payer_id, (other_units ->> :unit)::bigint as quantity from {source.sql} o
+           where other_units ? :unit)""")  # fmt: skip
 
 
 def _other_units(connection: Connection, source: Source) -> list[str]:
@@ -119,115 +124,98 @@ def _other_units(connection: Connection, source: Source) -> list[str]:
     return list(connection.execute(text(query), source.values).scalars())
 
 
-def _bands(connection: Connection, source: Source) -> list[int]:
-    return list(connection.execute(text(f"select distinct band from {source.sql} p"), source.values).scalars())
+class _Classes:
+    """Every price's stretch of hours, prompt-length band and route with its class, as arrays side by side.
 
-
-class _Places:
-    """Every stretch, band and route with its class and the rates of exchange that hold there, as arrays side by side.
-
-    `kept` has for each class what a KeptSum says of it, from hour to cached.
+    `kept` has for each class the question that is asked for it.
     """
 
-    def __init__(self, numbers: Numbers, alike: Alike, units: Sequence[str]) -> None:
-        self._numbers = numbers
-        self._alike = alike
-        self._units = units
-        self._classes: dict[Hashable, int] = {}
-        self._known: dict[tuple[int, int, int], int] = {}
-        self.kept: list[tuple[int, str, str, str, str | None, int, bool]] = []
-        self.values: dict[str, list[Any]] = {}
-
-    def fill(
-        self,
-        conversion: Conversion,
-        edges: Sequence[int],
-        price_edges: Sequence[int],
-        currencies: Sequence[str],
-        bands: Sequence[int],
+    def __init__(
+        self, numbers: Numbers, alike: Alike, units: Sequence[str], hours: Sequence[int], prompts: Sequence[int]
     ) -> None:
-        """Make the arrays. `edges`: the hours at which stretches begin; `price_edges`: those of prices among them."""
-        columns: list[list[Any]] = [[], [], [], []]
-        rates: list[list[str | None]] = [[] for _ in currencies]
-        named = self._numbers.values
-        routes = list(zip(named["route_ids"], named["questions"], named["billers"], strict=True))
-        segment = 0
-        for stretch, hour in enumerate(edges, 1):
-            while segment + 1 < len(price_edges) and price_edges[segment + 1] <= hour:
-                segment += 1
-            held = []
-            for provider, account in self._numbers.billers:
+        self.kept: list[Question] = []
+        classes: dict[Hashable, int] = {}
+        of_question: dict[tuple[int, int, int], int] = {}
+        for segment, hour in enumerate(hours, 1):
+            for bucket, band in enumerate(prompts, 1):
+                for place, asking in enumerate(numbers.questions):
+                    answer = alike(asking, band, hour, units)
+                    if answer not in classes:
+                        classes[answer] = len(self.kept)
+                        provider, model, tier, region, cached = asking
+                        self.kept.append(Question(hour, provider, model, tier, region, band, cached))
+                    of_question[segment, bucket, place] = classes[answer]
+        routes = list(zip(numbers.values["route_ids"], numbers.values["questions"], strict=True))
+        rows = [(segment, bucket, route, of_question[segment, bucket, question])
+                for segment in range(1, len(hours) + 1) for bucket in range(1, len(prompts) + 1)
+                for route, question in routes]  # fmt: skip
+        columns = zip(*rows, strict=True) if rows else [()] * 4
+        self.values: dict[str, Any] = {"price_hours": list(hours), "prompts": list(prompts)}
+        self.values |= dict(zip(("segments", "buckets", "routes", "classes"), map(list, columns), strict=True))
+
+
+class _Rates:
+    """Every stretch of hours in which no rate changes, and route, with the rates of exchange that hold there: whole
+    numbers of 10**-digits, as arrays side by side. `has_gaps`: somewhere there is none."""
+
+    def __init__(
+        self, conversion: Conversion, numbers: Numbers, hours: Sequence[int], currencies: Sequence[str]
+    ) -> None:
+        held: dict[tuple[int, int], list[Decimal | None]] = {}
+        for stretch, hour in enumerate(hours, 1):
+            for place, (provider, account) in enumerate(numbers.billers):
                 rows = [conversion.for_use(provider, account, hour, currency)[1] for currency in currencies]
-                held.append([None if row is None else format(row.rate, "f") for row in rows])
-            for route, question, biller in routes:
-                for band in bands:
-                    place = (stretch, band, route, self._class_of(question, band, price_edges[segment]))
-                    for column, cell in zip(columns, place, strict=True):
-                        column.append(cell)
-                    for of_currency, rate in zip(rates, held[biller], strict=True):
-                        of_currency.append(rate)
-        self.values = dict(zip(("stretches", "bands", "routes", "classes"), columns, strict=True))
-        self.values |= {f"rates_{place}": column for place, column in enumerate(rates)}
-
-    def _class_of(self, question: int, band: int, hour: int) -> int:
-        known = self._known.get((question, band, hour))
-        if known is None:
-            asked = self._numbers.questions[question]
-            answer = self._alike(asked, band, hour, self._units)
-            known = self._classes.get(answer)
-            if known is None:
-                known = self._classes[answer] = len(self.kept)
-                provider, model, tier, region, cached = asked
-                self.kept.append((hour, provider, model, tier, region, band, cached))
-            self._known[question, band, hour] = known
-        return known
+                held[stretch, place] = [None if row is None else row.rate for row in rows]
+        known = {rate for rates in held.values() for rate in rates if rate is not None}
+        self.digits = max([0, *(-int(rate.as_tuple().exponent) for rate in known)])
+        self.has_gaps = any(None in rates for rates in held.values())
+        with exact():
+            scaled = {rate: int(rate.scaleb(self.digits)) for rate in known}
+        routes = list(zip(numbers.values["route_ids"], numbers.values["billers"], strict=True))
+        places = [(stretch, route, biller) for stretch in range(1, len(hours) + 1) for route, biller in routes]
+        self.values: dict[str, Any] = {
+            "hours": list(hours),
+            "stretches": [stretch for stretch, _, _ in places],
+            "rated_routes": [route for _, route, _ in places],
+        }
+        for number in range(len(currencies)):
+            column = (held[stretch, biller][number] for stretch, _, biller in places)
+            self.values[f"rates_{number}"] = [None if rate is None else scaled[rate] for rate in column]
 
 
-def _unit(unit: str, cells: Sequence[Any], currencies: Sequence[str]) -> KeptUnit:
-    weights = {
-        currency: Weight(cells[1 + 2 * place] or Decimal(0), int(cells[2 + 2 * place] or 0))
-        for place, currency in enumerate(currencies)
-    }
-    return KeptUnit(unit, int(cells[0]), weights)
+def _read_rows(
+    connection: Connection, source_sql: str, names: Sequence[str], columns: Columns, values: Mapping[str, Any]
+) -> Sequence[Sequence[Any]]:
+    """Rows of class, department and the columns' numbers."""
+    try:
+        with connection.begin_nested():
+            return connection.execute(text(_query(source_sql, names, columns, "bigint")), values).all()
+    except DataError as error:
+        if getattr(error.orig, "sqlstate", None) != OUT_OF_RANGE:
+            raise
+    rows = connection.execute(text(_query(source_sql, names, columns, "numeric")), values)
+    return [[int(cell) for cell in row] for row in rows]
 
 
-def _with_places(currencies: int) -> str:
-    arrays = "".join(f", cast(:rates_{place} as numeric[])" for place in range(currencies))
-    names = "".join(f", rate_{place}" for place in range(currencies))
-    return _PLACES.format(arrays=arrays, names=names)
-
-
-def _weighted(column: str, currencies: int) -> str:
-    """The sum of a quantity, and for each currency the sum of its products and of what no rate converts."""
-    parts = [f"sum({column})"]
-    for place in range(currencies):
-        parts += [f"sum({column} * x.rate_{place})", f"sum({column}) filter (where x.rate_{place} is null)"]
-    return ", ".join(parts)
-
-
-def _wide(source: Source, currencies: int) -> str:
-    """Rolled days are few and multiplied one by one; hourly parts are added up as whole numbers before."""
-    stretch = "width_bucket(p.hour, cast(:edges as integer[]))"
-    weighted = ", ".join(_weighted(f"p.{unit}", currencies) for unit in source.units)
-    if source.is_rolled:
-        return f"""{_with_places(currencies)}
-          select x.class, y.department, {weighted}
-          from {source.sql} p {_DEPARTMENTS}
-          join x on {_OF_PLACE.replace("p.stretch", stretch)} group by 1, 2"""
-    sums = ", ".join(f"sum(p.{unit})::bigint as {unit}" for unit in source.units)
-    return f"""{_with_places(currencies)},
-      s as materialized (
-        select {stretch} as stretch, p.band, p.route_id, y.department, {sums} from {source.sql} p {_DEPARTMENTS}
-        group by 1, 2, 3, 4)
-      select x.class, p.department, {weighted} from s p join x on {_OF_PLACE} group by 1, 2"""
-
-
-def _other(source: Source, currencies: int) -> str:
-    return f"""{_with_places(currencies)},
-      s as materialized (
-        select width_bucket(p.hour, cast(:edges as integer[])) as stretch, p.band, p.route_id, y.department,
-               o.key as unit, sum(o.value::bigint)::bigint as quantity
-        from {source.sql} p {_DEPARTMENTS} cross join lateral jsonb_each_text(p.other_units) o
-        group by 1, 2, 3, 4, 5)
-      select x.class, p.department, p.unit, {_weighted("p.quantity", currencies)}
-      from s p join x on {_OF_PLACE} group by 1, 2, 3"""
+def _query(source_sql: str, names: Sequence[str], columns: Columns, number: str) -> str:
+    currencies = range(len(columns.currencies))
+    sums = [f"sum({name})" for name in names]
+    sums += [f"sum({name}::{number} * r.rate_{place})" for place in currencies for name in names]
+    if columns.has_gaps:
+        sums += [f"sum({name}) filter (where r.rate_{place} is null)" for place in currencies for name in names]
+    shown = ", ".join(f"coalesce({one}, 0)::{number}" for one in sums)
+    arrays = "".join(f", cast(:rates_{place} as {number}[])" for place in currencies)
+    rated = "".join(f", rate_{place}" for place in currencies)
+    return f"""
+      select x.class, y.department, {shown}
+      from {source_sql} p
+      join unnest(cast(:payer_ids as integer[]), cast(:departments as integer[]))
+        as y (payer_id, department) on y.payer_id = p.payer_id
+      join unnest(cast(:segments as integer[]), cast(:buckets as integer[]), cast(:routes as integer[]),
+                  cast(:classes as integer[])) as x (segment, bucket, route_id, class)
+        on x.segment = width_bucket(p.hour, cast(:price_hours as integer[]))
+        and x.bucket = width_bucket(p.band, cast(:prompts as bigint[])) and x.route_id = p.route_id
+      join unnest(cast(:stretches as integer[]), cast(:rated_routes as integer[]){arrays})
+        as r (stretch, route_id{rated})
+        on r.stretch = width_bucket(p.hour, cast(:hours as integer[])) and r.route_id = p.route_id
+      group by 1, 2"""

@@ -57,9 +57,23 @@ def told(sums: Any) -> Counter[tuple[Any, ...]]:
     return found
 
 
+def binding(
+    sums: Counter[tuple[Any, ...]], first: int, cuts: Sequence[int], only: dict[int, list[tuple[str, str]]]
+) -> Counter[tuple[Any, ...]]:
+    """Sums by the stretches that their model may not leave."""
+    found: Counter[tuple[Any, ...]] = Counter()
+    for (dimensions, hour, *rest), quantity in sums.items():
+        edges = [cut for cut in cuts if cut not in only or (rest[0], rest[1]) in only[cut]]
+        found[dimensions, max([first, *(edge for edge in edges if edge <= hour)]), *rest] += quantity
+    return Counter({key: quantity for key, quantity in found.items() if quantity})
+
+
 def read_both(connection: Connection, span: tuple[int, int], cuts: Sequence[int], dimensions: tuple[str, ...]) -> None:
-    """Read as it is, and with nothing but parts."""
+    """Read as it is, and with nothing but parts; also where a cut is of some models only."""
     rolled = told(read_sums(connection, *span, cuts, dimensions))
+    only = {cut: [("openai", f"m-{1 + cut % 3}"), ("openai", "m-1")] for cut in cuts[:2]}
+    loose = told(read_sums(connection, *span, cuts, dimensions, models_at=only))
+    assert binding(loose, span[0], cuts, only) == binding(rolled, span[0], cuts, only)
     hours, count = first_and_last_hour(connection), count_parts(connection, *span)
     connection.exec_driver_sql("create temporary table usage_part on commit drop as select * from public.usage_part")
     assert rolled == told(read_sums(connection, *span, cuts, dimensions))
@@ -93,7 +107,10 @@ def insert(connection: Connection, rows: Sequence[Part]) -> None:
 
 
 @settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(steps=steps, edges=st.lists(hours, max_size=3), span=st.tuples(hours, hours), zone=st.sampled_from(ZONES))
+@given(
+    steps=steps, edges=st.lists(hours, min_size=1, max_size=3), span=st.tuples(hours, hours),
+    zone=st.sampled_from(ZONES),
+)  # fmt: skip
 def test_reading_rolled_sums_gives_what_the_parts_hold(
     engine: Engine, steps: list[Any], edges: list[int], span: tuple[int, int], zone: str
 ) -> None:

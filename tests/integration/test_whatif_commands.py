@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from billing.parts import roll_up
+from jangbu.database import connect
 from tests.integration.command_world import CommandShell, use_database
 from tests.scenarios.house import PRICE_HEADER, House
 
@@ -37,6 +39,7 @@ class World(House, CommandShell):
 
     def __init__(self, urls: DatabaseUrls, capsys: pytest.CaptureFixture[str]) -> None:
         House.__init__(self, urls)
+        self.urls = urls
         CommandShell.__init__(self, capsys)
 
 
@@ -84,6 +87,25 @@ def test_the_same_prices_make_no_difference_and_now_is_what_statements_say(world
     assert [(row["department"], row["now_exact"], row["now"]) for row in month["by_department"]] == [
         (row["department"], row["total_exact"], row["total"]) for row in stated["statements"]
     ]
+
+
+def test_rolled_days_and_enormous_quantities_come_to_the_same(world: World, tmp_path: Path) -> None:
+    """A price of one model that changes within a rolled day; and quantities whose product with a rate has more than 64
+    bits, which PostgreSQL refuses to multiply as whole numbers."""
+    file = price_file(tmp_path, *PRICES, "openai,gpt-x,output_tokens,,,,USD,4,1000000,2026-10-20T05:00:00Z,,letter")
+    asked = ("whatif", "--months", "2026-10..2026-11", "--prices", file)
+    before = world.json(*asked), world.json("statement", "list", "2026-10")
+    engine = connect(world.urls.billing)
+    assert roll_up(engine, "Asia/Seoul") > 0
+    engine.dispose()
+    assert (world.json(*asked), world.json("statement", "list", "2026-10")) == before
+    for quantity in (9 * 10**18, -9 * 10**18 + 1):
+        world.use("2026-10-15T11:30:00+09:00", "D012", "gpt-x", {"output_tokens": quantity}, user="u-1")
+    found = world.json(*asked)
+    assert Fraction(found["by_month"][0]["now_exact"]) - Fraction(before[0]["by_month"][0]["now_exact"]) == (
+        Fraction(2, 1_000_000) * Fraction("1380.25")
+    )
+    assert found["by_month"][0]["now_exact"] == world.json("statement", "list", "2026-10")["total_exact"]
 
 
 def test_all_prices_doubled_cost_the_same_again(world: World, tmp_path: Path) -> None:

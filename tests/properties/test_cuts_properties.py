@@ -22,7 +22,10 @@ from billing.rating import UsageSum, rate_month
 from billing.statements import AddedLines, add_up, make_statements, rate_and_add_up
 
 MONTH = month_in("2026-10", "Asia/Seoul")
-USED = Used(frozenset({("p", "m-1"), ("p", "m-2-2026-01-01"), ("q", "m-1")}), frozenset({("p", None), ("q", "acc")}))
+WAYS = frozenset({("standard", None)})
+USED = Used(
+    {("p", "m-1"): WAYS, ("p", "m-2-2026-01-01"): WAYS, ("q", "m-1"): WAYS}, frozenset({("p", None), ("q", "acc")})
+)
 hours = st.integers(MONTH.first_hour, MONTH.end_hour - 1)
 
 
@@ -100,7 +103,7 @@ def test_the_widest_stretches_come_to_the_same_as_hours(
     def conversion() -> Conversion:
         return Conversion(table, VendorTerms(register), MONTH, policy)
 
-    cuts = money_cuts([(PriceBook(rows), USED.models)], USED, conversion())
+    cuts = money_cuts([(PriceBook(rows), {})], USED, conversion())
     edges = sorted({MONTH.first_hour, *(cut for cut in cuts if MONTH.first_hour < cut < MONTH.end_hour)})
     account = len(conversion().dimensions) > 1
     hourly: list[UsageSum] = []
@@ -129,6 +132,6 @@ def test_what_nobody_uses_cuts_nothing_and_a_weekend_is_one_stretch() -> None:
     weekdays = [day for day in MONTH.days if day.weekday() < 5]
     table = FxTable(FxRow(n, day, "USD", "KRW", Decimal(1300), "t") for n, day in enumerate(weekdays, 1))
     conversion = Conversion(table, VendorTerms(()), MONTH, MoneyPolicy())
-    cuts = money_cuts([(PriceBook(rows), USED.models)], USED, conversion)
+    cuts = money_cuts([(PriceBook(rows), {})], USED, conversion)
     begins = [hour for day, hour in zip(MONTH.days, MONTH.day_hours, strict=True) if day.weekday() < 5]
     assert cuts == sorted({*begins, at + 7})
