@@ -44,12 +44,16 @@ def event_of(call_id: str, tokens: int) -> UsageEvent:
     )
 
 
-async def ask(enforcer: Enforcer, calls: int) -> None:
-    """One call, if it may be made."""
+async def ask(enforcer: Enforcer, calls: int, took: dict[str, list[float]]) -> None:
+    """One call, if it may be made. `took`: seconds of decisions, by whether one waited for a lease."""
     call_id = uuid.uuid4().hex
     data = {"messages": [{"role": "user", "content": PROMPT}], "max_tokens": OUTPUT_MAX}
     caller, asked = Caller(USER, DEPARTMENT, None), Asked("gpt", (("openai", MODEL),))
-    if await enforcer.check(call_id, caller, asked, data, "acompletion") is not None:
+    waits, began_s = enforcer.counts["lease_waits"], time.perf_counter()
+    refusal = await enforcer.check(call_id, caller, asked, data, "acompletion")
+    waited = enforcer.counts["lease_waits"] != waits
+    took["with a lease" if waited else "from memory"].append(time.perf_counter() - began_s)
+    if refusal is not None:
         return
     await asyncio.sleep(random.random() / 20)
     event = event_of(call_id, random.randint(1, OUTPUT_MAX))
@@ -59,13 +63,13 @@ async def ask(enforcer: Enforcer, calls: int) -> None:
     enforcer.written(call_id, event)
 
 
-async def drive(enforcer: Enforcer, calls: int, rate: float) -> None:
+async def drive(enforcer: Enforcer, calls: int, rate: float, took: dict[str, list[float]]) -> None:
     """Calls at a rate, beside each other, until the process is told to end."""
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     under_way: set[asyncio.Task[None]] = set()
     while not stop.is_set():
-        task = asyncio.create_task(ask(enforcer, calls))
+        task = asyncio.create_task(ask(enforcer, calls, took))
         under_way.add(task)
         task.add_done_callback(under_way.discard)
         await asyncio.sleep(1 / rate)
@@ -84,11 +88,12 @@ def main() -> None:
     enforcer = Enforcer(settings, f"slot-{number}", lambda: True)
     enforcer.start()
     Path(f"{directory}/{number}.ready").touch()
+    took: dict[str, list[float]] = {"from memory": [], "with a lease": []}
     try:
-        asyncio.run(drive(enforcer, calls, float(rate)))
+        asyncio.run(drive(enforcer, calls, float(rate), took))
     finally:
         enforcer.close(5.0)
-        Path(f"{directory}/{number}.status").write_text(json.dumps(enforcer.document()))
+        Path(f"{directory}/{number}.status").write_text(json.dumps({**enforcer.document(), "decisions_s": took}))
 
 
 if __name__ == "__main__":

@@ -189,10 +189,21 @@ def main() -> None:
             raced = measure(mode, processes, limit, rate, seconds)
             beyond = max(0, raced.used - limit)
             refused = sum(one["refused"] for one in raced.status)
+            decided = "; ".join(_decided(raced, how) for how in ("from memory", "with a lease"))
             print(
                 f"{mode} {processes}: used {raced.used} of {limit}, beyond {beyond} "
-                f"({beyond / (processes * rate * 25.5):.2f} s of all use), calls {raced.calls}, refused {refused}"
+                f"({beyond / (processes * rate * 25.5):.2f} s of all use), calls {raced.calls}, "
+                f"refused {refused}; {decided}"
             )
+
+
+def _decided(raced: Raced, how: str) -> str:
+    """How long decisions of one kind took, microseconds."""
+    took_s = sorted(second for one in raced.status for second in one["decisions_s"][how])
+    if not took_s:
+        return f"{how}: none"
+    median_us, high_us = (1e6 * took_s[int(len(took_s) * share)] for share in (0.5, 0.99))
+    return f"{how}: {len(took_s)} decisions, p50 {median_us:.0f} us, p99 {high_us:.0f} us"
 
 
 if __name__ == "__main__":
