@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from jangbu.settings import Settings
 
 EVERY_S = 1.0
+LOOK_EVERY_S = 0.25
+"""Between two looks at quotas: a threshold that is reached is to be in the mailbox within two seconds."""
 BACKOFF_MAX_S = 15.0
 HANDS = {"mail": 4}
 """Threads of a channel: a mail server answers in tens of milliseconds, and hundreds may be due at once."""
@@ -125,7 +127,7 @@ def run(
     standing: Callable[[], Sequence[Standing]] | None = None,
     clock: Callable[[], datetime] = utc_now,
 ) -> None:
-    """Look each second, and deliver beside it, threads of each channel, until `stop` is set. `standing` tells where
+    """Look again and again, and deliver beside it, threads of each channel, until `stop` is set. `standing` tells where
     records wait in Kafka; `clock` as of when to look."""
     asked = watch or Watch(Plan(zone))
     hands = [(channel, threading.Event()) for channel in CHANNELS for _ in range(HANDS.get(channel, 1))]
@@ -142,13 +144,19 @@ def run(
     around = _Around(engine, asked, wake_if, standing, clock)
     work = [("delivering", delivering(channel), is_due) for channel, is_due in hands]
     threads = [
-        threading.Thread(target=_again_and_again, args=(what, do, stop, wake), name=what)
+        threading.Thread(target=_again_and_again, args=(what, do, stop, wake, EVERY_S), name=what)
         for what, do, wake in [*work, ("looking around", around.look, stop)]
     ]
     for thread in threads:
         thread.start()
     memory = QuotaMemory(LiveStates(zone))
-    _again_and_again("looking", lambda: wake_if(look_once(engine, zone, clock(), asked, memory)), stop, stop)
+
+    def look() -> None:
+        began_s = time.monotonic()
+        wake_if(look_once(engine, zone, clock(), asked, memory))
+        stop.wait(time.monotonic() - began_s)  # looking takes half of a core at most
+
+    _again_and_again("looking", look, stop, stop, LOOK_EVERY_S)
     for _, is_due in hands:
         is_due.set()
     for thread in threads:
@@ -196,9 +204,11 @@ class _Around:
             self._failed.pop(kind, None)
 
 
-def _again_and_again(what: str, work: Callable[[], object], stop: threading.Event, wake: threading.Event) -> None:
-    """Work each second, and at once where it is woken. A database that is away is said once, and tried for ever."""
-    wait_s, is_away = EVERY_S, False
+def _again_and_again(
+    what: str, work: Callable[[], object], stop: threading.Event, wake: threading.Event, every_s: float
+) -> None:
+    """Work so often, and at once where it is woken. A database that is away is said once, and tried for ever."""
+    wait_s, is_away = every_s, False
     while not stop.is_set():
         if wake.wait(wait_s) and wake is not stop:
             wake.clear()
@@ -218,7 +228,7 @@ def _again_and_again(what: str, work: Callable[[], object], stop: threading.Even
         else:
             if is_away:
                 _log.warning("alerts: %s: the database answers again", what)
-            wait_s, is_away = EVERY_S, False
+            wait_s, is_away = every_s, False
 
 
 def deliver_due(

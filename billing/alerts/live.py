@@ -13,11 +13,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sqlalchemy import Connection, text
 
-from billing.alerts.tallies import Tallies
+from billing.alerts.tallies import Counter, Tallies
+from billing.money import exact
 from billing.parts import WIDE_UNITS
 from billing.periods import hour_number, hour_start
 from billing.quotas.looking import read_prices
@@ -25,17 +28,17 @@ from billing.quotas.membership import NOBODY, Members
 from billing.quotas.quota import in_force
 from billing.quotas.register import held_quotas, known_since, read_members
 from billing.quotas.windows import WINDOW_KINDS, window_of
-from billing.rating import UsageSum
+from billing.rating import UsageSum, rate
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from billing.quotas.quota import Quota
     from billing.quotas.states import Prices, QuotaState
     from billing.quotas.windows import Window
 
 NEVER = datetime.max.replace(tzinfo=UTC)
-_UNITS = ", ".join(f"sum(p.{unit})::bigint as {unit}" for unit in WIDE_UNITS)
+_UNITS = ", ".join(f"coalesce(sum(p.{unit}), 0)::bigint as {unit}" for unit in WIDE_UNITS)
 _SINCE = """and p.written >= :lowest
             and not is_seen(p.written, cast(:next_number as bigint), cast(:running as bigint[]))"""
 
@@ -46,6 +49,24 @@ class Mark(NamedTuple):
     lowest: int
     next_number: int
     running: tuple[int, ...]
+
+
+Key = tuple[int, int, int, int]
+"""The UTC hour of a sum, its price band, its route and its payer."""
+
+
+class Plan(NamedTuple):
+    """Where a row of sums counts: columns of the row by counter, and what one in a column costs (None: not known)."""
+
+    quantities: tuple[tuple[Callable[[Sequence[int]], tuple[int, ...]], Counter], ...]
+    money: tuple[tuple[tuple[tuple[int, Decimal | None], ...], Counter], ...]
+
+
+Plans = dict[Key, Plan]
+UnitCosts = dict[str, Decimal | None]
+PLANS_MAX = 200_000
+_PLACES = tuple(enumerate(WIDE_UNITS, 4))
+"""Where each unit with a column of its own stands in a row."""
 
 
 @dataclass(slots=True)
@@ -62,6 +83,9 @@ class LiveStates:
     _mark: Mark | None = None
     _tallies: dict[tuple[Window, tuple[int, ...]], Tallies] = field(default_factory=dict)
     _fresh: list[Tallies] = field(default_factory=list)
+    _plans: Plans = field(default_factory=dict)
+    _costs: dict[tuple[int, int, int, str], UnitCosts] = field(default_factory=dict)
+    _projectable: set[Counter] = field(default_factory=set)
     _holds_from: datetime = NEVER
     _holds_to: datetime = NEVER
     _routes: dict[int, Any] = field(default_factory=dict)
@@ -72,23 +96,35 @@ class LiveStates:
         self._basis = None
 
     def catch_up(self, connection: Connection, moment: datetime) -> list[QuotaState]:
-        """Every quota whose state has changed since the last time, or is looked at for the first time; the connection
-        is a snapshot. The window before the current one is looked at by the quotas that were known when it ended."""
+        """Every quota that reached a threshold since the last time, or that is looked at for the first time and has;
+        the connection is a snapshot. The window before the current one is looked at by the quotas that were known when
+        it ended."""
         basis = self._read_basis(connection)
         if basis != self._basis:
             self._begin(connection, basis)
-        assert self._prices is not None
         if not self._holds_from <= moment < self._holds_to:
             self._want(moment)
         mark = _read_mark(connection)
+        reached: set[Counter] = set()
         counting = [one for one in self._tallies.values() if one not in self._fresh]
         if counting and self._mark is not None:
-            self._add(connection, counting, self._mark)
+            reached |= self._add(connection, counting, self._mark, self._plans)
         if self._fresh:
-            self._add(connection, self._fresh, None)
-            self._fresh = []
+            reached |= self._add(connection, self._fresh, None, {})
+            self._fresh, self._plans = [], {}  # plans were made without the windows that are counted from now on
         self._mark = mark
-        return [state for one in self._tallies.values() for state in one.take_changed()]
+        for counter in reached:
+            counter.pass_marks()
+        self._projectable |= reached
+        return [one.state() for one in _in_order(reached)]
+
+    def projectable(self) -> list[QuotaState]:
+        """Every quota of which so much is used that a projection is tried, as it stands now."""
+        return [one.state() for one in _in_order(self._projectable) if one.may_be_projected]
+
+    def states(self) -> list[QuotaState]:
+        """Every quota against which something counted, as it stood at the last time."""
+        return [counter.state() for one in self._tallies.values() for counter in one.used()]
 
     def _begin(self, connection: Connection, basis: tuple[object, ...]) -> None:
         self._quotas = tuple(held_quotas(connection))
@@ -96,13 +132,13 @@ class LiveStates:
         self._prices = read_prices(connection, self.zone)
         self._members = read_members(connection, self._quotas, self.zone)
         self._tallies, self._mark, self._basis, self._fresh = {}, None, basis, []
+        self._projectable, self._costs = set(), {}
         self._holds_from = self._holds_to = NEVER
         self._routes, self._payers = {}, {}
 
     def _want(self, moment: datetime) -> None:
         """Which windows to look at from an instant on, with the quotas that count in them, until the hour ends or a
         quota begins or ends to hold. Windows in which the same quotas count as before keep what was counted."""
-        assert self._prices is not None
         tallies: dict[tuple[Window, tuple[int, ...]], Tallies] = {}
         now = in_force(self._quotas, moment)
         for kind in WINDOW_KINDS:
@@ -115,9 +151,10 @@ class LiveStates:
             ):
                 at = each, tuple(one.id for one in quotas)
                 if quotas:
-                    tallies[at] = self._tallies.get(at) or Tallies(each, quotas, self._prices, self._members)
+                    tallies[at] = self._tallies.get(at) or Tallies(each, quotas, self._members)
         self._fresh = [one for at, one in tallies.items() if at not in self._tallies or one in self._fresh]
-        self._tallies = tallies
+        self._tallies, self._plans = tallies, {}
+        self._projectable &= {counter for one in tallies.values() for counter in one.used()}
         edges = (edge for one in self._quotas for edge in (one.valid_from, one.valid_to) if edge is not None)
         hour = hour_start(hour_number(moment))
         self._holds_from = max([hour, *(edge for edge in edges if edge <= moment)])
@@ -136,27 +173,95 @@ class LiveStates:
         ).one()
         return tuple(row)
 
-    def _add(self, connection: Connection, tallies: Sequence[Tallies], mark: Mark | None) -> None:
-        """Add the parts of some windows: all of them, or what is new since a mark."""
-        assert self._prices is not None
+    def _add(self, connection: Connection, tallies: Sequence[Tallies], mark: Mark | None, plans: Plans) -> set[Counter]:
+        """Add the parts of some windows: all of them, or what is new since a mark. Returns what reached a mark."""
         first = min(one.window.first_hour for one in tallies)
         end = max(one.window.end_hour for one in tallies)
-        for usage, department, user in self._read(connection, first, end, mark):
-            for one in tallies:
-                if one.window.first_hour <= usage.hour < one.window.end_hour:
-                    one.add(usage, department, user)
+        wide, others = self._read(connection, first, end, mark)
+        reached: set[Counter] = set()
+        if len(plans) > PLANS_MAX:
+            plans.clear()
+        with exact():
+            for row in wide:
+                plan = plans.get(row[:4])
+                if plan is None:
+                    plan = plans[row[:4]] = self._plan(tallies, row[:4])
+                for columns, counter in plan.quantities:
+                    counter.used += sum(columns(row))
+                    if counter.used >= counter.mark:
+                        reached.add(counter)
+                for costs, counter in plan.money:
+                    for place, cost in costs:
+                        _count_money(counter, row[place], cost)
+                    if counter.used >= counter.mark:
+                        reached.add(counter)
+            for *key, unit, quantity in others:
+                for counter in self._counters(tallies, tuple(key)):
+                    self._count_other(counter, tuple(key), unit, quantity)
+                    if counter.used >= counter.mark:
+                        reached.add(counter)
+        return reached
+
+    def _plan(self, tallies: Sequence[Tallies], key: Key) -> Plan:
+        """Where the columns of a row count."""
+        quantities, money = [], []
+        for counter in self._counters(tallies, key):
+            quota = counter.quota
+            if quota.currency is None:
+                places = [place for place, unit in _PLACES if quota.counts_unit(unit)]
+                if places:
+                    quantities.append((_columns(places), counter))
+            else:
+                known = self._unit_costs(key, quota.currency, WIDE_UNITS)
+                money.append((tuple((place, known[unit]) for place, unit in _PLACES if known[unit] != 0), counter))
+        return Plan(tuple(quantities), tuple(money))
+
+    def _counters(self, tallies: Sequence[Tallies], key: Key) -> Iterator[Counter]:
+        hour, _, route_id, payer_id = key
+        route, payer = self._routes[route_id], self._payers[payer_id]
+        for one in tallies:
+            if one.window.first_hour <= hour < one.window.end_hour:
+                yield from one.counters(hour, route.model, payer.department, payer.user)
+
+    def _count_other(self, counter: Counter, key: Key, unit: str, quantity: int) -> None:
+        """Count a unit that has no column of its own."""
+        quota = counter.quota
+        if quota.currency is None:
+            if quota.counts_unit(unit):
+                counter.used += quantity
+        else:
+            _count_money(counter, quantity, self._unit_costs(key, quota.currency, (unit,))[unit])
+
+    def _unit_costs(self, key: Key, currency: str, units: Sequence[str]) -> UnitCosts:
+        """What one of each unit costs in a currency, None where it has no price or no rate. A cost is a quantity
+        times this: exactly, since prices are for 2^a 5^b units."""
+        assert self._prices is not None
+        hour, band, route_id, _ = key
+        known = self._costs.setdefault((hour, band, route_id, currency), {})
+        missing = tuple((unit, 1) for unit in units if unit not in known)
+        if missing:
+            route = self._routes[route_id]
+            asked = route.provider, route.model, route.service_tier, route.region
+            usage = UsageSum((), hour, *asked, band, route.cached, missing)
+            for part in rate((usage,), self._prices.book):
+                if part.price is not None:
+                    known[part.unit] = self._prices.amount(1, part.price, hour, currency)
+                else:
+                    known[part.unit] = None if part.status == "unpriced" else Decimal(0)
+        return known
 
     def _read(
         self, connection: Connection, first_hour: int, end_hour: int, mark: Mark | None
-    ) -> Iterable[tuple[UsageSum, str | None, str | None]]:
-        """Sums of parts with who used them."""
+    ) -> tuple[Sequence[Any], Sequence[Any]]:
+        """Sums of parts: (hour, band, route, payer, each wide unit), and (hour, band, route, payer, unit, quantity) of
+        those without a column."""
         seen = "" if mark is None else _SINCE
         values: dict[str, Any] = {"first": first_hour, "end": end_hour}
         if mark is not None:
             values |= {**mark._asdict(), "running": list(mark.running)}
         where = f"where p.hour >= :first and p.hour < :end {seen}"
         connection.execute(text("select set_config('jit', 'off', true), set_config('work_mem', '128MB', true)"))
-        rows = connection.execute(
+        wide = connection.execute(
             text(f"""select p.hour, p.band, p.route_id, p.payer_id, {_UNITS} from usage_part p {where}
                      group by 1, 2, 3, 4"""),
             values,
@@ -167,21 +272,8 @@ class LiveStates:
                      group by 1, 2, 3, 4, 5"""),
             values,
         ).all()
-        self._learn(connection, {row[2] for row in (*rows, *others)}, {row[3] for row in (*rows, *others)})
-        for row in rows:
-            quantities = [(unit, quantity) for unit, quantity in zip(WIDE_UNITS, row[4:], strict=True) if quantity]
-            if quantities:
-                yield self._usage(row, tuple(quantities))
-        for row in others:
-            if row[5]:
-                yield self._usage(row, ((row[4], row[5]),))
-
-    def _usage(self, row: Any, quantities: tuple[tuple[str, int], ...]) -> tuple[UsageSum, str | None, str | None]:
-        route, payer = self._routes[row[2]], self._payers[row[3]]
-        usage = UsageSum(
-            (), row[0], route.provider, route.model, route.service_tier, route.region, row[1], route.cached, quantities
-        )
-        return usage, payer.department, payer.user
+        self._learn(connection, {row[2] for row in (*wide, *others)}, {row[3] for row in (*wide, *others)})
+        return wide, others
 
     def _learn(self, connection: Connection, routes: set[int], payers: set[int]) -> None:
         """The names of ids that are met for the first time; they never change."""
@@ -206,3 +298,23 @@ def _read_mark(connection: Connection) -> Mark:
     return Mark(row.lowest, row.next_number, tuple(row.running))
 
 
+
+
+def _count_money(counter: Counter, quantity: int, cost: Decimal | None) -> None:
+    """Within `exact()`."""
+    if cost is None:
+        counter.unknown += quantity
+    elif quantity:
+        counter.used += cost * quantity
+
+
+def _columns(places: Sequence[int]) -> Callable[[Sequence[int]], tuple[int, ...]]:
+    """What takes some columns out of a row."""
+    if len(places) > 1:
+        return itemgetter(*places)
+    (place,) = places
+    return lambda row: (row[place],)
+
+
+def _in_order(counters: Iterable[Counter]) -> list[Counter]:
+    return sorted(counters, key=lambda one: (one.window.first_hour, one.quota.id, one.subject))

@@ -7,6 +7,7 @@ may look; one at a time records. A crash before the commit records nothing, and 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
@@ -20,12 +21,12 @@ from billing.alerts.routing import Registers
 from billing.periods import hour_number
 from billing.plans.departments import in_force, terms_of
 from billing.plans.registers import held_departments
-from billing.pledges.register import members
+from billing.pledges.register import has_members, members
 from billing.quotas.register import lock_look, note_look
 from billing.sums import first_and_last_hour
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
     from datetime import datetime
 
     from sqlalchemy import Connection
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
     from billing.policy import MoneyPolicy
 
 HOURS_A_DAY = 24
+PROJECTED_EVERY = timedelta(seconds=10)
+"""A threshold is told at once. That a limit will be reached hours from now need not be known within the second."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,11 +64,13 @@ class QuotaMemory:
     told: set[str] = field(default_factory=set)
     profile: Profile | None = None
     profile_hour: int | None = None
+    projected_at: datetime | None = None
 
     def forget(self) -> None:
         """Read everything anew the next time."""
         self.live.forget()
         self.told = set()
+        self.projected_at = None
 
 
 def look(connection: Connection, moment: datetime, watch: Watch, memory: QuotaMemory | None = None) -> list[int] | None:
@@ -76,12 +81,16 @@ def look(connection: Connection, moment: datetime, watch: Watch, memory: QuotaMe
     if not lock_look(connection):
         return None
     kept = memory or QuotaMemory(LiveStates(watch.plan.zone))
-    states = kept.live.catch_up(connection, moment)
+    due = list(thresholds_due(kept.live.catch_up(connection, moment)))
     new: list[int] = []
-    if states:
-        _renew_profile(connection, moment, watch, kept)
-        due = [*thresholds_due(states), *projections_due(states, kept.profile, moment)]
-        due = [one for one in due if one.uid not in kept.told]
+    if kept.projected_at is None or abs(moment - kept.projected_at) >= PROJECTED_EVERY:
+        kept.projected_at = moment
+        states = kept.live.projectable()
+        if states:
+            _renew_profile(connection, moment, watch, kept)
+            due += projections_due(states, kept.profile, moment)
+    due = [one for one in due if one.uid not in kept.told]
+    if due:
         new = keep(connection, due, moment, watch)
         kept.told |= {one.uid for one in due}
     note_look(connection, moment, watch.plan.zone)
@@ -110,12 +119,17 @@ def keep(connection: Connection, due: Sequence[Due], moment: datetime, watch: Wa
     """Keep what is due and new, with its deliveries; the ids of what is new."""
     new = record(connection, due, moment)
     if new:
-        make_deliveries(connection, new, read_registers(connection, moment, watch), watch.plan, moment)
+        users = {alert.subject for alert in new if alert.scope == "user"}
+        make_deliveries(connection, new, read_registers(connection, moment, watch, users), watch.plan, moment)
     return [alert.id for alert in new]
 
 
-def read_registers(connection: Connection, moment: datetime, watch: Watch) -> Registers:
-    """Who may hear of something at an instant."""
-    known = members(connection, moment)
+def read_registers(
+    connection: Connection, moment: datetime, watch: Watch, users: Collection[str] = ()
+) -> Registers:
+    """Who may hear of something at an instant; of the roster those `users` and who stands for a department."""
     departments = in_force(terms_of(held_departments(connection)), moment)
-    return Registers(departments, frozenset(known) if known else None, watch.organisation, watch.mail_domain)
+    heads = {user for row in departments.values() for user in (row.head_user, row.deputy_user) if user is not None}
+    known = members(connection, moment, heads | set(users))
+    has_roster = bool(known) or has_members(connection, moment)
+    return Registers(departments, frozenset(known) if has_roster else None, watch.organisation, watch.mail_domain)

@@ -10,7 +10,7 @@ from billing.plans.registers import lock_registers, write_register
 from billing.pledges.pledge import Signature, counting
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
     from datetime import datetime
 
 
@@ -37,16 +37,24 @@ def signatures_by_user(connection: Connection) -> dict[str, list[Signature]]:
     return found
 
 
-def members(connection: Connection, moment: datetime) -> dict[str, str]:
-    """The users whom the roster knows at an instant, with their department."""
+def members(connection: Connection, moment: datetime, users: Collection[str] | None = None) -> dict[str, str]:
+    """The users whom the roster knows at an instant, with their department; of some users only where they are given."""
     rows = connection.execute(
         text("""
         select distinct on ("user") "user", department from roster
         where "user" is not null and valid_from <= :moment and (valid_to is null or valid_to > :moment)
+          and (cast(:users as text[]) is null or "user" = any(:users))
         order by "user", valid_from desc, id desc"""),
-        {"moment": moment},
+        {"moment": moment, "users": None if users is None else sorted(users)},
     )
     return {row.user: row.department for row in rows}
+
+
+def has_members(connection: Connection, moment: datetime) -> bool:
+    """Whether the roster knows anybody at an instant."""
+    query = """select exists (select from roster where "user" is not null and valid_from <= :moment
+                              and (valid_to is null or valid_to > :moment))"""
+    return bool(connection.execute(text(query), {"moment": moment}).scalar())
 
 
 def write_signatures(connection: Connection, rows: Sequence[Signature], *, name: str, sha256: str, actor: str) -> None:

@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import text
 
 from billing.alerts.live import LiveStates
+from billing.alerts.quota_rules import thresholds_due
 from billing.quotas.looking import read_prices
 from billing.quotas.register import held_quotas
 from billing.quotas.states import states_at
@@ -30,14 +31,14 @@ if TYPE_CHECKING:
 ZONE = "Asia/Seoul"
 START = datetime.fromisoformat("2026-10-14T22:30:00+09:00")
 QUOTAS = """scope,subject,model,unit,limit,window,thresholds,notify,valid_from,valid_to
-organisation,,,tokens,1000,month,,,,
-department,*,,KRW,1000,day,,,,
+organisation,,,tokens,1000,month,1;5;20;50;100,,,
+department,*,,KRW,1000,day,1;5;20;50;100,,,
 department,D001,gpt-*,output_tokens,50,hour,,,,
 department,D001,,tokens,900,day,,,2026-10-15T00:00:00+09:00,2026-10-15T02:00:00+09:00
-user,*,,requests,10,week,,,,
+user,*,,requests,10,week,1;5;20;50;100,,,
 user,u-1,,requests,20,week,,,,
-user,*,,odd_tokens,10,day,,,,
-programme,pilot,,tokens,500,week,,,,
+user,*,,odd_tokens,10,day,1;5;20;50;100,,,
+programme,pilot,,tokens,500,week,1;5;20;50;100,,,
 """
 PROGRAMMES = "programme,name,starts_on,ends_on,places,models\npilot,Pilot,2026-10-01,2026-11-01,1,gpt*\n"
 APPLICATIONS = """programme,user,department,applied_at,left_at
@@ -71,19 +72,29 @@ def everything(engine: Engine, moment: datetime) -> Held:
     }
 
 
+def reached(engine: Engine, moment: datetime) -> set[str]:
+    """The keys of the thresholds that are reached now, by all sums."""
+    with snapshot(engine) as connection:
+        states = states_at(connection, held_quotas(connection), read_prices(connection, ZONE), moment)
+    return {one.key for one in thresholds_due(states)}
+
+
 class Follower:
     """What a process that looks again and again knows."""
 
     def __init__(self, engine: Engine) -> None:
         self.live, self.engine = LiveStates(ZONE), engine
-        self.known: Held = {}
+        self.told: set[str] = set()
 
     def look(self, moment: datetime) -> Held:
         with snapshot(self.engine) as connection:
-            for one in self.live.catch_up(connection, moment):
-                at = (one.quota.id, one.subject, one.window.first_hour)
-                self.known[at] = one.used, one.unknown_quantity
-        return {at: used for at, used in self.known.items() if any(used)}
+            reached = self.live.catch_up(connection, moment)
+        self.told |= {one.key for one in thresholds_due(reached)}
+        return {
+            (one.quota.id, one.subject, one.window.first_hour): (one.used, one.unknown_quantity)
+            for one in self.live.states()
+            if one.used or one.unknown_quantity
+        }
 
 
 @pytest.mark.parametrize("seed", [1, 2])
@@ -100,7 +111,7 @@ def test_adding_what_is_new_is_reading_everything(
     shell.json("quota", "import", file)
     house.prices(PRICES)
     house.fx("2026-10-14,USD,KRW,1000,bank")
-    follower = Follower(engine)
+    follower, known = Follower(engine), set[str]()
     for step in range(14):
         for _ in range(choose.randint(0, 4)):
             when = moment - timedelta(minutes=choose.randint(0, 2000))
@@ -114,11 +125,14 @@ def test_adding_what_is_new_is_reading_everything(
             house.fx("2026-10-15,USD,KRW,1100,bank")
         if step == 9:
             house.prices("openai,gpt-y,input_tokens,,,,USD,3,1000,2026-01-01T00:00:00Z,,letter")
-            follower.known.clear()  # everything is told anew
         expected = everything(engine, moment)
         found = follower.look(moment)
         assert {at: used for at, used in found.items() if at in expected} == expected, f"step {step}"
+        due = reached(engine, moment)
+        assert due <= follower.told, f"step {step}"
+        known |= due
         moment += timedelta(minutes=choose.choice([0, 5, 40]))
+    assert known
 
 
 def test_what_commits_late_is_found(
