@@ -14,7 +14,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from operator import itemgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sqlalchemy import Connection, text
@@ -25,20 +24,22 @@ from billing.parts import WIDE_UNITS
 from billing.periods import hour_number, hour_start
 from billing.quotas.looking import read_prices
 from billing.quotas.membership import NOBODY, Members
-from billing.quotas.quota import in_force
+from billing.quotas.quota import TOKENS, in_force
 from billing.quotas.register import held_quotas, known_since, read_members
 from billing.quotas.windows import WINDOW_KINDS, window_of
 from billing.rating import UsageSum, rate
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from billing.quotas.quota import Quota
     from billing.quotas.states import Prices, QuotaState
     from billing.quotas.windows import Window
 
 NEVER = datetime.max.replace(tzinfo=UTC)
-_UNITS = ", ".join(f"coalesce(sum(p.{unit}), 0)::bigint as {unit}" for unit in WIDE_UNITS)
+_TOKENS_SUM = " + ".join(f"coalesce(sum(p.{unit}), 0)" for unit in WIDE_UNITS if unit.endswith("_tokens"))
+_SUMS = {TOKENS: _TOKENS_SUM, **{unit: f"coalesce(sum(p.{unit}), 0)" for unit in WIDE_UNITS}}
+"""What quotas count, by what is asked for: all tokens, or a unit with a column of its own."""
 _SINCE = """and p.written >= :lowest
             and not is_seen(p.written, cast(:next_number as bigint), cast(:running as bigint[]))"""
 
@@ -56,17 +57,15 @@ Key = tuple[int, int, int, int]
 
 
 class Plan(NamedTuple):
-    """Where a row of sums counts: columns of the row by counter, and what one in a column costs (None: not known)."""
+    """Where a row of sums counts: its column by counter, and what one in a column costs (None: not known)."""
 
-    quantities: tuple[tuple[Callable[[Sequence[int]], tuple[int, ...]], Counter], ...]
+    quantities: tuple[tuple[int, Counter], ...]
     money: tuple[tuple[tuple[tuple[int, Decimal | None], ...], Counter], ...]
 
 
 Plans = dict[Key, Plan]
 UnitCosts = dict[str, Decimal | None]
 PLANS_MAX = 200_000
-_PLACES = tuple(enumerate(WIDE_UNITS, 4))
-"""Where each unit with a column of its own stands in a row."""
 
 
 @dataclass(slots=True)
@@ -86,6 +85,7 @@ class LiveStates:
     _plans: Plans = field(default_factory=dict)
     _costs: dict[tuple[int, int, int, str], UnitCosts] = field(default_factory=dict)
     _projectable: set[Counter] = field(default_factory=set)
+    _columns: dict[str, int] = field(default_factory=dict)
     _holds_from: datetime = NEVER
     _holds_to: datetime = NEVER
     _routes: dict[int, Any] = field(default_factory=dict)
@@ -133,6 +133,10 @@ class LiveStates:
         self._members = read_members(connection, self._quotas, self.zone)
         self._tallies, self._mark, self._basis, self._fresh = {}, None, basis, []
         self._projectable, self._costs = set(), {}
+        asked = {one.key.unit for one in self._quotas}
+        if any(one.currency is not None for one in self._quotas):
+            asked.update(WIDE_UNITS)
+        self._columns = {unit: place for place, unit in enumerate((unit for unit in _SUMS if unit in asked), 4)}
         self._holds_from = self._holds_to = NEVER
         self._routes, self._payers = {}, {}
 
@@ -186,8 +190,8 @@ class LiveStates:
                 plan = plans.get(row[:4])
                 if plan is None:
                     plan = plans[row[:4]] = self._plan(tallies, row[:4])
-                for columns, counter in plan.quantities:
-                    counter.used += sum(columns(row))
+                for place, counter in plan.quantities:
+                    counter.used += row[place]
                     if counter.used >= counter.mark:
                         reached.add(counter)
                 for costs, counter in plan.money:
@@ -208,12 +212,12 @@ class LiveStates:
         for counter in self._counters(tallies, key):
             quota = counter.quota
             if quota.currency is None:
-                places = [place for place, unit in _PLACES if quota.counts_unit(unit)]
-                if places:
-                    quantities.append((_columns(places), counter))
+                if quota.key.unit in self._columns:
+                    quantities.append((self._columns[quota.key.unit], counter))
             else:
                 known = self._unit_costs(key, quota.currency, WIDE_UNITS)
-                money.append((tuple((place, known[unit]) for place, unit in _PLACES if known[unit] != 0), counter))
+                costs = tuple((self._columns[unit], known[unit]) for unit in WIDE_UNITS if known[unit] != 0)
+                money.append((costs, counter))
         return Plan(tuple(quantities), tuple(money))
 
     def _counters(self, tallies: Sequence[Tallies], key: Key) -> Iterator[Counter]:
@@ -253,8 +257,9 @@ class LiveStates:
     def _read(
         self, connection: Connection, first_hour: int, end_hour: int, mark: Mark | None
     ) -> tuple[Sequence[Any], Sequence[Any]]:
-        """Sums of parts: (hour, band, route, payer, each wide unit), and (hour, band, route, payer, unit, quantity) of
-        those without a column."""
+        """Sums of parts: hour, band, route, payer and what `_columns` names; and hour, band, route, payer, unit and
+        quantity of units without a column."""
+        sums = "".join(f", ({_SUMS[unit]})::bigint" for unit in self._columns)
         seen = "" if mark is None else _SINCE
         values: dict[str, Any] = {"first": first_hour, "end": end_hour}
         if mark is not None:
@@ -262,7 +267,7 @@ class LiveStates:
         where = f"where p.hour >= :first and p.hour < :end {seen}"
         connection.execute(text("select set_config('jit', 'off', true), set_config('work_mem', '128MB', true)"))
         wide = connection.execute(
-            text(f"""select p.hour, p.band, p.route_id, p.payer_id, {_UNITS} from usage_part p {where}
+            text(f"""select p.hour, p.band, p.route_id, p.payer_id {sums} from usage_part p {where}
                      group by 1, 2, 3, 4"""),
             values,
         ).all()
@@ -306,14 +311,6 @@ def _count_money(counter: Counter, quantity: int, cost: Decimal | None) -> None:
         counter.unknown += quantity
     elif quantity:
         counter.used += cost * quantity
-
-
-def _columns(places: Sequence[int]) -> Callable[[Sequence[int]], tuple[int, ...]]:
-    """What takes some columns out of a row."""
-    if len(places) > 1:
-        return itemgetter(*places)
-    (place,) = places
-    return lambda row: (row[place],)
 
 
 def _in_order(counters: Iterable[Counter]) -> list[Counter]:
