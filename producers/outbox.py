@@ -15,7 +15,7 @@ from __future__ import annotations
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple, Self
 
@@ -100,6 +100,9 @@ class Pending(NamedTuple):
     accepted_ms: int
 
 
+_pending = Pending._make
+
+
 class Published(NamedTuple):
     """Where a broker has put the row `seq`."""
 
@@ -163,7 +166,7 @@ class Outbox:
                 size_bytes += len(row[2])
                 if found and size_bytes > bytes_max:
                     break
-                found.append(Pending(*row))
+                found.append(_pending(row))
             rows.close()
         return found
 
@@ -182,7 +185,7 @@ class Outbox:
                     [(incarnation, row.partition, row.offset, row.seq) for row in published],
                 )
             else:
-                sql.executemany("delete from event where seq = ?", [(row.seq,) for row in published])
+                sql.executemany("delete from event where seq between ? and ?", _runs(row.seq for row in published))
             sql.executemany(
                 "insert into reach values (?, ?, ?) on conflict do update"
                 " set next_offset = max(next_offset, excluded.next_offset)",
@@ -353,6 +356,17 @@ class Outbox:
             yield
         except sqlite3.Error as error:
             raise OutboxError(f"The outbox {self.path} {_remedy(error)}") from error
+
+
+def _runs(numbers: Iterable[int]) -> list[tuple[int, int]]:
+    """Numbers as runs without a gap, (first, last) each: rows that were sent together leave together."""
+    runs: list[tuple[int, int]] = []
+    for number in sorted(numbers):
+        if runs and number == runs[-1][1] + 1:
+            runs[-1] = runs[-1][0], number
+        else:
+            runs.append((number, number))
+    return runs
 
 
 def _incarnation(sql: sqlite3.Connection, log: LogId) -> int:

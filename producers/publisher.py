@@ -1,7 +1,6 @@
 """From the outbox to the topic: in sequence, for ever trying, never losing.
 
-kafka-python's idempotent producer (`acks=all`), key = identity, record timestamp = time of acceptance. kafka-python's
-partitioner hashes a key as Kafka's Java clients do (murmur2), so that copies of one event from any producer meet.
+An idempotent producer (`acks=all`, `producers.broker`), key = identity, record timestamp = time of acceptance.
 
 The order of steps, and what a failure in each means:
 1. ask which life of the topic this is (cluster id, topic id);
@@ -15,16 +14,13 @@ The order of steps, and what a failure in each means:
 from __future__ import annotations
 
 import logging
-import socket
 import threading
 import time
-from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from kafka import KafkaAdminClient, KafkaProducer
 from kafka import errors as kafka_errors
-from kafka.codec import has_lz4, has_zstd
 
+from producers.broker import Answer, Broker, NotAcknowledged, TooLarge
 from producers.outbox import LogId, Outbox, OutboxError, Pending, Positions, Published
 from producers.topic import TOPIC, TopicMissing
 
@@ -36,21 +32,8 @@ CONFIRM_EVERY_S = 0.5
 BACKOFF_FIRST_S = 0.2
 BACKOFF_MAX_S = 5.0
 SAY_AGAIN_S = 30.0
-REQUEST_TIMEOUT_MS = 10_000
-DELIVERY_TIMEOUT_MS = 30_000
-STOP_GRACE_S = 5.0
-CLOSE_WAIT_S = 3.0
-PROBE_TIMEOUT_S = 3.0
-ANSWER_POLL_S = 0.003
-RECONNECT_BACKOFF_MAX_MS = 1_000
-BATCH_BYTES = 256 * 1024
-REQUEST_BYTES_MAX = 2 * 1024 * 1024
-"""Above the topic's `max.message.bytes`, so that it is the broker that says no, and its reason is kept."""
-
-BOOTSTRAP_TIMEOUT_MS = 5_000
 SPACE_EVERY_ROWS = 20_000
 
-_NEVER_TAKEN = (kafka_errors.MessageSizeTooLargeError, kafka_errors.RecordListTooLargeError)
 _log = logging.getLogger(__name__)
 
 
@@ -81,7 +64,7 @@ class Publisher:
         self._topic = topic
         self._stored = stored
         self._say = say
-        self._client: _Client | None = None
+        self._client: Broker | None = None
         self._log: LogId | None = None
         self._confirm_due_s = 0.0
         self._trouble_since_s: float | None = None
@@ -144,9 +127,7 @@ class Publisher:
         rows = self._outbox.read_pending()
         if not rows:
             return 0
-        futures = [client.send(self._topic, row) for row in rows]
-        client.wait_for(futures, stop)
-        published, refused, error = _outcome(rows, futures)
+        published, refused, error = _outcome(rows, client.publish(self._topic, rows, stop))
         if self._log_now(client) != log:
             return 0  # acknowledged by a broker that is no more: every row is still pending, and sent again
         self._outbox.settle(log, published, keep=self._stored is not None)
@@ -158,7 +139,7 @@ class Publisher:
         self._give_back_space(len(published))
         return len(published) + len(refused)
 
-    def _log_now(self, client: _Client) -> LogId:
+    def _log_now(self, client: Broker) -> LogId:
         """The topic's life now; rows that went to another one are pending again, but for what PostgreSQL has."""
         log = client.describe(self._topic)
         if log != self._log:
@@ -170,7 +151,7 @@ class Publisher:
             self._log = log
         return log
 
-    def _confirm(self, client: _Client) -> None:
+    def _confirm(self, client: Broker) -> None:
         """With a memory-only broker, now and then: is it still the same, and what has PostgreSQL?"""
         if self._stored is None or time.monotonic() < self._confirm_due_s:
             return
@@ -190,9 +171,9 @@ class Publisher:
             self._rows_left = 0
             self._outbox.give_back_space()
 
-    def _connected(self) -> _Client:
+    def _connected(self) -> Broker:
         if self._client is None:
-            self._client = _Client(self._bootstrap)
+            self._client = Broker(self._bootstrap)
         return self._client
 
     def _disconnect(self) -> None:
@@ -228,102 +209,18 @@ class Publisher:
         return wait_s
 
 
-class _Client:
-    """A producer and an admin client of kafka-python; thrown away after an error."""
-
-    def __init__(self, bootstrap: str) -> None:
-        reachable(bootstrap)
-        common: dict[str, Any] = {"bootstrap_servers": bootstrap.split(","), "client_id": "jangbu-publisher"}
-        common |= {"bootstrap_timeout_ms": BOOTSTRAP_TIMEOUT_MS, "reconnect_backoff_max_ms": RECONNECT_BACKOFF_MAX_MS}
-        self._admin: Any = KafkaAdminClient(**common, request_timeout_ms=REQUEST_TIMEOUT_MS)
-        try:
-            self._producer: Any = KafkaProducer(
-                **common,
-                acks="all",
-                enable_idempotence=True,
-                compression_type=compression(),
-                linger_ms=2,
-                batch_size=BATCH_BYTES,
-                max_request_size=REQUEST_BYTES_MAX,
-                request_timeout_ms=REQUEST_TIMEOUT_MS,
-                delivery_timeout_ms=DELIVERY_TIMEOUT_MS,
-                max_block_ms=REQUEST_TIMEOUT_MS,
-                allow_auto_create_topics=False,
-            )
-        except BaseException:
-            self._admin.close()
-            raise
-
-    def describe(self, topic: str) -> LogId:
-        """The life that the topic has now. Raises TopicMissing."""
-        cluster_id = self._admin.describe_cluster()["cluster_id"]
-        found = [entry for entry in self._admin.describe_topics([topic]) if entry["error_code"] == 0]
-        if not found:
-            raise TopicMissing(f"there is no topic {topic!r}: run `jangbu migrate`, which makes it")
-        return LogId(str(cluster_id), str(found[0]["topic_id"]))
-
-    def send(self, topic: str, row: Pending) -> Any:
-        """A future of the record's place."""
-        return self._producer.send(topic, key=row.key, value=row.value, timestamp_ms=row.accepted_ms)
-
-    def wait_for(self, futures: Sequence[Any], stop: threading.Event) -> None:
-        """Until each has its answer; once `stop` is set, at most STOP_GRACE_S longer. Delivery itself has a limit."""
-        give_up_s: float | None = None
-        while not all(future.is_done for future in futures):
-            if stop.is_set() and give_up_s is None:
-                give_up_s = time.monotonic() + STOP_GRACE_S
-            if give_up_s is not None and time.monotonic() > give_up_s:
-                return
-            time.sleep(ANSWER_POLL_S)  # `flush` of kafka-python 3.0.12 raises when the broker asks for smaller batches
-
-    def close(self) -> None:
-        """Without waiting for what is in flight: it stays in the outbox.
-
-        kafka-python's own `close` flushes first and, where that fails, leaves its thread running: end the thread first.
-        """
-        sender = self._producer._sender
-        sender.force_close()
-        sender.join(CLOSE_WAIT_S)
-        with suppress(kafka_errors.KafkaError):
-            self._producer.close(timeout=0)
-        self._admin.close()
-
-
-def reachable(bootstrap: str) -> None:
-    """Raise KafkaConnectionError where no address takes a connection: cheaper, quicker and clearer than to let the
-    clients try, which leave sockets behind when they fail."""
-    last: OSError | None = None
-    for address in bootstrap.split(","):
-        host, _, port = address.strip().rpartition(":")
-        try:
-            socket.create_connection((host.strip("[]"), int(port)), timeout=PROBE_TIMEOUT_S).close()
-        except OSError as error:
-            last = error
-        else:
-            return
-    raise kafka_errors.KafkaConnectionError(f"no connection ({last})")
-
-
-def compression() -> str:
-    """zstd, or what else this installation has."""
-    return "zstd" if has_zstd() else "lz4" if has_lz4() else "gzip"
-
-
 def _outcome(
-    rows: Sequence[Pending], futures: Sequence[Any]
-) -> tuple[list[Published], list[tuple[Pending, str]], Exception | None]:
+    rows: Sequence[Pending], answers: Sequence[Answer]
+) -> tuple[list[Published], list[tuple[Pending, str]], NotAcknowledged | None]:
     """(what the broker has, what it will never take, one error of those that may pass)."""
     published: list[Published] = []
     refused: list[tuple[Pending, str]] = []
-    passing: Exception | None = None
-    for row, future in zip(rows, futures, strict=True):
-        if not future.is_done:
-            passing = passing or kafka_errors.KafkaTimeoutError("stopped before every acknowledgement was there")
-        elif future.succeeded():
-            place = future.value
-            published.append(Published(row.seq, place.partition, place.offset))
-        elif isinstance(future.exception, _NEVER_TAKEN):
-            refused.append((row, f"{type(future.exception).__name__}: {future.exception}"))
+    passing: NotAcknowledged | None = None
+    for row, answer in zip(rows, answers, strict=True):
+        if isinstance(answer, Published):
+            published.append(answer)
+        elif isinstance(answer, TooLarge):
+            refused.append((row, answer.reason))
         else:
-            passing = future.exception
+            passing = answer
     return published, refused, passing

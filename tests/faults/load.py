@@ -16,7 +16,7 @@ from confluent_kafka import KafkaError, Message, Producer
 from kafka.errors import KafkaConnectionError as NoConnectionError
 
 from producers.contract import record_key
-from producers.publisher import reachable
+from producers.broker import reachable
 from tests.faults.events import NOW, NOW_MS, event, raw
 from tests.faults.poison import CORPUS
 

@@ -5,32 +5,18 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from kafka import errors as kafka_errors
 
 from producers import publisher as module
-from producers.outbox import Accepted, LogId, Outbox, OutboxError, Pending
+from producers.broker import Answer, NotAcknowledged, TooLarge
+from producers.outbox import Accepted, LogId, Outbox, OutboxError, Pending, Published
 from producers.publisher import Publisher
 from producers.topic import TopicMissing
 
 FIRST = LogId("cluster-1", "topic-1")
 SECOND = LogId("cluster-2", "topic-2")
-
-
-class Answer:
-    """kafka-python's future, already answered."""
-
-    is_done = True
-
-    def __init__(self, offset: int, exception: Exception | None) -> None:
-        self.value = SimpleNamespace(partition=0, offset=offset)
-        self.exception = exception
-
-    def succeeded(self) -> bool:
-        return self.exception is None
 
 
 class Paper:
@@ -42,7 +28,7 @@ class Paper:
         self.batches = 0
         self.connections = 0
         self.plans: dict[int, Any] = {}
-        self.failures: dict[bytes, Exception] = {}
+        self.failures: dict[bytes, Answer] = {}
 
     def connect(self, _bootstrap: str) -> Paper:
         self.connections += 1
@@ -51,16 +37,19 @@ class Paper:
     def describe(self, _topic: str) -> LogId:
         return self.log
 
-    def send(self, _topic: str, row: Pending) -> Answer:
-        failure = self.failures.pop(row.key, None)
-        if failure is None:
-            self.records.append(row.key)
-        return Answer(len(self.records) - 1, failure)
-
-    def wait_for(self, _futures: Sequence[Answer], _stop: threading.Event) -> None:
+    def publish(self, _topic: str, rows: Sequence[Pending], _stop: threading.Event) -> list[Answer]:
+        answers = [self._take(row) for row in rows]
         self.batches += 1
         if plan := self.plans.get(self.batches):
             plan()
+        return answers
+
+    def _take(self, row: Pending) -> Answer:
+        failure = self.failures.pop(row.key, None)
+        if failure is not None:
+            return failure
+        self.records.append(row.key)
+        return Published(row.seq, 0, len(self.records) - 1)
 
     def close(self) -> None:
         pass
@@ -69,7 +58,7 @@ class Paper:
 @pytest.fixture
 def paper(monkeypatch: pytest.MonkeyPatch) -> Paper:
     broker = Paper()
-    monkeypatch.setattr(module, "_Client", broker.connect)
+    monkeypatch.setattr(module, "Broker", broker.connect)
     monkeypatch.setattr(module, "BACKOFF_FIRST_S", 0.0)
     return broker
 
@@ -117,7 +106,7 @@ def test_what_postgresql_has_is_not_sent_again(paper: Paper, outbox: Outbox) -> 
 
 def test_a_passing_error_keeps_the_row_and_says_so(paper: Paper, outbox: Outbox) -> None:
     said: list[str] = []
-    paper.failures[b"s/1"] = kafka_errors.KafkaTimeoutError("too slow")
+    paper.failures[b"s/1"] = NotAcknowledged("too slow")
     assert Publisher(outbox, "b:1", say=said.append).drain(5)
     assert paper.records == [b"s/0", b"s/2", b"s/1"]
     assert paper.connections == 2, "a producer that met an error is not used again"
@@ -139,7 +128,7 @@ def test_a_crash_before_the_rows_are_settled_sends_them_again(paper: Paper, outb
 
 def test_a_row_that_is_too_large_is_kept_aside(paper: Paper, outbox: Outbox) -> None:
     said: list[str] = []
-    paper.failures[b"s/1"] = kafka_errors.MessageSizeTooLargeError("20000")
+    paper.failures[b"s/1"] = TooLarge("20000")
     assert Publisher(outbox, "b:1", say=said.append).drain(5)
     assert paper.records == [b"s/0", b"s/2"]
     assert [seq for seq, _ in outbox.refused()] == [2]
