@@ -66,6 +66,7 @@ class Tallies:
         self._each: dict[str, list[Quota]] = {}
         self._keys = set()
         self._counters: dict[Place, Counter] = {}
+        self._of: dict[tuple[str, str], list[Quota]] = {}
         for quota in quotas:
             key = quota.key
             self._keys.add(key)
@@ -96,8 +97,11 @@ class Tallies:
 
     def _counting(self, scope: str, subject: str) -> list[Quota]:
         """The quotas that a subject's use counts against: its own, and those of each without one of its own."""
-        for_each = [one for one in self._each.get(scope, ()) if one.key._replace(subject=subject) not in self._keys]
-        return [*self._own.get((scope, subject), ()), *for_each]
+        found = self._of.get((scope, subject))
+        if found is None:
+            for_each = [one for one in self._each.get(scope, ()) if one.key._replace(subject=subject) not in self._keys]
+            found = self._of[scope, subject] = [*self._own.get((scope, subject), ()), *for_each]
+        return found
 
 
 def _marks_of(quota: Quota) -> tuple[int | Decimal, ...]:

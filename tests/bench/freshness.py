@@ -38,8 +38,8 @@ WARM_UP_S = 3.0
 BOUND_S = 1.0
 PARTITIONS = 8
 POLL_S = 0.04
-"""Between two questions for what is waited for. Asking costs PostgreSQL time that the pipeline needs too: at 5 ms it took
-more processor time than anything that is measured here. What is said is late by up to so much."""
+"""Between two questions for what is waited for. Asking costs PostgreSQL time that the pipeline needs too: every 5 ms it
+took more processor time than anything that is measured here. What is said is late by up to so much."""
 LAG_EVERY_S = 0.5
 LATE_MAX_S = 60.0
 """After the last event: what is not visible by then counts as lost."""

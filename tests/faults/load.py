@@ -15,8 +15,8 @@ from typing import Any, NamedTuple
 from confluent_kafka import KafkaError, Message, Producer
 from kafka.errors import KafkaConnectionError as NoConnectionError
 
-from producers.contract import record_key
 from producers.broker import reachable
+from producers.contract import record_key
 from tests.faults.events import NOW, NOW_MS, event, raw
 from tests.faults.poison import CORPUS
 
