@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 QUOTAS = 10_000
 WARM_UP_S = 10.0
-"""Offered before the first quota is reached: every person of the house is new to every part, and Kafka's process too."""
+"""Offered before the first quota is reached: every person is new to every part of the house at first."""
 PROBE_EVERY_S = 0.1
 BOUND_S = 2.0
 LATE_MAX_S = 60.0

@@ -155,6 +155,38 @@ def test_views_are_kept_shared_and_deleted_by_their_owner(web: Web) -> None:
     assert web.rows("select count(*) from web_event where action in ('view_saved', 'view_deleted')")[0][0] == 3
 
 
+@pytest.mark.parametrize("role", ["head", "auditor", "platform"])
+def test_ones_own_view_is_nobody_elses(web: Web, role: str) -> None:
+    """IDOR: neither seen nor deleted nor replaced by another, of finance neither."""
+    name = f"{role}-views"
+    owner = signed_in(web, role, name, **({"departments": ["D001"]} if role == "head" else {}))
+    told = {"csrf": csrf_of(owner), "name": f"mine {role}", "query": "from=2026-10&by=model"}
+    assert owner.post("/usage/views/save", data=told).status_code == 303
+    (view,) = owner.get("/api/v1/usage").json()["views"]
+    assert (view["owner"], view["is_shared"]) == (None, False)
+    assert "/usage/views/delete" in owner.get("/usage?from=2026-10").text
+    second = signed_in(web, "head", "head-curious", departments=["D001", "D002"])
+    for other in (signed_in(web, "finance"), second):
+        assert told["name"] not in other.get("/usage").text
+        assert other.get("/api/v1/usage").json()["views"] == []
+        foreign = {"csrf": csrf_of(other), "view": view["id"]}
+        assert other.post("/usage/views/delete", data=foreign).status_code == 404
+        other.post("/usage/views/save", data={**told, "csrf": foreign["csrf"], "query": "from=2026-09"})
+        (own,) = other.get("/api/v1/usage").json()["views"]
+        other.post("/usage/views/delete", data={**foreign, "view": own["id"]})
+    assert owner.get("/api/v1/usage").json()["views"] == [view]
+    assert owner.post("/usage/views/delete", data={"csrf": told["csrf"], "view": view["id"]}).status_code == 303
+
+
+@pytest.mark.parametrize("role", ["head", "auditor"])
+def test_only_finance_and_platform_share_a_view(web: Web, role: str) -> None:
+    client = signed_in(web, role, f"{role}-views", **({"departments": ["D001"]} if role == "head" else {}))
+    told = {"csrf": csrf_of(client), "name": "for all", "query": "from=2026-10", "shared": "1"}
+    assert client.post("/usage/views/save", data=told).status_code == 403
+    assert 'name="shared"' not in client.get("/usage?from=2026-10").text
+    assert client.get("/api/v1/usage").json()["views"] == []
+
+
 def test_demo_data_is_refused_where_something_is(web: Web) -> None:
     finance = signed_in(web, "finance")
     answer = finance.post("/api/v1/usage/demo", headers={"x-csrf-token": csrf_of(finance)})

@@ -1,5 +1,6 @@
 """Usage views that people keep: a name for an address of the usage page, for oneself or for all who may see the page.
 
+Whoever may see usage keeps views of their own, which nobody else sees; finance and the platform team may share theirs.
 An address says what is asked, never what was found: whoever opens a shared one sees what they may see, no more.
 """
 
@@ -11,8 +12,10 @@ from urllib.parse import parse_qsl, urlencode
 from sqlalchemy import text
 
 from jangbu.errors import NotFoundError, UsageError
+from jangbu.web.answers import Refused
 from jangbu.web.pages.usage_asked import FILTERS
-from jangbu.web.rights import FINANCE_OR_PLATFORM
+from jangbu.web.people import Role
+from jangbu.web.rights import SCOPED
 from jangbu.web.signin.trail import note
 from jangbu.web.views import Action, Ask, Done, Field, Form, Registered
 
@@ -24,23 +27,34 @@ KEPT: Final = frozenset({"month", "from", "to", "by", "compare", "sort", "show",
 
 
 def read_views(ask: Ask) -> list[dict[str, Any]]:
-    """One's own views and the shared ones, by name."""
+    """One's own views, then what others share, each by name."""
     rows = ask.connection.execute(
         text("""select id, name, query, owner, is_shared from usage_view where is_shared or owner = :identity
-                order by name, id limit :most"""),
+                order by owner = :identity desc, name, id limit :most"""),
         {"identity": ask.identity, "most": VIEWS_MAX},
     ).mappings()
     return [{**row, "owner": None if row["owner"] == ask.identity else row["owner"]} for row in rows]
 
 
+def may_share(ask: Ask) -> bool:
+    """Whether what this person keeps may be shown to everybody who may see usage."""
+    return ask.person is not None and ask.person.has(Role.FINANCE, Role.PLATFORM)
+
+
 def save(ask: Ask, form: Form) -> Done:
-    """Keep an address under a name; one of the same name of the same person is replaced."""
+    """Keep an address under a name; one of the same name of the same person is replaced.
+
+    Raises UsageError; Refused (403) where it was to be shared by somebody who may not.
+    """
     name, query = form.text("name"), _asked_only(form.optional("query") or "")
     if len(name) > NAME_MAX or not name.isprintable():
         raise UsageError(f"the name is too long ({NAME_MAX} characters at most), or has signs that cannot be shown")
     told = {"name": name, "query": query, "owner": ask.identity, "shared": form.flag("shared")}
+    if told["shared"] and not may_share(ask):
+        raise Refused(403, "rights", "views are shared by finance and the platform team: keep this one for yourself")
     with ask.books.change() as connection:
-        held = connection.execute(text("select count(*) from usage_view where owner = :owner"), told).scalar_one()
+        others = text("select count(*) from usage_view where owner = :owner and name <> :name")
+        held = connection.execute(others, told).scalar_one()
         if held >= VIEWS_MAX:
             raise UsageError(f"you keep {held} views already: delete one that nobody needs")
         number = connection.execute(
@@ -82,10 +96,11 @@ def _asked_only(query: str) -> str:
 
 
 REGISTERED: Final[tuple[Registered, ...]] = (
-    Action(path="/usage/views/save", title="Keep a view", rule=FINANCE_OR_PLATFORM, do=save,
-           about="Keep an address of the usage page under a name; the same name again replaces it.",
+    Action(path="/usage/views/save", title="Keep a view", rule=SCOPED, do=save,
+           about="Keep an address of the usage page under a name, for oneself; the same name again replaces it. "
+           "Finance and the platform team may share it.",
            fields=(Field("name", "what it is called"), Field("query", "the address's part after the question mark"),
                    Field("shared", "for everybody who may see the page", "flag", required=False))),
-    Action(path="/usage/views/delete", title="Delete a view", rule=FINANCE_OR_PLATFORM, do=delete,
+    Action(path="/usage/views/delete", title="Delete a view", rule=SCOPED, do=delete,
            about="Delete one's own view.", fields=(Field("view", "its number"),)),
 )  # fmt: skip
