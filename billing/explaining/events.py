@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 Place = tuple[int, int, int]
 """(UTC hour, route, prompt-length band)."""
+CutOffs = tuple[tuple[int, int, int], ...]
+"""(log, partition, next offset)."""
 
 _FOUND = """
   from unnest(cast(:first_keys as uuid[]), cast(:end_keys as uuid[])) as stretch (first_key, end_key)
@@ -28,8 +30,14 @@ _FOUND = """
              width_bucket(e.prompt_tokens - 1, cast(:thresholds as bigint[]))], 0) as band
     from usage_event e
     where e.event_key >= stretch.first_key and e.event_key < stretch.end_key
-      and e.route_id = any(:routes) and e.payer_id = any(:payers) and {quantity} <> 0
+      and e.route_id = any(:routes) and e.payer_id = any(:payers) and {quantity} <> 0 {bounds}
     offset 0) e"""
+_BOUND = """and e.kafka_offset {relation} coalesce((
+        select c.next_offset
+        from unnest(cast(:{name}_logs as integer[]), cast(:{name}_partitions as integer[]),
+                    cast(:{name}_offsets as bigint[])) as c (log_id, partition, next_offset)
+        where c.log_id = e.log_id and c.partition = e.partition), 0)"""
+_BOUNDS = {"read_from": ">=", "read_up_to": "<"}
 
 
 class EventSum(NamedTuple):
@@ -58,12 +66,15 @@ class Event:
 @dataclass(frozen=True, slots=True)
 class Sought:
     """Which events: of whom, of which unit, in which places; `cut_offs` are (log, partition, next offset) of the close,
-    None for an open month."""
+    None for an open month. `read_from` and `read_up_to`: only those whose records lie between these cut-offs,
+    half-open; a partition that is not named had not been read. None: no bound."""
 
     payers: Sequence[int]
     unit: str
     places: frozenset[Place]
-    cut_offs: tuple[tuple[int, int, int], ...] | None = None
+    cut_offs: CutOffs | None = None
+    read_from: CutOffs | None = None
+    read_up_to: CutOffs | None = None
 
 
 def sum_events(connection: Connection, sought: Sought) -> dict[Place, EventSum]:
@@ -76,7 +87,7 @@ def sum_events(connection: Connection, sought: Sought) -> dict[Place, EventSum]:
         select e.hour, e.route_id, e.band, count(*) as events, sum(e.quantity)::bigint as quantity,
                coalesce(sum(e.quantity) filter (where :closed and e.kafka_offset >= coalesce(c.next_offset, 0)), 0)
                  ::bigint as late
-        {_found(sought.unit)}
+        {_found(sought)}
         left join unnest(cast(:logs as integer[]), cast(:partitions as integer[]), cast(:offsets as bigint[]))
           as c (log_id, partition, next_offset) on c.log_id = e.log_id and c.partition = e.partition
         group by 1, 2, 3"""),
@@ -128,7 +139,7 @@ def _page(connection: Connection, sought: Sought, hour: int, limit: int, offset:
     rows = connection.execute(
         text(f"""
         select e.time, r.source, e.event_id, y."user", e.quantity, l.topic, e.partition, e.kafka_offset
-        {_found(sought.unit)}
+        {_found(sought)}
         join unnest(cast(:place_routes as integer[]), cast(:place_bands as bigint[])) as place (route_id, band)
           on place.route_id = e.route_id and place.band = e.band
         join route r on r.id = e.route_id
@@ -153,9 +164,15 @@ def _by_pages(connection: Connection) -> None:
     connection.execute(text("set local enable_indexscan = off"))
 
 
-def _found(unit: str) -> str:
+def _found(sought: Sought) -> str:
+    unit = sought.unit
     quantity = f"e.{unit}" if unit in WIDE_UNITS else "(e.other_units ->> :unit)::bigint"
-    return _FOUND.format(quantity=quantity)
+    bounds = [
+        _BOUND.format(relation=relation, name=name)
+        for name, relation in _BOUNDS.items()
+        if getattr(sought, name) is not None
+    ]
+    return _FOUND.format(quantity=quantity, bounds=" ".join(bounds))
 
 
 def _values(connection: Connection, sought: Sought, places: Iterable[Place]) -> dict[str, Any]:
@@ -169,14 +186,18 @@ def _values(connection: Connection, sought: Sought, places: Iterable[Place]) -> 
         "routes": sorted({route for _, route, _ in places}),
         "payers": list(sought.payers),
         **({} if sought.unit in WIDE_UNITS else {"unit": sought.unit}),
+        **_columns(sought.read_from, "read_from_"),
+        **_columns(sought.read_up_to, "read_up_to_"),
     }
 
 
 def _cut_offs(sought: Sought) -> dict[str, Any]:
-    cut_offs = sought.cut_offs or ()
-    return {
-        "closed": sought.cut_offs is not None,
-        "logs": [log for log, _, _ in cut_offs],
-        "partitions": [partition for _, partition, _ in cut_offs],
-        "offsets": [offset for _, _, offset in cut_offs],
-    }
+    return {"closed": sought.cut_offs is not None, **_columns(sought.cut_offs or (), "")}
+
+
+def _columns(cut_offs: CutOffs | None, prefix: str) -> dict[str, list[int]]:
+    """Cut-offs as the arrays of a query; nothing where there is no bound."""
+    if cut_offs is None:
+        return {}
+    names = ("logs", "partitions", "offsets")
+    return {f"{prefix}{name}": [one[place] for one in cut_offs] for place, name in enumerate(names)}

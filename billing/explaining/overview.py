@@ -8,7 +8,7 @@ from billing.explaining.basis import Basis, LineGroup, find_bases
 from billing.explaining.checks import Check, all_agree, compare, statement_checks
 from billing.explaining.hours import read_all_hours, read_payers, read_routes
 from billing.explaining.items import item_document
-from billing.explaining.provenance import read_price_origins
+from billing.explaining.provenance import read_price_origins, row_id_of
 from billing.explaining.rounding_walk import walk_rounding
 from billing.statement_document import content_hash
 
@@ -108,11 +108,6 @@ def _rests_on(bases: Iterable[Basis]) -> dict[int, dict[str, Any]]:
 
 def _row_ids(items: Iterable[Item]) -> list[int]:
     return [row_id_of(item.document["price_id"]) for item in items if item.document.get("price_id")]
-
-
-def row_id_of(code: str) -> int:
-    """The id of the stored row that a statement calls P-000118."""
-    return int(code.removeprefix("P-"))
 
 
 def _item(

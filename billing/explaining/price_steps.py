@@ -6,9 +6,8 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from billing.explaining.checks import Check, compare
-from billing.explaining.overview import row_id_of
 from billing.explaining.price_choice import contest
-from billing.explaining.provenance import read_price_origins
+from billing.explaining.provenance import read_price_origins, row_id_of
 from billing.money import exact_text
 from billing.periods import hour_start
 

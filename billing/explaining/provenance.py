@@ -16,6 +16,11 @@ if TYPE_CHECKING:
 _IMPORT = "i.id as import_id, i.name, i.sha256, i.actor, i.database_login, i.imported_at"
 
 
+def row_id_of(code: str) -> int:
+    """The id of the stored row that a statement calls P-000118."""
+    return int(code.removeprefix("P-"))
+
+
 def read_price_origins(connection: Connection, row_ids: Iterable[int]) -> dict[int, dict[str, Any]]:
     """The stored price rows of some ids, each with its import, as documents."""
     rows = connection.execute(

@@ -9,6 +9,7 @@ from billing.explaining.basis import Basis, asked_of, find_bases, group_of
 from billing.explaining.books import NotOnStatement
 from billing.explaining.charge_steps import charge_steps
 from billing.explaining.checks import all_agree, amount_checks, amount_steps, statement_checks
+from billing.explaining.correction_steps import find_late, late_check, price_origin
 from billing.explaining.event_steps import Footing, event_checks, find_footing, hours_document
 from billing.explaining.events import read_events
 from billing.explaining.hours import read_payers, read_routes, read_unit_hours
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from billing.charges import Department
     from billing.explaining.books import MonthBooks
     from billing.explaining.checks import Check
-    from billing.explaining.events import Event
+    from billing.explaining.events import Event, EventSum, Place, Sought
     from billing.explaining.hours import Route
     from billing.explaining.items import Item
 
@@ -60,6 +61,10 @@ def explain_item(
         more, line_checks = _walk_line(books, department, item, page, with_users=with_users)
     else:
         more, line_checks = charge_steps(item, books.documents)
+        if item.section == "adjustments":
+            late, late_checks = _walk_correction(books, department, item, page, with_users=with_users)
+            more["rests_on"] |= late.pop("rests_on")
+            more, line_checks = more | late, [*line_checks, *late_checks]
     document.update(more)
     checks += line_checks
     return {**document, "checks": [check.document() for check in checks], "agrees": all_agree(checks)}
@@ -79,10 +84,14 @@ def find_item(books: MonthBooks, department: Department, asked: str) -> Item:
 
 
 def line_events(books: MonthBooks, department: Department, asked: str, page: Page) -> Iterator[Event]:
-    """The events below a line, for CSV. Raises NotOnStatement, also for an item that rests on no events."""
+    """The events below a line or a correction, for CSV. Raises NotOnStatement, also for an item that rests on no
+    events."""
     item = find_item(books, department, asked)
     if item.section != "lines":
-        raise NotOnStatement(f"line is {asked!r}: an item of section {item.section} rests on no events of its own")
+        late = find_late(books, department, item.document) if item.section == "adjustments" else None
+        if late is None:
+            raise NotOnStatement(f"line is {asked!r}: an item of section {item.section} rests on no events of its own")
+        return read_events(books.connection, *late, page.limit, page.offset)
     basis, _, footing = _ground(books, department, item)
     del basis
     return read_events(books.connection, footing.sought, footing.events, page.limit, page.offset)
@@ -110,20 +119,13 @@ def _walk_line(
     amounts = amount_steps(line, books.policy.currency)
     asked = sorted({(asked_of(one, routes), one.hour) for one in basis.hours if one.quantity}, key=repr)
     price, price_checks = price_steps(books, line, asked)
-    listed = list(read_events(books.connection, footing.sought, footing.events, page.limit, page.offset))
     document = {
         "shares_hours_with": [other.number for other in basis.items if other.number != item.number],
         "amount": {"products": amounts, "exact": line["amount_exact"]},
         "price": price,
         "fx_rows": [_fx_row(books, line, row) for row in line["fx_rows"]],
         "hours": hours_document(basis, footing, books.month),
-        "events": {
-            "count": str(sum(one.events for one in footing.events.values())),
-            "quantity": str(sum(one.quantity for one in footing.events.values())),
-            "limit": page.limit,
-            "offset": page.offset,
-            "rows": [event_document(event, with_users=with_users) for event in listed],
-        },
+        "events": _events_document(books, footing.sought, footing.events, page, with_users=with_users),
     }
     corrections = None
     if books.is_closed:
@@ -131,6 +133,35 @@ def _walk_line(
         document["corrections"] = corrections
     of_events = event_checks(basis, footing, routes, corrections)
     return document, [*amount_checks(line, amounts), *price_checks, *of_events]
+
+
+def _walk_correction(
+    books: MonthBooks, department: Department, item: Item, page: Page, *, with_users: bool
+) -> tuple[dict[str, Any], list[Check]]:
+    """The price row of a correction, and the events that came after the close where it is about such."""
+    document: dict[str, Any] = {"rests_on": {}}
+    origin = price_origin(books, item.document)
+    if origin is not None:
+        document["rests_on"]["price_row"] = origin
+    late = find_late(books, department, item.document)
+    if late is None:
+        return document, []
+    document["events"] = _events_document(books, *late, page, with_users=with_users)
+    return document, [late_check(item.document, late[1])]
+
+
+def _events_document(
+    books: MonthBooks, sought: Sought, found: Mapping[Place, EventSum], page: Page, *, with_users: bool
+) -> dict[str, Any]:
+    """How many events there are, what they come to, and a page of them."""
+    listed = read_events(books.connection, sought, found, page.limit, page.offset)
+    return {
+        "count": str(sum(one.events for one in found.values())),
+        "quantity": str(sum(one.quantity for one in found.values())),
+        "limit": page.limit,
+        "offset": page.offset,
+        "rows": [event_document(event, with_users=with_users) for event in listed],
+    }
 
 
 def event_document(event: Event, *, with_users: bool) -> dict[str, Any]:

@@ -143,6 +143,8 @@ def _explain_line(
         _print_basis(document, columns)
     else:
         _print_rests(document["rests_on"])
+        if document.get("events"):
+            _print_events(document["events"], columns)
     _print_checks(document["checks"])
     return document
 
@@ -218,7 +220,10 @@ def _print_basis(document: Mapping[str, Any], event_columns: Sequence[str]) -> N
     for one in document.get("corrections") or ():
         _say(f"Corrected in {one['booked_in']}: {one['amount']} ({one['amount_exact']}) for {one['quantity']}, "
              f"{one['reason']}: {one['origin']}")  # fmt: skip
-    events = document["events"]
+    _print_events(document["events"], event_columns)
+
+
+def _print_events(events: Mapping[str, Any], event_columns: Sequence[str]) -> None:
     first = min(events["offset"] + 1, int(events["count"]))
     last = min(events["offset"] + len(events["rows"]), int(events["count"]))
     click.echo(f"\nEvents {first} to {last} of {events['count']}, together {events['quantity']}")

@@ -237,9 +237,14 @@ def test_a_closed_month_is_explained_as_it_was_closed(books: Books, tmp_path: Pa
     assert [check["agrees"] for check in whole["checks"] if "P-000002" in check["step"]] == [None]
     following = books.json("explain", "2026-11", "D012")
     assert {item["section"] for item in following["items"]} == {"adjustments"}
-    one = books.json("explain", "2026-11", "D012", following["items"][0]["name"])
-    assert (one["item"]["origin_period"], one["agrees"]) == ("2026-10", True)
-    assert one["rests_on"]["origin_line"] == "openai/gpt-x/input_tokens/P-000002"
+    repriced, one = (books.json("explain", "2026-11", "D012", item["name"]) for item in following["items"])
+    assert (repriced["item"]["origin_period"], repriced["agrees"]) == ("2026-10", True)
+    assert (repriced["item"]["reason"], "events" in repriced) == ("PRICE_CORRECTION", False)
+    assert repriced["rests_on"]["origin_line"] == "openai/gpt-x/input_tokens/P-000002"
+    assert repriced["rests_on"]["price_row"]["import"]["name"] == "list.csv"
+    assert (one["item"]["reason"], one["rests_on"]["price_row"]["import"]["name"]) == ("LATE_USAGE", "later.csv")
+    assert (one["item"]["quantity"], one["events"]["count"], one["events"]["quantity"]) == ("2501450", "1", "1000")
+    assert [check["agrees"] for check in one["checks"] if "after the close" in check["step"]] == [None]
 
     books.bench.tell(PLANTED_PART)
     found = books.json("explain", "2026-10", "D012", "1", code=7)
