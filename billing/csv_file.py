@@ -14,6 +14,7 @@ from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, TypeVar
 
 from billing.errors import CellProblem, FileRefused
+from billing.sentences import Sentence
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -64,7 +65,7 @@ def read_file(
             if cells:
                 _take(cells, header, reader.line_num, name, read_row, values, problems)
     except csv.Error as error:
-        problems.append(CellProblem(name, reader.line_num, "", str(error), "write it as CSV (RFC 4180)"))
+        problems.append(CellProblem(name, reader.line_num, "", str(error), Sentence("write it as CSV (RFC 4180)")))
     if problems:
         raise FileRefused(problems)
     return values
@@ -103,12 +104,12 @@ def _take(
 ) -> None:
     """Read one line; what is wrong with it goes to `problems`."""
     if len(cells) != len(header):
-        remedy = f"give {len(header)} cells, as the header has"
+        remedy = Sentence("give %(count)s cells, as the header has", count=len(header))
         problems.append(CellProblem(name, line, "", f"{len(cells)} cells", remedy))
         return
     for column, cell in zip(header, cells, strict=True):
         if len(cell) > CELL_CHARACTERS_MAX or _CONTROL.search(cell):
-            remedy = f"use at most {CELL_CHARACTERS_MAX} printable characters"
+            remedy = Sentence("use at most %(most)s printable characters", most=CELL_CHARACTERS_MAX)
             problems.append(CellProblem(name, line, column, cell[:60], remedy))
             return
     try:
@@ -119,32 +120,35 @@ def _take(
 
 def _text(raw: bytes, name: str) -> str:
     if len(raw) > BYTES_MAX:
-        raise FileRefused([CellProblem(name, 1, "", f"{len(raw)} bytes", f"split it: at most {BYTES_MAX} bytes")])
+        remedy = Sentence("split it: at most %(most)s bytes", most=BYTES_MAX)
+        raise FileRefused([CellProblem(name, 1, "", f"{len(raw)} bytes", remedy)])
     try:
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = raw.count(b"\n", 0, error.start) + 1
         bad = raw[error.start : error.start + 1].hex()
-        raise FileRefused([CellProblem(name, line, "", f"byte 0x{bad}", "save the file as UTF-8")]) from None
+        raise FileRefused([CellProblem(name, line, "", f"byte 0x{bad}", Sentence("save the file as UTF-8"))]) from None
 
 
 def _header_problems(header: Sequence[str] | None, name: str, columns: Columns) -> list[CellProblem]:
+    known = ",".join(columns.known)
     if not header:
-        return [CellProblem(name, 1, "", "", f"begin with the header {','.join(columns.known)}")]
+        return [CellProblem(name, 1, "", "", Sentence("begin with the header %(header)s", header=known))]
     if len(header) == 1 and (sign := next((one for one in ";\t|" if one in header[0]), None)) is not None:
-        return [CellProblem(name, 1, "", header[0], f"put commas between the columns, not {sign!r}")]
+        remedy = Sentence("put commas between the columns, not %(sign)s", sign=repr(sign))
+        return [CellProblem(name, 1, "", header[0], remedy)]
     problems = [
-        CellProblem(name, 1, column, column, f"no such column here: use {','.join(columns.known)}")
+        CellProblem(name, 1, column, column, Sentence("no such column here: use %(known)s", known=known))
         for column in header
         if column not in columns.known
     ]
     problems += [
-        CellProblem(name, 1, column, column, "the column is missing: add it to the header")
+        CellProblem(name, 1, column, column, Sentence("the column is missing: add it to the header"))
         for column in columns.required
         if column not in header
     ]
     problems += [
-        CellProblem(name, 1, column, column, "the column stands twice: keep one")
+        CellProblem(name, 1, column, column, Sentence("the column stands twice: keep one"))
         for column in dict.fromkeys(header)
         if list(header).count(column) > 1
     ]

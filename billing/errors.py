@@ -32,8 +32,23 @@ class CellProblem:
     remedy: str
 
     def __str__(self) -> str:
-        place = f"{_named(self.file)}, line {self.line}" + (f", column {_named(self.column)}" if self.column else "")
-        return f"{place}: {_cut(self.value)!r}: {self.remedy}"
+        place = f"{self.shown_file}, line {self.line}" + (f", column {self.shown_column}" if self.column else "")
+        return f"{place}: {self.shown_value}: {self.remedy}"
+
+    @property
+    def shown_file(self) -> str:
+        """The file's name as an error shows it."""
+        return _named(self.file)
+
+    @property
+    def shown_column(self) -> str:
+        """The column's name as an error shows it."""
+        return _named(self.column)
+
+    @property
+    def shown_value(self) -> str:
+        """The value, quoted and cut."""
+        return repr(_cut(self.value))
 
 
 def _named(name: str) -> str:

@@ -12,6 +12,7 @@ from functools import lru_cache
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from billing.errors import BillingError
+from billing.sentences import Sentence
 
 HOUR_SECONDS = 3600
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -35,7 +36,7 @@ class Month:
 def month_in(name: str, zone: str) -> Month:
     """The month `YYYY-MM` in a zone. Raises BillingError for another form or a zone off whole hours."""
     if not re.fullmatch(r"[0-9]{4}-(0[1-9]|1[0-2])", name) or name.startswith("0000"):
-        raise BillingError(f"month is {name!r}: write it as YYYY-MM, for example 2026-10")
+        raise BillingError(Sentence("month is %(month)s: write it as YYYY-MM, for example 2026-10", month=repr(name)))
     if name == "9999-12":
         raise BillingError("month is '9999-12': later than any month that can be billed")
     year, number = int(name[:4]), int(name[5:])

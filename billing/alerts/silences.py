@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from sqlalchemy import Connection, text
 
 from billing.errors import BillingError
+from billing.sentences import Sentence
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -75,9 +76,11 @@ def add_silence(
 ) -> int:
     """Silence from now on; the id. The billing login. Raises BillingError for one that says nothing."""
     if kind is None and quota is None and department is None:
-        raise BillingError("a silence of everything is refused: name a kind, a quota or a department")
+        raise BillingError(Sentence("a silence of everything is refused: name a kind, a quota or a department"))
     if until <= moment:
-        raise BillingError(f"until is {until:%Y-%m-%dT%H:%MZ}, which has passed: name a later instant")
+        raise BillingError(
+            Sentence("until is %(until)s, which has passed: name a later instant", until=f"{until:%Y-%m-%dT%H:%MZ}")
+        )
     _check_reason(reason)
     if quota is not None and not connection.execute(text("select 1 from quota where id = :id"), {"id": quota}).scalar():
         raise BillingError(f"there is no quota {quota}: `jangbu quota list --all` shows their numbers")
@@ -94,9 +97,16 @@ def lift_silence(connection: Connection, silence_id: int, *, reason: str, actor:
     _check_reason(reason)
     found = {one.id: one for one in read_silences(connection)}.get(silence_id)
     if found is None:
-        raise BillingError(f"there is no silence {silence_id}: `jangbu alert silences` lists them")
+        raise BillingError(
+            Sentence("there is no silence %(number)s: `jangbu alert silences` lists them", number=silence_id)
+        )
     if found.lifted_by is not None:
-        raise BillingError(f"silence {silence_id} has been lifted already (by row {found.lifted_by})")
+        raise BillingError(
+            Sentence(
+                "silence %(number)s has been lifted already (by row %(row)s)",
+                number=silence_id, row=found.lifted_by,
+            )
+        )
     row = connection.execute(
         text("""insert into alert_silence (lifts, reason, actor) values (:lifts, :reason, :actor) returning id"""),
         {"lifts": silence_id, "reason": reason, "actor": actor},
@@ -106,4 +116,9 @@ def lift_silence(connection: Connection, silence_id: int, *, reason: str, actor:
 
 def _check_reason(reason: str) -> None:
     if not reason.strip() or len(reason) > REASON_CHARACTERS_MAX:
-        raise BillingError(f"the reason is {reason[:20]!r}…: say why, in 1 to {REASON_CHARACTERS_MAX} characters")
+        raise BillingError(
+            Sentence(
+                "the reason is %(reason)s…: say why, in 1 to %(most)s characters",
+                reason=repr(reason[:20]), most=REASON_CHARACTERS_MAX,
+            )
+        )

@@ -18,6 +18,7 @@ from billing.breaks.worklist import NoSuchBreak, Wanted, read_items
 from billing.errors import BillingError, StateRefused
 from billing.money import exact, plain
 from billing.periods import month_in
+from billing.sentences import Sentence
 from billing.store import read_fx
 
 if TYPE_CHECKING:
@@ -82,8 +83,11 @@ def decide(connection: Connection, asked: Asked) -> list[Decided]:
         action = "propose"
         if person_of(asked.actor) is None:
             raise DecisionRefused(
-                f"nothing was written off: it comes to more than {plain(asked.limit)} {asked.currency}, which needs "
-                f"two persons, and {asked.actor} may be anybody: sign with your own token (JANGBU_APPROVER_TOKEN)"
+                Sentence(
+                    "nothing was written off: it comes to more than %(limit)s, which needs two persons, "
+                    "and %(actor)s may be anybody: sign with your own token (JANGBU_APPROVER_TOKEN)",
+                    limit=f"{plain(asked.limit)} {asked.currency}", actor=asked.actor,
+                )
             )
     refused = [(item, why) for item in items if (why := _refusal(item, action, asked.actor))]
     if refused:
@@ -96,10 +100,13 @@ def decide(connection: Connection, asked: Asked) -> list[Decided]:
 def _check(asked: Asked) -> None:
     if not asked.reason.strip() or len(asked.reason) > REASON_CHARACTERS_MAX:
         raise BillingError(
-            f"the reason is {asked.reason[:40]!r}: say why in at most {REASON_CHARACTERS_MAX} characters; it is kept"
+            Sentence(
+                "the reason is %(reason)s: say why in at most %(most)s characters; it is kept",
+                reason=repr(asked.reason[:40]), most=REASON_CHARACTERS_MAX,
+            )
         )
     if asked.action == "assign" and not (asked.owner or "").strip():
-        raise BillingError("the owner is empty: name who works on it")
+        raise BillingError(Sentence("the owner is empty: name who works on it"))
     if len(asked.owner or "") > OWNER_CHARACTERS_MAX:
         raise BillingError(f"the owner has {len(asked.owner or '')} characters: at most {OWNER_CHARACTERS_MAX}")
     if not asked.names and asked.wanted.is_everything:
@@ -125,7 +132,9 @@ def _refuse_moved(items: Sequence[WorkItem], seen: Mapping[BreakAt, int]) -> Non
     moved = [item for item in items if seen.get(item.at) != item.place]
     if moved or len(items) != len(seen):
         named = "; ".join(f"{item.name}{_who(item)}" for item in moved[:NAMED_MAX]) or "the list is another one"
-        raise DecisionRefused(f"nothing was changed: meanwhile somebody else decided ({named.strip()}); look again")
+        raise DecisionRefused(
+            Sentence("nothing was changed: meanwhile somebody else decided (%(who)s); look again", who=named.strip())
+        )
 
 
 def _refusal(item: WorkItem, action: Action, actor: str) -> str | None:

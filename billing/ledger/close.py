@@ -30,6 +30,7 @@ from billing.ledger.marks import read_inputs, read_seen
 from billing.ledger.store import insert_close, insert_entries, insert_statements
 from billing.parts import roll_up
 from billing.periods import month_in
+from billing.sentences import Sentence
 from billing.statement_document import canonical, organisation_document, statement_document
 from billing.statements import MonthStatements, compute_month
 
@@ -106,7 +107,9 @@ def parse_accepted(words: Iterable[str]) -> tuple[str, ...]:
     names = [name.strip().replace("_", "-") for word in words for name in word.split(",") if name.strip()]
     for name in names:
         if name not in ACCEPTABLE:
-            raise BillingError(f"--accept names {name!r}: use any of {', '.join(ACCEPTABLE)}")
+            raise BillingError(
+                Sentence("--accept names %(name)s: use any of %(known)s", name=repr(name), known=", ".join(ACCEPTABLE))
+            )
     return tuple(dict.fromkeys(sorted(names)))
 
 
@@ -179,7 +182,13 @@ def prepare(
 ) -> Draft:
     """The month as it would be closed, in one snapshot. Raises MonthClosed."""
     if is_closed(connection, month):
-        raise MonthClosed(f"{month} is closed; what comes later is booked in an open month (`jangbu period status`)")
+        raise MonthClosed(
+            Sentence(
+                "%(month)s is closed; what comes later is booked in an open month (`jangbu period "
+                "status`)",
+                month=month,
+            )
+        )
     if from_events or until is not None:
         rebuild_sums(connection, month_in(month, policy.zone).end_hour, until)
     computed = compute_month(connection, month, policy)

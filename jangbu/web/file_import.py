@@ -10,6 +10,7 @@ import base64
 import binascii
 from typing import TYPE_CHECKING, Any, Final
 
+from billing.sentences import Sentence
 from jangbu.errors import UsageError
 from jangbu.importing import import_state
 from jangbu.web.views import Action, Done, Field
@@ -69,9 +70,12 @@ def _brought(form: Form) -> tuple[str, bytes]:
         try:
             raw = base64.b64decode(carried, validate=True)
         except (binascii.Error, ValueError):
-            raise UsageError("the field 'carried' is no Base64: choose the file again") from None
+            raise UsageError(Sentence("the field 'carried' is no Base64: choose the file again")) from None
     if len(raw) > CARRIED_BYTES_MAX:
         raise UsageError(
-            f"{name[:200]!r} has {len(raw):,} bytes, pages take {CARRIED_BYTES_MAX:,}: use the command that imports it"
+            Sentence(
+                "%(file)s has %(bytes)s bytes, pages take %(most)s: use the command that imports it",
+                file=repr(name[:200]), bytes=f"{len(raw):,}", most=f"{CARRIED_BYTES_MAX:,}",
+            )
         )
     return name, raw

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from billing.sentences import Sentence
 from jangbu.errors import UsageError
 from jangbu.web.views import Parameter
 
@@ -20,7 +21,7 @@ def page_number(ask: Ask) -> int:
     """The page asked for, from 1. Raises UsageError."""
     asked = ask.one("page", "1") or "1"
     if not asked.isascii() or not asked.isdigit() or not 1 <= int(asked[:9]) <= 10**8:
-        raise UsageError(f"{asked!r} is no page: pages are counted from 1")
+        raise UsageError(Sentence("%(asked)s is no page: pages are counted from 1", asked=repr(asked)))
     return int(asked)
 
 

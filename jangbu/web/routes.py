@@ -16,11 +16,13 @@ from starlette.routing import Route
 
 from billing.errors import BillingError, StateRefused
 from billing.outputs.rows_file import rows_csv, rows_workbook
+from billing.sentences import Sentence
 from jangbu.errors import JangbuError, NotFoundError, RefusedByStateError, SettingsError, UsageError
 from jangbu.output import as_text, json_text
 from jangbu.web.answers import Refused
 from jangbu.web.bodies import read_body
 from jangbu.web.frame import SAFE_HEADERS, language_of, path_of, render, say
+from jangbu.web.refusals import refusal_lines
 from jangbu.web.signin.places import local_path
 from jangbu.web.views import Action, Ask, Document, Done, Download, File, Form, Registered, Table, View
 from jangbu.web.wording import wording
@@ -65,26 +67,26 @@ def api_path(one: Registered) -> str:
 
 def _endpoints(one: Registered, books: Books) -> tuple[Any, Any]:
     async def page(request: Request) -> Response:
-        refused = _not_allowed(request, one.rule, is_page=True)
-        if refused is not None:
-            return refused
+        answer = _not_allowed(request, one.rule, is_page=True)
+        if answer is not None:
+            return answer
         try:
             return await _answer(request, one, books, is_page=True)
         except Exception as error:
-            told = _as_refused(error)
-            if told is None:
+            refused = _as_refused(error)
+            if refused is None:
                 raise
-            return problem_page(request, told)
+            return problem_page(request, refused)
 
     async def resource(request: Request) -> Response:
         _not_allowed(request, one.rule, is_page=False)
         try:
             return await _answer(request, one, books, is_page=False)
         except Exception as error:
-            told = _as_refused(error)
-            if told is None:
+            refused = _as_refused(error)
+            if refused is None:
                 raise
-            raise told from error
+            raise refused from error
 
     return page, resource
 
@@ -131,7 +133,8 @@ def _not_allowed(request: Request, rule: Rule, *, is_page: bool) -> Response | N
     if is_page and request.url.path == "/" and person.user is not None:
         # Where a sign-in ends; an employee's is the own page.
         return RedirectResponse("/me", 303, headers=SAFE_HEADERS)
-    refused = Refused(403, "rights", f"{person.name} may not do this: it is for {rule.name}")
+    sentence = Sentence("%(person)s may not do this: it is for %(rule)s", person=person.name, rule=Sentence(rule.name))
+    refused = Refused(403, "rights", sentence)
     if not is_page:
         raise refused
     return problem_page(request, refused)
@@ -139,8 +142,8 @@ def _not_allowed(request: Request, rule: Rule, *, is_page: bool) -> Response | N
 
 def problem_page(request: Request, refused: Refused) -> Response:
     """A refusal as a page: what, why, what to do."""
-    sentence = wording(language_of(request)).gettext(str(refused))
-    answer = render(request, "problem.html", refused.status, problem=sentence, code=refused.code)
+    lines = refusal_lines(refused, wording(language_of(request)))
+    answer = render(request, "problem.html", refused.status, problem=lines, code=refused.code)
     answer.headers.update(refused.headers)
     return answer
 
@@ -154,7 +157,9 @@ def _as_refused(error: Exception) -> Refused | None:
         return Refused(503, "database", sentence, headers={"retry-after": "10"})
     for kind, status, code in STATUSES:
         if isinstance(error, kind):
-            return Refused(status, code, str(error))
+            refused = Refused(status, code, str(error))
+            refused.__cause__ = error
+            return refused
     return None
 
 

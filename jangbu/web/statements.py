@@ -9,6 +9,7 @@ from billing.plans.budget_states import show_budgets
 from billing.plans.forecast_document import forecast_document
 from billing.plans.forecasting import Forecaster, NothingToForecast
 from billing.policy import UNATTRIBUTED
+from billing.sentences import Sentence
 from billing.statement_document import read_statement
 from billing.statements import is_known_department
 from jangbu.errors import NotFoundError
@@ -51,7 +52,9 @@ def code_of(ask: Ask) -> Department:
         return word
     if word == UNATTRIBUTED and ask.scope is None:
         return None
-    raise NotFoundError(f"department is {word!r}: neither usage nor the roster knows it; look at the list")
+    raise NotFoundError(
+        Sentence("department is %(word)s: neither usage nor the roster knows it; look at the list", word=repr(word))
+    )
 
 
 def read_one(ask: Ask, month: str, code: Department) -> dict[str, Any]:

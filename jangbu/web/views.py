@@ -16,6 +16,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import text
 
 from billing.periods import month_in
+from billing.sentences import Sentence
 from billing.store import read_book, read_fx
 from billing.unchanged import read_seen
 from jangbu.errors import UsageError
@@ -221,7 +222,7 @@ class Form:
         """A field that must be there. Raises UsageError naming it."""
         found = self.optional(name)
         if found is None:
-            raise UsageError(f"the field {name!r} is empty: fill it in and send again")
+            raise UsageError(Sentence("the field %(field)s is empty: fill it in and send again", field=repr(name)))
         return found
 
     def optional(self, name: str) -> str | None:
@@ -246,7 +247,7 @@ class Form:
         """One file. Raises UsageError where none was chosen."""
         found = self.files(name)
         if not found:
-            raise UsageError(f"no file was chosen for {name!r}: choose one and send again")
+            raise UsageError(Sentence("no file was chosen for %(field)s: choose one and send again", field=repr(name)))
         return found[0]
 
 

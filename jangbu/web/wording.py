@@ -36,6 +36,10 @@ class Wording:
             return pseudo(message)
         return self._texts.get(message, message)
 
+    def knows(self, message: str) -> bool:
+        """Whether the catalogue has a text in this language."""
+        return message in self._texts
+
     def ngettext(self, one: str, many: str, number: int) -> str:
         """The text for a number of things. Korean has one form: that of many."""
         return self.gettext(one if number == 1 and self.language != "ko" else many)

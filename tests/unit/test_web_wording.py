@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING
 import pytest
 from babel.messages.extract import extract
 
+import billing
 from jangbu.web import wording
 from jangbu.web.frame import TEMPLATES
 from jangbu.web.navigation import PLACES
 from jangbu.web.pages.design import TOKENS
+from jangbu.web.rights import RULES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,8 +42,20 @@ def told_by_code() -> Iterator[tuple[str, str]]:
             first = node.args[0]
             if node.func.attr in ("text", "gettext") and isinstance(first, ast.Constant) and " " in str(first.value):
                 yield f"{file.name}:{node.lineno}", str(first.value)
+    yield from told_by_refusals()
     yield from (("navigation", place.title) for place in PLACES)
+    yield from (("rights", rule.name) for rule in RULES)
     yield from (("design", words) for _, words in TOKENS)
+
+
+def told_by_refusals() -> Iterator[tuple[str, str]]:
+    """(place, template) of every `Sentence("…")` of the books and the pages."""
+    for file in sorted([*WEB.rglob("*.py"), *Path(billing.__file__).parent.rglob("*.py")]):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Sentence":
+                first = node.args[0]
+                if isinstance(first, ast.Constant):
+                    yield f"{file.name}:{node.lineno}", str(first.value)
 
 
 def missing(language: str) -> list[str]:

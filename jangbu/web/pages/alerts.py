@@ -12,6 +12,7 @@ from billing.alerts.documents import alert_document, delivery_document
 from billing.alerts.messages import subject_of
 from billing.alerts.register import Wanted, read_alerts
 from billing.alerts.silences import add_silence, lift_silence, read_silences
+from billing.sentences import Sentence
 from jangbu.errors import NotFoundError, UsageError
 from jangbu.web.paging import PAGE, page_of
 from jangbu.web.rights import FINANCE_OR_PLATFORM, SCOPED
@@ -50,7 +51,9 @@ def read_alert(ask: Ask) -> Document:
     number = ask.path["alert"]
     found = read_alerts(ask.connection, ids=[int(number)]) if number.isascii() and number.isdigit() else []
     if not found or not may_see_alert(ask, found[0]):
-        raise NotFoundError(f"there is no alert {number!r} that you may see: look at the list of alerts")
+        raise NotFoundError(
+            Sentence("there is no alert %(number)s that you may see: look at the list of alerts", number=repr(number))
+        )
     deliveries = [delivery_document(one) for one in read_deliveries(ask.connection, None, found[0].id)]
     for one in deliveries:
         if ask.scope is not None:
@@ -87,7 +90,7 @@ def silence(ask: Ask, form: Form) -> Done:
     try:
         until = datetime.fromisoformat(told)
     except ValueError:
-        raise UsageError(f"{told!r} is no moment: write it as 2026-10-03T09:00") from None
+        raise UsageError(Sentence("%(told)s is no moment: write it as 2026-10-03T09:00", told=repr(told))) from None
     if until.tzinfo is None:
         until = until.replace(tzinfo=ZoneInfo(ask.books.settings.timezone))
     kind = form.optional("kind")

@@ -15,6 +15,7 @@ from billing.breaks.identity import parse_name
 from billing.breaks.states import person_of, refusal
 from billing.breaks.worklist import NoSuchBreak, Wanted, read_items
 from billing.reconciliation.name_rules import COLUMNS, add_rules, read_rules, read_rules_file
+from billing.sentences import Sentence
 from jangbu.errors import NotFoundError, UsageError
 from jangbu.month_letters import bridge_file, dispute_files
 from jangbu.web.paging import PAGE, page_of
@@ -120,7 +121,7 @@ def _decide(ask: Ask, form: Form, actions: tuple[BreakAction, ...]) -> Done:
         raise UsageError(f"the action is {form.text('action')!r}: use one of {', '.join(actions)}")
     seen = dict(_seen(word) for word in form.many("breaks"))
     if not seen:
-        raise UsageError("no break is ticked: tick those that are meant and send again")
+        raise UsageError(Sentence("no break is ticked: tick those that are meant and send again"))
     with ask.books.change() as connection:
         try:
             items = read_items(connection, Wanted(), seen)

@@ -9,6 +9,7 @@ from sqlalchemy import text
 from billing.alerts.facts import hours_heard
 from billing.alerts.pipeline_rules import silent_due
 from billing.periods import hour_number, hour_start
+from billing.sentences import Sentence
 from jangbu.errors import JangbuError, NotFoundError, UsageError
 from jangbu.quarantine_decisions import decide
 from jangbu.redriving import redrive_open
@@ -116,10 +117,10 @@ def _chosen(form: Form) -> tuple[tuple[int, ...], str | None]:
     """The numbers that were ticked, or the code of which all are meant. Raises UsageError."""
     ids = form.many("id")
     if any(not one.isascii() or not one.isdigit() or len(one) > 18 for one in ids):
-        raise UsageError("a number of the list is none: open the list again and tick records there")
+        raise UsageError(Sentence("a number of the list is none: open the list again and tick records there"))
     code = None if ids else form.optional("code")
     if not ids and code is None:
-        raise UsageError("nothing is chosen: tick records, or choose all of one reason")
+        raise UsageError(Sentence("nothing is chosen: tick records, or choose all of one reason"))
     return tuple(map(int, ids)), code
 
 
@@ -128,7 +129,9 @@ def redrive(ask: Ask, form: Form) -> Done:
     ids, code = _chosen(form)
     sent = redrive_open(ask.books.settings, ask.books.engine("billing"), ids, code, ask.identity, dry_run=False)
     if not sent:
-        raise NotFoundError(f"no open record of the reason {code!r} has its bytes: nothing was sent")
+        raise NotFoundError(
+            Sentence("no open record of the reason %(code)s has its bytes: nothing was sent", code=repr(code))
+        )
     with ask.books.change() as connection:
         note(connection, ask.identity, "redrive", "quarantine", detail={"ids": sent[:100], "count": len(sent)})
     sentence = ask.text("%(count)s records were accepted into the outbox and go through again.", count=len(sent))

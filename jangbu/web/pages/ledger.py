@@ -10,6 +10,7 @@ from sqlalchemy import text
 
 from billing.outputs.held_months import HeldMonths
 from billing.outputs.verifying import verify
+from billing.sentences import Sentence
 from jangbu.auditing import audit, take_out_copies
 from jangbu.errors import NotFoundError
 from jangbu.migrate import sql_directory
@@ -85,7 +86,9 @@ def read_entry(ask: Ask) -> Document:
         text("select * from ledger_entry where id = :id"), {"id": ask.path["entry"]}
     ).one_or_none()
     if row is None:
-        raise NotFoundError(f"there is no entry {ask.path['entry']!r}: look for it in the ledger")
+        raise NotFoundError(
+            Sentence("there is no entry %(entry)s: look for it in the ledger", entry=repr(ask.path['entry']))
+        )
     lines = ask.connection.execute(
         text("""select number, account, department, amount::text as amount, currency, section, charge_key, provider,
                        model, unit, price_id, quantity::text as quantity, amount_exact

@@ -11,6 +11,7 @@ from billing.ledger.checklist import ACCEPTABLE
 from billing.ledger.close import MonthClosed, close_month, parse_accepted, preview
 from billing.ledger.closes import STATES, read_closes
 from billing.periods import month_in
+from billing.sentences import Sentence
 from jangbu.errors import UsageError
 from jangbu.month_status import read_months, read_status
 from jangbu.period_checks import check_outside
@@ -97,11 +98,19 @@ def close(ask: Ask, form: Form) -> Done:
     month_in(month, books.policy.zone)
     confirm = form.text("confirm")
     if confirm != month:
-        raise UsageError(f"the confirmation says {confirm!r}, the month to be closed is {month!r}: write it as it is")
+        raise UsageError(
+            Sentence(
+                "the confirmation says %(confirm)s, the month to be closed is %(month)s: write it as it "
+                "is",
+                confirm=repr(confirm), month=repr(month),
+            )
+        )
     accepted = parse_accepted(form.many("accept"))
     reason = form.optional("reason")
     if accepted and reason is None:
-        raise UsageError(f"{', '.join(accepted)} is to be accepted without a reason: write why; it is kept")
+        raise UsageError(
+            Sentence("%(checks)s is to be accepted without a reason: write why; it is kept", checks=", ".join(accepted))
+        )
     going = f"/month-end/{month}"
     try:
         _note(ask, "month_close_asked", month, {"accepted": list(accepted), "reason": reason})

@@ -10,6 +10,7 @@ from sqlalchemy import text
 from billing.periods import load_zone
 from billing.pledges.documents import pledges_document
 from billing.pledges.pledge import STATES, PledgeRules
+from billing.sentences import Sentence
 from jangbu.errors import UsageError
 from jangbu.register_imports import import_signatures
 from jangbu.web.file_import import import_action
@@ -69,7 +70,7 @@ def _day(ask: Ask) -> date:
     try:
         return datetime.strptime(asked, "%Y-%m-%d").date()  # noqa: DTZ007 - a day of the organisation has no zone
     except ValueError:
-        raise UsageError(f"{asked!r} is no day: write it as YYYY-MM-DD") from None
+        raise UsageError(Sentence("%(asked)s is no day: write it as YYYY-MM-DD", asked=repr(asked))) from None
 
 
 def _table(_ask: Ask, document: Document) -> Table:

@@ -11,6 +11,7 @@ from billing.money import parse_amount, plain
 from billing.periods import hour_start
 from billing.price_documents import fx_document, price_documents
 from billing.prices import FOREVER
+from billing.sentences import Sentence
 from billing.store import read_fx_rows, read_price_rows
 from billing.terms.store import read_terms_stored
 from billing.terms.term import terms_in_force
@@ -83,7 +84,12 @@ def read_model(ask: Ask) -> Document:
     of_model = ask.of_inputs("price rows", lambda: _rows_by_model(ask)).get((provider.lower(), model.lower()), [])
     rows = price_documents(of_model, with_replaced=True)
     if not rows and not any(name == model for _, name in _used(ask, provider)):
-        raise NotFoundError(f"the book has no model {model!r} of {provider!r}, and nobody used one: search the list")
+        raise NotFoundError(
+            Sentence(
+                "the book has no model %(model)s of %(provider)s, and nobody used one: search the list",
+                model=repr(model), provider=repr(provider),
+            )
+        )
     lines: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
     for row in rows:
         line = tuple(row[name] for name in ("unit", "service_tier", "region", "prompt_above", "origin"))

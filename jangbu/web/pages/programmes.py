@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from billing.programmes.documents import places_document, programme_people, programme_status
 from billing.programmes.register import held_applications, held_programmes
 from billing.quotas.states import Prices
+from billing.sentences import Sentence
 from jangbu.errors import NotFoundError
 from jangbu.register_imports import import_applications, import_programmes
 from jangbu.web.file_import import import_action
@@ -39,7 +40,7 @@ def read_programme(ask: Ask) -> Document:
     name = ask.path["programme"]
     one = held_programmes(ask.connection).get(name)
     if one is None:
-        raise NotFoundError(f"there is no programme {name!r}: look at the list of programmes")
+        raise NotFoundError(Sentence("there is no programme %(name)s: look at the list of programmes", name=repr(name)))
     applications = held_applications(ask.connection)
     prices = Prices(ask.book, ask.rates, ask.books.policy.zone)
     people = programme_people(one, applications, ask.now, ask.books.people if ask.scope is None else None)

@@ -11,6 +11,7 @@ from urllib.parse import parse_qsl, urlencode
 
 from sqlalchemy import text
 
+from billing.sentences import Sentence
 from jangbu.errors import NotFoundError, UsageError
 from jangbu.web.answers import Refused
 from jangbu.web.pages.usage_asked import FILTERS
@@ -48,15 +49,21 @@ def save(ask: Ask, form: Form) -> Done:
     """
     name, query = form.text("name"), _asked_only(form.optional("query") or "")
     if len(name) > NAME_MAX or not name.isprintable():
-        raise UsageError(f"the name is too long ({NAME_MAX} characters at most), or has signs that cannot be shown")
+        raise UsageError(
+            Sentence(
+                "the name is too long (%(most)s characters at most), or has signs that cannot be shown",
+                most=NAME_MAX,
+            )
+        )
     told = {"name": name, "query": query, "owner": ask.identity, "shared": form.flag("shared")}
     if told["shared"] and not may_share(ask):
-        raise Refused(403, "rights", "views are shared by finance and the platform team: keep this one for yourself")
+        sentence = Sentence("views are shared by finance and the platform team: keep this one for yourself")
+        raise Refused(403, "rights", sentence)
     with ask.books.change() as connection:
         others = text("select count(*) from usage_view where owner = :owner and name <> :name")
         held = connection.execute(others, told).scalar_one()
         if held >= VIEWS_MAX:
-            raise UsageError(f"you keep {held} views already: delete one that nobody needs")
+            raise UsageError(Sentence("you keep %(held)s views already: delete one that nobody needs", held=held))
         number = connection.execute(
             text("""insert into usage_view (name, query, owner, is_shared) values (:name, :query, :owner, :shared)
                     on conflict (owner, name) do update set query = excluded.query, is_shared = excluded.is_shared
@@ -79,7 +86,12 @@ def delete(ask: Ask, form: Form) -> Done:
             {"id": int(number), "owner": ask.identity},
         ).scalar()
         if name is None:
-            raise NotFoundError(f"you keep no view {number}: somebody else's can be deleted by its owner alone")
+            raise NotFoundError(
+                Sentence(
+                    "you keep no view %(number)s: somebody else's can be deleted by its owner alone",
+                    number=number,
+                )
+            )
         note(connection, ask.identity, "view_deleted", "usage", detail={"view": int(number), "name": name})
     return Done("/usage", ask.text("The view “%(name)s” is deleted.", name=name), {"view": int(number)})
 

@@ -16,6 +16,7 @@ from sqlalchemy import text
 
 from billing.periods import hour_number, month_in, month_of_hour
 from billing.pseudonyms import PERSONAL
+from billing.sentences import Sentence
 from billing.sums import PAYER_DIMENSIONS, ROUTE_DIMENSIONS, first_and_last_hour
 from billing.usage import DIMENSIONS as OF_COMMAND
 from billing.usage_slice import TIMES, Slice
@@ -104,7 +105,11 @@ def read_asked(ask: Ask) -> Asked:
     earlier = None if compare is None else _earlier(compare, wanted)
     if earlier is not None and set(by) & set(TIMES):
         raise UsageError(
-            f"two periods are compared by what is in both: take {', '.join(TIMES)} out of `by`, or compare nothing"
+            Sentence(
+                "two periods are compared by what is in both: take %(times)s out of `by`, or compare "
+                "nothing",
+                times=", ".join(TIMES),
+            )
         )
     sort = _word(ask, "sort", SORTS, "group" if set(by) & set(TIMES) else "cost")
     measure = _word(ask, "show", MEASURES, "cost")
@@ -129,14 +134,21 @@ def _by(ask: Ask, period: Period) -> tuple[str, ...]:
     by = tuple(dict.fromkeys(ask.many("by"))) or ("model",)
     for name in by:
         if name not in DIMENSIONS:
-            raise UsageError(f"by has {name!r}: use any of {', '.join(DIMENSIONS)}")
+            raise UsageError(
+                Sentence("by has %(name)s: use any of %(known)s", name=repr(name), known=", ".join(DIMENSIONS))
+            )
     if len(by) > BY_MAX:
-        raise UsageError(f"by names {len(by)} dimensions: name at most {BY_MAX}")
+        raise UsageError(Sentence("by names %(count)s dimensions: name at most %(most)s", count=len(by), most=BY_MAX))
     days = (period.last - period.first).days + 1
     for names, most in ((("hour",), HOURS_DAYS_MAX), (PERSONAL, PERSON_DAYS_MAX)):
         if set(by) & set(names) and days > most:
             told = " and ".join(sorted(set(by) & set(names)))
-            raise UsageError(f"{days} days by {told}: ask for at most {most} days of them")
+            raise UsageError(
+                Sentence(
+                    "%(days)s days by %(told)s: ask for at most %(most)s days of them",
+                    days=days, told=told, most=most,
+                )
+            )
     return by
 
 
@@ -147,9 +159,14 @@ def _period(ask: Ask) -> Period:
         return _stretch(ask.month())
     begins, ends = _stretch(first or last or ""), _stretch(last or first or "")
     if ends.last < begins.first:
-        raise UsageError(f"the period ends with {last} before it begins with {first}: change one of them")
+        raise UsageError(
+            Sentence(
+                "the period ends with %(last)s before it begins with %(first)s: change one of them",
+                last=last, first=first,
+            )
+        )
     if (ends.last - begins.first).days >= DAYS_MAX:
-        raise UsageError(f"the period has more than {DAYS_MAX} days: ask for a shorter one")
+        raise UsageError(Sentence("the period has more than %(most)s days: ask for a shorter one", most=DAYS_MAX))
     is_hour = begins.hour is not None and begins == ends
     return Period(begins.first, ends.last, begins.hour if is_hour else None)
 
@@ -165,7 +182,12 @@ def _stretch(words: str) -> Period:
     """The days of a day, an ISO week, a month or a year; of an hour, written as rows write it, the hour itself."""
     kind = next((kind for shape, kind in _SHAPES if shape.fullmatch(words)), None)
     if kind is not None and not YEARS[0] <= int(words[:4]) <= YEARS[1]:
-        raise UsageError(f"{words!r} is outside of the years {YEARS[0]} to {YEARS[1]}: ask for days within them")
+        raise UsageError(
+            Sentence(
+                "%(words)s is outside of the years %(first)s to %(last)s: ask for days within them",
+                words=repr(words), first=YEARS[0], last=YEARS[1],
+            )
+        )
     try:
         if kind == "hour":
             moment = date.fromisoformat(words[:10])
@@ -183,7 +205,9 @@ def _stretch(words: str) -> Period:
             return Period(date(int(words), 1, 1), date(int(words), 12, 31))
     except (ValueError, OverflowError):
         pass
-    raise UsageError(f"{words!r} is no day (2026-10-03), week (2026-W41), month (2026-10) or year (2026)")
+    raise UsageError(
+        Sentence("%(words)s is no day (2026-10-03), week (2026-W41), month (2026-10) or year (2026)", words=repr(words))
+    )
 
 
 def _earlier(compare: str, wanted: Slice) -> Slice:
@@ -207,7 +231,8 @@ def _filters(ask: Ask) -> dict[str, tuple[str, ...]]:
         own = tuple(sorted(ask.scope))
         foreign = [one for one in found["department"] if one not in ask.scope]
         if foreign:
-            raise Refused(403, "rights", f"department {foreign[0]!r} is not yours: leave it out of the filter")
+            sentence = Sentence("department %(code)s is not yours: leave it out of the filter", code=repr(foreign[0]))
+            raise Refused(403, "rights", sentence)
         found["department"] = found["department"] or own or ("",)
     return {name: values for name, values in found.items() if values}
 

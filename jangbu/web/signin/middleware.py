@@ -22,6 +22,7 @@ from jangbu.errors import JangbuError
 from jangbu.web.answers import Refused, refusal
 from jangbu.web.bodies import read_body
 from jangbu.web.frame import language_of, render
+from jangbu.web.refusals import refusal_lines
 from jangbu.web.signin import api_tokens, sessions
 from jangbu.web.signin.entrance import SESSION_COOKIE, Entrance
 from jangbu.web.signin.heads import person_of
@@ -214,8 +215,8 @@ def _answer(refused: Refused, request: Request) -> ASGIApp:
     if request.url.path.startswith("/api/") or "text/html" not in request.headers.get("accept", ""):
         answer: Response = refusal(refused)
     else:
-        sentence = wording(language_of(request)).gettext(str(refused))
-        answer = render(request, "problem.html", refused.status, problem=sentence, code=refused.code)
+        lines = refusal_lines(refused, wording(language_of(request)))
+        answer = render(request, "problem.html", refused.status, problem=lines, code=refused.code)
         answer.headers.update(refused.headers)
     answer.headers["cache-control"] = "no-store"
     return answer
