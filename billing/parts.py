@@ -59,9 +59,11 @@ def read_source(
     are asked for, which rolled days do not tell apart. `models_at`: edges that only rows of these models may not cross.
     All queries must see one state: call it in a snapshot."""
     hours = {"first_hour": first_hour, "end_hour": end_hour}
-    mark = None if by_person else _read_mark(connection)
+    mark = _read_mark(connection)
     if mark is None:
         return _of_parts(connection, _HOURS, hours)
+    if by_person:
+        return _of_people(connection, hours, mark)
     days = _sort_days(_read_days(connection, hours), {first_hour, end_hour, *edges}, models_at)
     values = {**hours, **mark, **days.values}
     beside = _of_parts(connection, f"{_HOURS} and ({_SINCE}{days.beside})", values)
@@ -76,6 +78,16 @@ def read_source(
        union all
        select {_KEYS}, {shown} from usage_part where {_HOURS} and ({_SINCE}{days.beside}))"""
     return Source(rolled, values, tuple(columns), beside.has_others or any(day.has_others for day in days.rolled), True)
+
+
+def _of_people(connection: Connection, hours: dict[str, Any], mark: Mark) -> Source:
+    """The parts themselves; which units they have is known of the rolled days, and read of what was written since."""
+    days = _read_days(connection, hours)
+    beside = _of_parts(connection, f"{_HOURS} and {_SINCE}", {**hours, **mark})
+    units = tuple(unit for unit in WIDE_UNITS if unit in beside.units or any(unit in day.units for day in days))
+    shown = ", ".join([_KEYS, *units, "other_units"])
+    has_others = beside.has_others or any(day.has_others for day in days)
+    return Source(f"(select {shown} from usage_part where {_HOURS})", hours, units, has_others)
 
 
 def read_own(connection: Connection, first_hour: int, end_hour: int, user: str) -> Source:

@@ -40,7 +40,8 @@ class Route:
 
 
 class HourSum(NamedTuple):
-    """The parts of one hour (UTC, since 1970), route, band and reason for one unit, added up. `parts` counts them."""
+    """The parts of one hour (UTC, since 1970), route, band and reason for one unit, added up; `parts` counts them.
+    Where several hours are added up `hour` is one of them, and `hours` holds all."""
 
     hour: int
     route_id: int
@@ -49,6 +50,11 @@ class HourSum(NamedTuple):
     unit: str
     parts: int
     quantity: int
+    hours: tuple[int, ...] = ()
+
+
+_OF_PAYERS = "join (select distinct unnest(cast(:payers as integer[])) as id) y on y.id = p.payer_id"
+"""A join, which hashes a hundred people, where `= any` goes through them for every part."""
 
 
 def read_routes(connection: Connection, provider: str | None = None, model: str | None = None) -> dict[int, Route]:
@@ -79,8 +85,8 @@ def read_unit_hours(
     rows = connection.execute(
         text(f"""
         select p.hour, p.route_id, p.band, p.reason, count(*) as parts, sum({column})::bigint as quantity
-        from usage_part p
-        where p.hour >= :first_hour and p.hour < :end_hour and p.payer_id = any(:payers) and p.route_id = any(:routes)
+        from usage_part p {_OF_PAYERS}
+        where p.hour >= :first_hour and p.hour < :end_hour and p.route_id = any(:routes)
           and {column} is not null
         group by 1, 2, 3, 4 order by 1, 2, 3, 4"""),
         {
@@ -94,31 +100,44 @@ def read_unit_hours(
     return [HourSum(row.hour, row.route_id, row.band, row.reason, unit, row.parts, row.quantity) for row in rows]
 
 
-def read_all_hours(connection: Connection, span: tuple[int, int], payers: Sequence[int]) -> list[HourSum]:
-    """The sums of every unit of a department in the half-open UTC hours of `span`, by hour."""
-    where = "p.hour >= :first_hour and p.hour < :end_hour and p.payer_id = any(:payers)"
-    values = {"first_hour": span[0], "end_hour": span[1], "payers": list(payers)}
-    columns = ", ".join(f"count(p.{unit}), sum(p.{unit})::bigint" for unit in WIDE_UNITS)
+def read_all_hours(
+    connection: Connection, span: tuple[int, int], payers: Sequence[int], cuts: Iterable[int]
+) -> list[HourSum]:
+    """The sums of every unit of a department in the half-open UTC hours of `span`, added up over the hours between two
+    `cuts`, at which a price may change: a month has tens of thousands of hours by route, and tens of these."""
+    edges = sorted({span[0], *cuts})
+    source = f"usage_part p {_OF_PAYERS}"
+    where = "p.hour >= :first_hour and p.hour < :end_hour"
+    values = {"first_hour": span[0], "end_hour": span[1], "payers": list(payers), "edges": edges}
+    counted = ", ".join(f"count(p.{unit}) as {unit}_parts, sum(p.{unit})::bigint as {unit}" for unit in WIDE_UNITS)
+    columns = ", ".join(
+        f"sum({unit}_parts)::bigint, sum({unit})::bigint, array_agg(hour) filter (where {unit}_parts > 0)"
+        for unit in WIDE_UNITS
+    )
     wide = connection.execute(
         text(f"""
-        select p.hour, p.route_id, p.band, p.reason, {columns}
-        from usage_part p where {where} group by 1, 2, 3, 4 order by 1, 2, 3, 4"""),
+        select route_id, band, reason, sum(others), {columns}
+        from (select p.hour, p.route_id, p.band, p.reason, count(p.other_units) as others, {counted}
+              from {source} where {where} group by 1, 2, 3, 4) by_hour
+        group by width_bucket(hour, cast(:edges as integer[])), 1, 2, 3"""),
         values,
     )
-    found = []
-    for hour, route_id, band, reason, *cells in wide:
-        for place, unit in enumerate(WIDE_UNITS):
-            parts, quantity = cells[2 * place], cells[2 * place + 1]
+    found, has_others = [], False
+    for route_id, band, reason, others, *cells in wide:
+        has_others = has_others or others > 0
+        for unit, parts, quantity, hours in zip(WIDE_UNITS, cells[::3], cells[1::3], cells[2::3], strict=True):
             if parts:
-                found.append(HourSum(hour, route_id, band, reason, unit, parts, int(quantity)))
+                found.append(HourSum(min(hours), route_id, band, reason, unit, parts, int(quantity), tuple(hours)))
+    if not has_others:
+        return sorted(found)
     other = connection.execute(
         text(f"""
         select p.hour, p.route_id, p.band, p.reason, o.key, count(*), sum(o.value::bigint)::bigint
-        from usage_part p cross join lateral jsonb_each_text(p.other_units) o
-        where {where} and p.other_units is not null group by 1, 2, 3, 4, 5 order by 1, 2, 3, 4, 5"""),
+        from {source} cross join lateral jsonb_each_text(p.other_units) o
+        where {where} and p.other_units is not null group by 1, 2, 3, 4, 5"""),
         values,
     )
-    return found + [HourSum(*row) for row in other]
+    return sorted(found) + sorted(HourSum(*row) for row in other)
 
 
 def usage_sums(hours: Iterable[HourSum], routes: dict[int, Route]) -> list[UsageSum]:

@@ -25,7 +25,7 @@ def explain_statement(books: MonthBooks, department: Department) -> dict[str, An
     statement = books.statement(department)
     items = books.items(department)
     span = (books.month.first_hour, books.month.end_hour)
-    hours = read_all_hours(books.connection, span, read_payers(books.connection, department))
+    hours = read_all_hours(books.connection, span, read_payers(books.connection, department), books.book.cuts(*span))
     bases = find_bases(items, hours, read_routes(books.connection), books.book)
     rounding, rounding_checks = walk_rounding(books.documents, statement, items, None, books.policy)
     rests = _rests_on(bases.values())
@@ -97,7 +97,7 @@ def _rests_on(bases: Iterable[Basis]) -> dict[int, dict[str, Any]]:
             reasons[one.reason] = reasons.get(one.reason, 0) + one.quantity
         for item in basis.items:
             found[item.number] = {
-                "hours": len({one.hour for one in basis.hours}),
+                "hours": len({hour for one in basis.hours for hour in (one.hours or (one.hour,))}),
                 "parts": sum(one.parts for one in basis.hours),
                 "quantity": str(basis.summed),
                 "reasons": {reason: str(quantity) for reason, quantity in sorted(reasons.items())},
