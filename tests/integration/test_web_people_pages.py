@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 import psycopg
 import pytest
 
+from billing.quotas.board import Board
+from billing.quotas.desk import Desk
 from tests.scenarios.house import House
 from tests.web_world import Web, csrf_of, field, running_web, signed_in
 
@@ -218,3 +220,30 @@ def test_pages_speak_korean(web: Web) -> None:
     for path, word in (("/quotas", "할당량"), ("/programmes", "대기"), ("/pledges", "미서명"), ("/me", "남은 양"),
                        ("/data-quality", "격리"), ("/alerts", "알림")):  # fmt: skip
         assert word in told(client, path)
+
+
+def test_ones_own_page_shows_quotas_of_programmes_and_of_models_with_and_without_the_board(
+    web: Web, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the board in memory and the database say is the same; who has no place has no programme's quota."""
+    rows = "scope,subject,model,unit,limit,window,thresholds,notify,mode\n"
+    rows += "programme,p/1,,tokens,1000,day,80,,soft\nprogramme,p/1,gpt-x*,tokens,50,day,80,,soft\n"
+    rows += "programme,*,other,tokens,9,day,80,,soft\nuser,u-1,gpt-x,tokens,70,day,80,,soft\n"
+    assert bring(signed_in(web, "platform"), "/quotas/import", rows).status_code == 303
+    placed, waiting = signed_in(web, "employee", "u-1"), signed_in(web, "employee", "u-2")
+    found = placed.get("/api/v1/me").json()["quotas"]
+    assert {(one["scope"], one["subject"], one["model"], one["remaining"]) for one in found} == {
+        ("programme", "p/1", None, "940"), ("programme", "p/1", "gpt-x*", "0"), ("user", "u-1", "gpt-x", "10"),
+        ("user", "u-1", None, "33"), ("department", "D001", None, "0"),
+    }, "60 tokens of gpt-x; the 7 of mystery are not the programme's"  # fmt: skip
+    assert [one["state"] for one in found] == ["spent", "spent", "warned", "within", "within"]
+    assert {one["scope"] for one in waiting.get("/api/v1/me").json()["quotas"]} == {"user", "department"}
+    assert "my programme <small>p/1</small>" in told(placed, "/me")
+    zone, now = web.books.policy.zone, datetime.now(UTC)
+    desk = Desk(zone)
+    with web.books.snapshot() as connection:
+        desk.look(connection, now)
+    board = Board(desk.running.table, dict(desk.running.states), zone, now, desk.running.members)
+    monkeypatch.setattr(web.books, "board", lambda: board)
+    assert placed.get("/api/v1/me").json()["quotas"] == found
+    assert "my programme <small>p/1</small>" in told(placed, "/me")

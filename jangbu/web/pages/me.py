@@ -17,19 +17,17 @@ from billing.programmes.documents import programme_document
 from billing.programmes.places import places_of, waiting_at
 from billing.programmes.programme import state_on
 from billing.programmes.register import held_applications, held_programmes
-from billing.quotas.looking import read_prices
-from billing.quotas.register import held_quotas
-from billing.quotas.states import states_at
+from billing.sentences import Sentence
 from billing.store import sha256_of
 from billing.usage import own_usage
 from jangbu.errors import NotFoundError, RefusedByStateError, UsageError
+from jangbu.web.pages.own_quotas import own_quotas
 from jangbu.web.pages.pledges import rules_of, today_of
 from jangbu.web.rights import SIGNED_IN
 from jangbu.web.signin.trail import note
 from jangbu.web.views import Action, Ask, Document, Done, Field, Form, Parameter, Registered, Table, View
 
 if TYPE_CHECKING:
-    from billing.quotas.states import QuotaState
     from billing.usage import UsageRow
 
 COLUMNS: Final = ("provider", "model", "unit", "quantity", "cost", "currency", "price_status")
@@ -39,7 +37,7 @@ BY: Final = ("provider", "model", "unit")
 def user_of(ask: Ask) -> str:
     """The id that the person's usage events carry. Raises NotFoundError for who has none."""
     if ask.person is None or ask.person.user is None:
-        raise NotFoundError("this sign-in has no user id of the gateway: ask the platform team to set it")
+        raise NotFoundError(Sentence("this sign-in has no user id of the gateway: ask the platform team to set it"))
     return ask.person.user
 
 
@@ -57,7 +55,7 @@ def read_me(ask: Ask) -> Document:
         "month": month,
         "rows": [row.document(BY) for row in rows],
         "models": _by_model(rows),
-        "quotas": [one.document() for one in _quotas(ask, user, department)],
+        "quotas": [one.document() for one in own_quotas(ask, user, department)],
         "pledge": {
             **person_document(pledge, department, None), "wanted_version": ask.books.settings.pledge_version,
             "sign_at": ask.books.settings.pledge_url,
@@ -88,17 +86,6 @@ def _by_model(rows: list[UsageRow]) -> list[dict[str, Any]]:
         one["requests"], one["tokens"] = str(one["requests"]), str(one["tokens"])
         one["costs"] = {currency: plain(amount) for currency, amount in sorted(one["costs"].items())}
     return ordered
-
-
-def _quotas(ask: Ask, user: str, department: str | None) -> list[QuotaState]:
-    """What limits the person's requests, the most telling first."""
-    board = ask.books.board()
-    if board is not None:
-        return board.about(ask.now, user, department, None)
-    prices = read_prices(ask.connection, ask.books.policy.zone)
-    states = states_at(ask.connection, held_quotas(ask.connection), prices, ask.now)
-    mine = {("organisation", ""), ("department", department or ""), ("user", user)}
-    return [one for one in states if (one.quota.key.scope, one.subject) in mine]
 
 
 def _department(ask: Ask, user: str) -> str | None:
@@ -132,11 +119,17 @@ def sign(ask: Ask, form: Form) -> Done:
     user = user_of(ask)
     version = ask.books.settings.pledge_version
     if version is None:
-        raise RefusedByStateError("no version of the pledge is set (JANGBU_PLEDGE_VERSION): ask the platform team")
+        sentence = Sentence("no version of the pledge is set (JANGBU_PLEDGE_VERSION): ask the platform team")
+        raise RefusedByStateError(sentence)
     if form.text("version") != version:
-        raise UsageError(f"the version that counts is {version!r}: open the page again, read it, and sign that one")
+        raise UsageError(
+            Sentence(
+                "the version that counts is %(version)s: open the page again, read it, and sign that one",
+                version=repr(version),
+            )
+        )
     if not form.flag("agreed"):
-        raise UsageError("tick that you have read the pledge and will keep to it, and send again")
+        raise UsageError(Sentence("tick that you have read the pledge and will keep to it, and send again"))
     row = Signature(user, version, today_of(ask), None)
     with ask.books.change() as connection:
         lock_registers(connection)
