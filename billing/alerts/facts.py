@@ -99,8 +99,9 @@ def events_by_hour(connection: Connection, first_hour: int, end_hour: int) -> di
 def hours_heard(connection: Connection, first_hour: int) -> dict[str, set[int]]:
     """The UTC hours from one on in which each source was heard."""
     rows = connection.execute(
-        text("""select r.source, array_agg(distinct p.hour) as hours from usage_part p join route r on r.id = p.route_id
-                where p.hour >= :first group by 1"""),
+        text("""select r.source, array_agg(p.hour) as hours
+                from (select hour, route_id from usage_part where hour >= :first group by 1, 2) p
+                join route r on r.id = p.route_id group by 1"""),
         {"first": first_hour},
     )
     return {row.source: set(row.hours) for row in rows}
