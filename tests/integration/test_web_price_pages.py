@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import html
+import re
 from typing import TYPE_CHECKING
 
 import pytest
@@ -28,10 +30,13 @@ RATES = "date,base,quote,rate,source\n2026-10-02,USD,KRW,1390.5,the bank\n"
 def running(module_database: DatabaseUrls, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Web]:
     house = House(module_database)
     house.prices("openai,gpt-x,input_tokens,,,,KRW,2,1,2026-01-01T00:00:00Z,,letter",
-                 "openai,gpt-y,input_tokens,,,,KRW,1,1,2026-01-01T00:00:00Z,,letter")  # fmt: skip
+                 "openai,gpt-y,input_tokens,,,,KRW,1,1,2026-01-01T00:00:00Z,,letter",
+                 "odd/100%25?#,deep/x,input_tokens,,,,KRW,4,1,2026-01-01T00:00:00Z,,letter",
+                 "odd,100%25?#/deep/x,input_tokens,,,,KRW,5,1,2026-01-01T00:00:00Z,,letter")  # fmt: skip
     for day, model, tokens in (("2026-10-03", "gpt-x", 60), ("2026-10-20", "gpt-x", 10), ("2026-10-20", "mystery", 7),
                                ("2026-11-02", HOSTILE, 1)):  # fmt: skip
         house.use(f"{day}T10:00:00+09:00", "D001", model, {"input_tokens": tokens}, user="u-1")
+    house.use("2026-11-02T10:00:00+09:00", "D001", "free", {"input_tokens": 1}, provider="zz/lost")
     house.close()
     with running_web(module_database, tmp_path_factory.mktemp("web")) as found:
         yield found
@@ -140,3 +145,27 @@ def test_a_head_sees_no_prices(web: Web) -> None:
     head = signed_in(web, "head", departments=["D001"])
     for path in ("/prices", "/prices/findings", "/prices/rates", "/prices/what-if", "/api/v1/prices"):
         assert head.get(path).status_code == 403
+
+
+def test_a_provider_and_a_model_with_signs_of_paths_have_a_page_of_their_own(web: Web) -> None:
+    """`a/b` with `c` is not `a` with `b/c`; every link leads to its own, from page to page and to the files."""
+    auditor = signed_in(web, "auditor")
+    for words, provider, price in (("odd/", "odd/100%25?#", "4"), ("odd 1", "odd", "5")):
+        (one,) = auditor.get("/api/v1/prices", params={"words": words}).json()["models"]
+        assert one["provider"] == provider
+        page = auditor.get("/prices", params={"words": words}).text
+        (link,) = set(re.findall(r'href="(/prices/models/[^"]*)"', page))
+        for address in (link, f"{link}?format=csv", f"/api/v1{link}"):
+            answer = auditor.get(address)
+            assert answer.status_code == 200, address
+        shown = answer.json()
+        assert (shown["provider"], shown["model"]) == (provider, one["model"])
+        assert [row["price"] for row in shown["rows"]] == [price]
+        (download,) = set(re.findall(r'href="([^"]*format=csv)"', auditor.get(link).text))
+        assert auditor.get(html.unescape(download)).status_code == 200
+    assert "/prices/models/zz%252Flost/" in auditor.get("/prices/findings").text
+
+
+@pytest.mark.parametrize("path", ["a%2500", "a%00"])
+def test_a_provider_that_no_database_keeps_is_refused(web: Web, path: str) -> None:
+    assert signed_in(web, "auditor").get(f"/prices/models/{path}/gpt-x").status_code == 400
