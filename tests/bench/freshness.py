@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from tests.bench.house import House
 
-RATE_PER_S = int(os.environ.get("BENCH_EVENTS_PER_S", "5000"))
+RATE_PER_S = int(os.environ.get("BENCH_EVENTS_PER_S", "10000"))
 BATCH_EVENTS = 100
 """Events that a gateway hands over at once, every 20 ms."""
 SAMPLED_A_BATCH = 1
