@@ -153,6 +153,9 @@ def test_views_are_kept_shared_and_deleted_by_their_owner(web: Web) -> None:
     assert platform.post("/usage/views/delete", data=foreign).status_code == 404
     assert finance.post("/usage/views/delete", data={**foreign, "csrf": told["csrf"]}).status_code == 303
     assert web.rows("select count(*) from web_event where action in ('view_saved', 'view_deleted')")[0][0] == 3
+    shared = {"view": view["id"], "shared": True, "name": view["name"], "query": view["query"]}
+    details = web.rows("select detail from web_event where action in ('view_saved', 'view_deleted') order by id")
+    assert [one.detail for one in details[1:]] == [shared, shared]
 
 
 @pytest.mark.parametrize("role", ["head", "auditor", "platform"])
@@ -176,6 +179,8 @@ def test_ones_own_view_is_nobody_elses(web: Web, role: str) -> None:
         other.post("/usage/views/delete", data={**foreign, "view": own["id"]})
     assert owner.get("/api/v1/usage").json()["views"] == [view]
     assert owner.post("/usage/views/delete", data={"csrf": told["csrf"], "view": view["id"]}).status_code == 303
+    trail = web.rows(f"select detail from web_event where actor = 'web:{name}' and action ~ '^view_' order by id")
+    assert [one.detail for one in trail] == [{"view": view["id"], "shared": False}] * 2, "others read the trail"
 
 
 @pytest.mark.parametrize("role", ["head", "auditor"])
@@ -211,5 +216,5 @@ def test_an_empty_installation_says_what_to_do(
 )  # fmt: skip
 def test_effects_add_up(before: tuple[int, int], now: tuple[int, int], quantity: int, price: int) -> None:
     found = effects(*map(Fraction, before), *map(Fraction, now))
-    assert found == (quantity, price)
+    assert list(found) == [quantity, price]
     assert sum(found) == now[1] - before[1]

@@ -55,8 +55,9 @@ def save(ask: Ask, form: Form) -> Done:
                 most=NAME_MAX,
             )
         )
-    told = {"name": name, "query": query, "owner": ask.identity, "shared": form.flag("shared")}
-    if told["shared"] and not may_share(ask):
+    is_shared = form.flag("shared")
+    told = {"name": name, "query": query, "owner": ask.identity, "shared": is_shared}
+    if is_shared and not may_share(ask):
         sentence = Sentence("views are shared by finance and the platform team: keep this one for yourself")
         raise Refused(403, "rights", sentence)
     with ask.books.change() as connection:
@@ -70,7 +71,7 @@ def save(ask: Ask, form: Form) -> Done:
                     returning id"""),
             told,
         ).scalar_one()
-        detail = {"view": number, "name": name, "query": query, "shared": told["shared"]}
+        detail = _noted(number, name, query, is_shared=is_shared)
         note(connection, ask.identity, "view_saved", "usage", detail=detail)
     return Done(f"/usage?{query}", ask.text("The view “%(name)s” is kept.", name=name), {"view": number})
 
@@ -81,19 +82,26 @@ def delete(ask: Ask, form: Form) -> Done:
     if not number.isascii() or not number.isdigit() or len(number) > 18:
         raise UsageError(f"{number!r} is no view: the list has their numbers")
     with ask.books.change() as connection:
-        name = connection.execute(
-            text("delete from usage_view where id = :id and owner = :owner returning name"),
+        gone = connection.execute(
+            text("delete from usage_view where id = :id and owner = :owner returning name, query, is_shared"),
             {"id": int(number), "owner": ask.identity},
-        ).scalar()
-        if name is None:
+        ).one_or_none()
+        if gone is None:
             raise NotFoundError(
                 Sentence(
                     "you keep no view %(number)s: somebody else's can be deleted by its owner alone",
                     number=number,
                 )
             )
-        note(connection, ask.identity, "view_deleted", "usage", detail={"view": int(number), "name": name})
-    return Done("/usage", ask.text("The view “%(name)s” is deleted.", name=name), {"view": int(number)})
+        detail = _noted(int(number), gone.name, gone.query, is_shared=gone.is_shared)
+        note(connection, ask.identity, "view_deleted", "usage", detail=detail)
+    return Done("/usage", ask.text("The view “%(name)s” is deleted.", name=gone.name), {"view": int(number)})
+
+
+def _noted(number: int, name: str, query: str, *, is_shared: bool) -> dict[str, Any]:
+    """What the trail keeps of a view. Of one's own nothing that was written in it: others read the trail, and a head
+    may have asked for people by names that they see as pseudonyms."""
+    return {"view": number, "shared": is_shared, **({"name": name, "query": query} if is_shared else {})}
 
 
 def _asked_only(query: str) -> str:
