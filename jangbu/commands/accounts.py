@@ -69,7 +69,7 @@ def account_list(ctx: Context, as_json: bool, as_csv: bool) -> None:
     from jangbu.web.signin.accounts import list_accounts
 
     with ctx.engine("billing") as engine, engine.connect() as connection:
-        documents = [_document(one) for one in list_accounts(connection)]
+        documents = [account_document(one) for one in list_accounts(connection)]
     print_documents("accounts", documents, COLUMNS, as_json=as_json, as_csv=as_csv)
 
 
@@ -147,7 +147,7 @@ def _password() -> str:
     return line.rstrip("\r\n")
 
 
-def _document(one: Account) -> dict[str, object]:
+def account_document(one: Account) -> dict[str, object]:
     state = "shut" if one.disabled else "open"
     cells = (one.name, one.display_name, one.user, list(one.roles), list(one.departments), state)
     return dict(zip(COLUMNS, (*cells, one.made_by, one.made_at), strict=True))

@@ -67,7 +67,7 @@ def token_list(ctx: Context, as_json: bool, as_csv: bool) -> None:
     from jangbu.web.signin.api_tokens import list_tokens
 
     with ctx.engine("billing") as engine, engine.connect() as connection:
-        documents = [_document(one) for one in list_tokens(connection)]
+        documents = [token_document(one) for one in list_tokens(connection)]
     print_documents("tokens", documents, COLUMNS, as_json=as_json, as_csv=as_csv)
 
 
@@ -83,7 +83,7 @@ def token_revoke(ctx: Context, name: str) -> None:
     click.echo(f"token {name} is revoked", err=True)
 
 
-def _document(one: ApiToken) -> dict[str, object]:
+def token_document(one: ApiToken) -> dict[str, object]:
     scope = "read" if one.read_only else "read-write"
     cells = (one.name, one.user, list(one.roles), list(one.departments), scope, one.state)
     return dict(zip(COLUMNS, (*cells, one.made_by, one.made_at, one.expires_at, one.revoked_at), strict=True))

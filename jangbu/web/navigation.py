@@ -37,6 +37,7 @@ PLACES: Final = (
     Place("/pledges", "Pledges", SCOPED),
     Place("/data-quality", "Data quality", ORGANISATION),
     Place("/ledger", "Ledger and audit", ORGANISATION),
+    Place("/accounts", "Accounts and tokens", ORGANISATION),
     Place("/me", "My use", SIGNED_IN),
 )
 

@@ -58,7 +58,7 @@ AREAS: Final = {
     **dict.fromkeys(
         ("", "usage", "departments", "quotas", "alerts", "programmes", "pledges", "views"), READERS | {Role.HEAD}
     ),
-    **dict.fromkeys(("month-end", "reconciliation", "prices", "data-quality", "ledger"), READERS),
+    **dict.fromkeys(("month-end", "reconciliation", "prices", "data-quality", "ledger", "accounts"), READERS),
     **dict.fromkeys(("me", "design"), ALL),
 }
 """Who may see anything of an area, by the first word of its paths."""

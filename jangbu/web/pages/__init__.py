@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from jangbu.web.pages import (
+    accounts,
     alerts,
     breaks,
     data_quality,
@@ -57,6 +58,7 @@ REGISTERED: tuple[Registered, ...] = (
     *invoice_files.REGISTERED,
     *breaks.REGISTERED,
     *reconciliation.REGISTERED,
+    *accounts.REGISTERED,
     *me.REGISTERED,
     *design.REGISTERED,
 )

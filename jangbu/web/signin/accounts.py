@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from sqlalchemy import text
 
+from billing.sentences import Sentence
 from jangbu.errors import NotFoundError, RefusedByStateError, UsageError
 from jangbu.web.signin import passwords
 from jangbu.web.signin.sessions import end_sessions_of
@@ -66,7 +67,7 @@ def account_of(connection: Connection, name: str) -> Account:
     """One account. Raises NotFoundError."""
     row = connection.execute(text(f"select {_COLUMNS} from web_account where name = :name"), {"name": name}).first()
     if row is None:
-        raise NotFoundError(f"there is no account {name!r}: see `jangbu account list`")
+        raise NotFoundError(Sentence("there is no account %(name)s: see `jangbu account list`", name=repr(name)))
     return Account(*row)
 
 
@@ -100,7 +101,9 @@ def add_account(
         told,
     )
     if not done.rowcount:
-        raise RefusedByStateError(f"there is an account {spelt!r} already: change it with `jangbu account set`")
+        raise RefusedByStateError(
+            Sentence("there is an account %(name)s already: change it with `jangbu account set`", name=repr(spelt))
+        )
     said = {"roles": told["roles"], "departments": told["departments"], "user": user}
     note(connection, actor, "account_added", spelt, detail=said, address=address)
     return account_of(connection, spelt)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from sqlalchemy import text
 
+from billing.sentences import Sentence
 from jangbu.errors import NotFoundError, RefusedByStateError, UsageError
 from jangbu.web.people import Person, Role
 from jangbu.web.signin.accounts import folded
@@ -74,7 +75,7 @@ def add_token(
     """A new token, to be shown once. Raises UsageError, RefusedByStateError (the name was given before)."""
     spelt = folded(name)
     if not roles or spelt == "owner":
-        raise UsageError("a token has a name other than 'owner' and at least one --role: name them")
+        raise UsageError(Sentence("a token has a name other than 'owner' and at least one --role: name them"))
     secret = PREFIX + new_secret()
     told = {
         "name": spelt, "hash": digest(secret), "user": user, "roles": sorted(set(roles)),
@@ -89,7 +90,11 @@ def add_token(
         told,
     )
     if not done.rowcount:
-        raise RefusedByStateError(f"a token {spelt!r} was given before, and a name means one token: choose another")
+        raise RefusedByStateError(
+            Sentence(
+                "a token %(name)s was given before, and a name means one token: choose another", name=repr(spelt)
+            )
+        )
     said = {key: told[key] for key in ("roles", "departments", "read_only", "user", "days")}
     note(connection, actor, "token_added", spelt, detail=said)
     return secret
@@ -100,7 +105,7 @@ def revoke_token(connection: Connection, name: str, *, actor: str) -> None:
     told = {"name": folded(name)}
     update = "update web_token set revoked_at = now() where name = :name and revoked_at is null"
     if not connection.execute(text(update), told).rowcount:
-        raise NotFoundError(f"there is no token {name!r} that holds: see `jangbu token list`")
+        raise NotFoundError(Sentence("there is no token %(name)s that holds: see `jangbu token list`", name=repr(name)))
     note(connection, actor, "token_revoked", told["name"])
 
 
