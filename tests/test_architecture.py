@@ -20,7 +20,7 @@ PACKAGES = ("producers", "streams", "billing", "jangbu")
 LINT_IMPORTS = Path(sys.executable).with_name("lint-imports")
 FLOAT_NAMES = frozenset({"float", "float16", "float32", "float64", "double", "Float", "Double", "REAL"})
 """How floats are called in Python, NumPy, Arrow and SQLAlchemy."""
-GATEWAY_MODULES = frozenset({"kafka", "msgspec", "zstandard", "producers"})
+GATEWAY_MODULES = frozenset({"confluent_kafka", "kafka", "msgspec", "zstandard", "producers"})
 """What a gateway's process has (pyproject.toml, `dependencies`): no Faust, no database."""
 
 
