@@ -1,13 +1,15 @@
-"""Data quality: quarantine by reason, what came when, copies, lag by partition, sources that are silent."""
+"""Data quality: quarantine by reason, what came when, copies, late events, lag by partition, silent sources."""
 
 from __future__ import annotations
 
+import json
 from typing import Any, Final, Literal
 
 from sqlalchemy import text
 
 from billing.alerts.facts import hours_heard
 from billing.alerts.pipeline_rules import silent_due
+from billing.ledger.closes import last_closed, read_closes
 from billing.periods import hour_number, hour_start
 from billing.sentences import Sentence
 from jangbu.errors import JangbuError, NotFoundError, UsageError
@@ -37,6 +39,15 @@ _PARTITIONS: Final = """
          (select max(committed_at) from stream_chunk c where (c.log_id, c.partition) = (o.log_id, o.partition)) as last
   from stream_offset o join topic_log l on l.id = o.log_id
   where o.log_id = (select max(id) from topic_log) order by o.partition"""
+_LATE: Final = """
+  with read_then as (select * from jsonb_to_recordset(cast(:cut_offs as jsonb))
+                     as c (log smallint, partition integer, next_offset bigint))
+  select to_char(e.time at time zone :zone, 'YYYY-MM') as month, r.source, count(*) as events,
+         min(e.time) as first_time, max(e.time) as last_time
+  from usage_event e join route r on r.id = e.route_id
+  left join read_then c on c.log = e.log_id and c.partition = e.partition
+  where e.event_key < cast(:end as uuid) and e.kafka_offset >= coalesce(c.next_offset, 0)
+  group by 1, 2 order by 1 desc, 2"""
 
 
 def read_quality(ask: Ask) -> Document:
@@ -57,6 +68,7 @@ def read_quality(ask: Ask) -> Document:
         "sources": _sources(ask),
         "partitions": [dict(row._mapping) for row in connection.execute(text(_PARTITIONS))],
         "lag": _lag(ask) if ask.one("lag") == "1" else None,
+        "closed_until": last_closed(connection), "late": _late(ask) if ask.one("late") == "1" else None,
         "lost": [dict(row._mapping) for row in lost],
     }
 
@@ -93,6 +105,22 @@ def _lag(ask: Ask) -> list[dict[str, Any]] | None:
          "waiting": max(0, place.end - stored.get(partition, 0))}
         for partition, place in sorted(ends.items())
     ]  # fmt: skip
+
+
+def _late(ask: Ask) -> list[dict[str, Any]] | None:
+    """Events of closed months that were read after the last close, by month and source; None while none is closed.
+
+    The next close books them as corrections (billing.ledger.evidence). Identities begin with the UTC hour.
+    """
+    closes = read_closes(ask.connection)
+    if not closes:
+        return None
+    end = max(one.month.end_hour for one in closes)
+    told = {
+        "cut_offs": json.dumps([one._asdict() for one in closes[-1].cut_offs]),
+        "end": f"{end:08x}-0000-0000-0000-000000000000", "zone": ask.books.settings.timezone,
+    }  # fmt: skip
+    return [dict(row._mapping) for row in ask.connection.execute(text(_LATE), told)]
 
 
 def read_quarantine(ask: Ask) -> Document:
@@ -154,8 +182,9 @@ _CHOICE: Final = (
 )  # fmt: skip
 REGISTERED: Final[tuple[Registered, ...]] = (
     View(path="/data-quality", title="Data quality", rule=ORGANISATION, read=read_quality,
-         template="data_quality.html", parameters=(Parameter("lag", "1: ask Kafka how far it is", ("1",)),),
-         about="Quarantine by reason, what came by day, copies left out, sources, partitions."),
+         template="data_quality.html", parameters=(Parameter("lag", "1: ask Kafka how far it is", ("1",)),
+                                                        Parameter("late", "1: look for late events", ("1",))),
+         about="Quarantine by reason, what came by day, copies left out, sources, partitions, late events."),
     View(path="/data-quality/quarantine", title="Quarantine", rule=ORGANISATION, read=read_quarantine,
          template="quarantine.html", table=_table, about="Records that were no event, or contradicted one.",
          parameters=(Parameter("state", "which", STATES), Parameter("code", "only one reason"), PAGE)),
