@@ -247,3 +247,40 @@ def test_ones_own_page_shows_quotas_of_programmes_and_of_models_with_and_without
     monkeypatch.setattr(web.books, "board", lambda: board)
     assert placed.get("/api/v1/me").json()["quotas"] == found
     assert "my programme <small>p/1</small>" in told(placed, "/me")
+
+
+def test_an_employee_applies_for_a_place_and_gives_it_up_for_oneself_alone(web: Web) -> None:
+    rows = "programme,name,starts_on,ends_on,places,budget,currency,models,rules_version,rules\n"
+    rows += (
+        f"mine,{HOSTILE},{TODAY - timedelta(days=9)},{TODAY + timedelta(days=9)},1,100,KRW,,1,no secrets\n"
+        f"past,gone,{TODAY - timedelta(days=9)},{TODAY - timedelta(days=2)},1,100,KRW,,1,no secrets\n"
+    )
+    assert bring(signed_in(web, "platform"), "/programmes/import", rows).status_code == 303
+    first, second = signed_in(web, "employee", "u-1"), signed_in(web, "employee", "u-2")
+    (shown,) = [one for one in first.get("/api/v1/me").json()["open_programmes"] if one["programme"] == "mine"]
+    assert (shown["free"], shown["waiting"], "budget" in shown) == (1, 0, False)
+    told(first, "/me")
+    sent = {"programme": "mine", "user": "u-2", "csrf": csrf_of(first)}
+    assert first.post("/me/programmes/apply", data=sent).status_code == 400, "the rules were not read"
+    assert first.post("/me/programmes/apply", data={**sent, "agreed": "1"}).status_code == 303
+    assert first.post("/me/programmes/apply", data={**sent, "agreed": "1"}).status_code == 409, "once is enough"
+    theirs = {"programme": "mine", "agreed": "1", "csrf": csrf_of(second)}
+    assert second.post("/me/programmes/leave", data=theirs).status_code == 409, "u-1's place is not u-2's to give up"
+    assert second.post("/me/programmes/apply", data=theirs).status_code == 303
+
+    def place(client: httpx.Client) -> tuple[bool, int | None]:
+        (one,) = [one for one in client.get("/api/v1/me").json()["programmes"] if one["programme"] == "mine"]
+        return one["since"] is not None, one["number"]
+
+    assert (place(first), place(second)) == ((True, None), (False, 1))
+    told(second, "/me")
+    for code, status in (("past", 409), ("none", 404)):
+        assert first.post("/me/programmes/apply", data={**sent, "programme": code, "agreed": "1"}).status_code == status
+    assert first.post("/me/programmes/leave", data=sent).status_code == 303
+    assert first.post("/me/programmes/leave", data=sent).status_code == 409
+    nobody = signed_in(web, "employee", "u-of-no-department")
+    assert nobody.post("/me/programmes/apply", data={**sent, "agreed": "1", "csrf": csrf_of(nobody)}).status_code == 409
+    trail = web.rows("select actor, action from web_event where subject = 'mine' order by id")
+    assert [tuple(one) for one in trail] == [
+        ("web:u-1", "programme_applied"), ("web:u-2", "programme_applied"), ("web:u-1", "programme_left"),
+    ]  # fmt: skip

@@ -62,7 +62,9 @@ AREAS: Final = {
     **dict.fromkeys(("me", "design"), ALL),
 }
 """Who may see anything of an area, by the first word of its paths."""
-OWN_CHANGES: Final = frozenset({"/me/pledge", "/usage/views/save", "/usage/views/delete"})
+OWN_CHANGES: Final = frozenset(
+    {"/me/pledge", "/me/programmes/apply", "/me/programmes/leave", "/usage/views/save", "/usage/views/delete"}
+)
 """What everybody does for himself: the only changes that an auditor makes. None touches the books."""
 LOOKS: Final = frozenset({"/ledger/laws/check", "/ledger/verify"})
 """What is sent to be looked at; no book is changed by it, so that an auditor may as well."""

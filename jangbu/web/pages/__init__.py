@@ -22,6 +22,7 @@ from jangbu.web.pages import (
     month_end,
     month_end_files,
     overview,
+    own_places,
     pledges,
     prices,
     programmes,
@@ -60,5 +61,6 @@ REGISTERED: tuple[Registered, ...] = (
     *reconciliation.REGISTERED,
     *accounts.REGISTERED,
     *me.REGISTERED,
+    *own_places.REGISTERED,
     *design.REGISTERED,
 )

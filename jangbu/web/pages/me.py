@@ -5,22 +5,17 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import text
-
 from billing.money import exact, plain
 from billing.periods import month_in
 from billing.plans.registers import lock_registers
 from billing.pledges.documents import person_document
 from billing.pledges.pledge import Signature, new_rows, state_of
 from billing.pledges.register import held_signatures, signatures_by_user, write_signatures
-from billing.programmes.documents import programme_document
-from billing.programmes.places import places_of, waiting_at
-from billing.programmes.programme import state_on
-from billing.programmes.register import held_applications, held_programmes
 from billing.sentences import Sentence
 from billing.store import sha256_of
 from billing.usage import own_usage
-from jangbu.errors import NotFoundError, RefusedByStateError, UsageError
+from jangbu.errors import RefusedByStateError, UsageError
+from jangbu.web.pages.own_places import department_of, read_places, user_of
 from jangbu.web.pages.own_quotas import own_quotas
 from jangbu.web.pages.pledges import rules_of, today_of
 from jangbu.web.rights import SIGNED_IN
@@ -34,19 +29,13 @@ COLUMNS: Final = ("provider", "model", "unit", "quantity", "cost", "currency", "
 BY: Final = ("provider", "model", "unit")
 
 
-def user_of(ask: Ask) -> str:
-    """The id that the person's usage events carry. Raises NotFoundError for who has none."""
-    if ask.person is None or ask.person.user is None:
-        raise NotFoundError(Sentence("this sign-in has no user id of the gateway: ask the platform team to set it"))
-    return ask.person.user
-
-
 def read_me(ask: Ask) -> Document:
     """A month's own use by model, quotas, programmes, and the pledge."""
     user = user_of(ask)
     month = ask.month()
     rows = own_usage(ask.connection, month_in(month, ask.books.settings.timezone), ask.book, user)
-    department = _department(ask, user)
+    department = department_of(ask.connection, user, ask.now)
+    own_places, open_programmes = read_places(ask, user)
     signed = signatures_by_user(ask.connection).get(user, ())
     pledge = state_of(user, signed, rules_of(ask), today_of(ask))
     return {
@@ -60,7 +49,8 @@ def read_me(ask: Ask) -> Document:
             **person_document(pledge, department, None), "wanted_version": ask.books.settings.pledge_version,
             "sign_at": ask.books.settings.pledge_url,
         },
-        "programmes": _programmes(ask, user),
+        "programmes": own_places,
+        "open_programmes": open_programmes,
     }  # fmt: skip
 
 
@@ -86,32 +76,6 @@ def _by_model(rows: list[UsageRow]) -> list[dict[str, Any]]:
         one["requests"], one["tokens"] = str(one["requests"]), str(one["tokens"])
         one["costs"] = {currency: plain(amount) for currency, amount in sorted(one["costs"].items())}
     return ordered
-
-
-def _department(ask: Ask, user: str) -> str | None:
-    found = ask.connection.execute(
-        text("""select department from roster where "user" = :user and valid_from <= :now
-                  and (valid_to is null or valid_to > :now) order by valid_from desc, id desc limit 1"""),
-        {"user": user, "now": ask.now},
-    ).scalar()
-    return None if found is None else str(found)
-
-
-def _programmes(ask: Ask, user: str) -> list[dict[str, Any]]:
-    """The programmes in which the person has a place or waits for one."""
-    applications = held_applications(ask.connection)
-    today = today_of(ask)
-    found = []
-    for one in held_programmes(ask.connection).values():
-        if state_on(one, today) == "ended":
-            continue
-        place = next((p for p in places_of(one, applications) if p.user == user and p.holds(ask.now)), None)
-        wait = next((w for w in waiting_at(one, applications, ask.now) if w.user == user), None)
-        if place is not None or wait is not None:
-            since = place.since if place is not None else None
-            number = wait.number if wait is not None else None
-            found.append({**programme_document(one, today), "since": since, "number": number})
-    return found
 
 
 def sign(ask: Ask, form: Form) -> Done:
