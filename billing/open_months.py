@@ -39,7 +39,8 @@ if TYPE_CHECKING:
     from billing.unchanged import Seen
 
 COMES_WITH_PARTS = frozenset({
-    "usage_part", "usage_event", "route", "payer", "usage_roll", "usage_roll_day", "usage_roll_mark", "stream_offset",
+    "usage_part", "usage_event", "route", "payer", "usage_roll", "usage_roll_person", "usage_roll_day",
+    "usage_roll_mark", "stream_offset",
 })  # fmt: skip
 """Tables of which nothing reaches a statement without a new part: events and what they name are stored in one
 transaction with their parts, rolled sums are the parts, and offsets are compared with events."""

@@ -33,7 +33,8 @@ _HOURS = "hour >= :first_hour and hour < :end_hour"
 @dataclass(frozen=True, slots=True)
 class Source:
     """Something to select from, with its values: rows of hour, band, route_id, payer_id, the named `units`, and
-    `other_units` where `has_others`. Rows of rolled days have the day's first hour, and any payer of the department."""
+    `other_units` where `has_others`. Rows of rolled days have the day's first hour and, unless people were asked for,
+    any payer of the department."""
 
     sql: str
     values: dict[str, Any]
@@ -53,17 +54,16 @@ def add_up_in_memory(connection: Connection) -> None:
 
 def read_source(
     connection: Connection, first_hour: int, end_hour: int, edges: Sequence[int], *, by_person: bool = False,
-    models_at: Mapping[int, Collection[Model]] = NO_MODELS,
+    payers: str = "", models_at: Mapping[int, Collection[Model]] = NO_MODELS,
 ) -> Source:  # fmt: skip
     """The sums of [first_hour, end_hour), where no row crosses one of `edges` (UTC hours). `by_person`: people and keys
-    are asked for, which rolled days do not tell apart. `models_at`: edges that only rows of these models may not cross.
+    are asked for; `payers` is then a condition on the rows of `payer` that are wanted, whose values the query brings,
+    so that no others are looked at. `models_at`: edges that only rows of these models may not cross.
     All queries must see one state: call it in a snapshot."""
     hours = {"first_hour": first_hour, "end_hour": end_hour}
     mark = _read_mark(connection)
     if mark is None:
         return _of_parts(connection, _HOURS, hours)
-    if by_person:
-        return _of_people(connection, hours, mark)
     days = _sort_days(_read_days(connection, hours), {first_hour, end_hour, *edges}, models_at)
     values = {**hours, **mark, **days.values}
     beside = _of_parts(connection, f"{_HOURS} and ({_SINCE}{days.beside})", values)
@@ -72,22 +72,14 @@ def read_source(
     units = {*beside.units, *(unit for day in days.rolled for unit in day.units)}
     columns = [unit for unit in WIDE_UNITS if unit in units]
     shown = ", ".join([*columns, "other_units"])
+    table = "usage_roll_person" if by_person else "usage_roll"
+    of_payers = f" and payer_id = any(array(select id from payer where {payers}))" if by_person and payers else ""
     rolled = f"""
-      (select first_hour as hour, band, route_id, payer_id, {shown} from usage_roll
-       where first_hour = any(cast(:rolled_days as integer[])){days.without}
+      (select first_hour as hour, band, route_id, payer_id, {shown} from {table}
+       where first_hour = any(cast(:rolled_days as integer[])){of_payers}{days.without}
        union all
        select {_KEYS}, {shown} from usage_part where {_HOURS} and ({_SINCE}{days.beside}))"""
     return Source(rolled, values, tuple(columns), beside.has_others or any(day.has_others for day in days.rolled), True)
-
-
-def _of_people(connection: Connection, hours: dict[str, Any], mark: Mark) -> Source:
-    """The parts themselves; which units they have is known of the rolled days, and read of what was written since."""
-    days = _read_days(connection, hours)
-    beside = _of_parts(connection, f"{_HOURS} and {_SINCE}", {**hours, **mark})
-    units = tuple(unit for unit in WIDE_UNITS if unit in beside.units or any(unit in day.units for day in days))
-    shown = ", ".join([_KEYS, *units, "other_units"])
-    has_others = beside.has_others or any(day.has_others for day in days)
-    return Source(f"(select {shown} from usage_part where {_HOURS})", hours, units, has_others)
 
 
 def read_own(connection: Connection, first_hour: int, end_hour: int, user: str) -> Source:

@@ -61,7 +61,10 @@ def read_sums(
     """
     edges = sorted({first_hour, *(cut for cut in cuts if first_hour < cut < end_hour)})
     by_person = any(name in ("user", "key") for name in (*dimensions, *filters))
-    source = read_source(connection, first_hour, end_hour, edges, by_person=by_person, models_at=models_at)
+    payers = filter_condition(PAYER_DIMENSIONS, filters) if filters.keys() & PAYER_DIMENSIONS.keys() else ""
+    source = read_source(
+        connection, first_hour, end_hour, edges, by_person=by_person, payers=payers, models_at=models_at
+    )
     add_up_in_memory(connection)
     wanted = filters.get("unit")
     if wanted is None:

@@ -46,22 +46,33 @@ with entry as (
   join usage_part p on is_seen(p.written, m.next_number, m.running)
                     and m.cluster = (select system_identifier from pg_control_system())
   left join usage_roll_day d on p.hour >= d.first_hour and p.hour < d.end_hour
+), person_rolled as (
+  select * from usage_roll_person
+  where exists (select from usage_roll_mark m where m.cluster = (select system_identifier from pg_control_system()))
 ), roll_entry as (
-  -- Parts count +, rolled sums -: whatever does not come to 0 is a violation.
-  select p.first_hour, p.band, p.route_id, p.payer_id, 1 as sign, p.events,
+  -- Parts against the sums of people, and these against the sums of departments. What counts first is +, what is made
+  -- of it is -: whatever does not come to 0 is a violation.
+  select true as of_person, p.first_hour, p.band, p.route_id, p.payer_id, 1 as sign, p.events,
          input_tokens, cache_read_tokens, cache_write_5m_tokens, cache_write_1h_tokens, cache_write_tokens,
          output_tokens, reasoning_tokens, audio_input_tokens, audio_output_tokens, image_input_tokens,
          image_output_tokens, video_input_tokens, web_searches, requests, other_units
   from seen_part p
   union all
-  select first_hour, band, route_id, payer_id, -1, events,
+  select of_person, first_hour, band, route_id, payer_id, case when of_person then -1 else 1 end, events,
+         input_tokens, cache_read_tokens, cache_write_5m_tokens, cache_write_1h_tokens, cache_write_tokens,
+         output_tokens, reasoning_tokens, audio_input_tokens, audio_output_tokens, image_input_tokens,
+         image_output_tokens, video_input_tokens, web_searches, requests, other_units
+  from person_rolled, (values (true), (false)) both_ways (of_person)
+  union all
+  select false, first_hour, band, route_id, payer_id, -1, events,
          input_tokens, cache_read_tokens, cache_write_5m_tokens, cache_write_1h_tokens, cache_write_tokens,
          output_tokens, reasoning_tokens, audio_input_tokens, audio_output_tokens, image_input_tokens,
          image_output_tokens, video_input_tokens, web_searches, requests, other_units
   from usage_roll
   where exists (select from usage_roll_mark m where m.cluster = (select system_identifier from pg_control_system()))
 ), roll_difference as (
-  select first_hour, band, route_id, y.department, sum(sign * events) as events,
+  select first_hour, band, route_id, of_person, case when of_person then payer_id end as payer,
+         case when not of_person then y.department end as department, sum(sign * events) as events,
          coalesce(sum(sign * input_tokens), 0) as input_tokens,
          coalesce(sum(sign * cache_read_tokens), 0) as cache_read_tokens,
          coalesce(sum(sign * cache_write_5m_tokens), 0) as cache_write_5m_tokens,
@@ -77,12 +88,14 @@ with entry as (
          coalesce(sum(sign * web_searches), 0) as web_searches,
          coalesce(sum(sign * requests), 0) as requests
   from roll_entry left join payer y on y.id = payer_id
-  group by first_hour, band, route_id, y.department
+  group by 1, 2, 3, 4, 5, 6
 ), roll_other as (
-  select e.first_hour, e.band, e.route_id, y.department, o.key as unit, sum(e.sign * o.value::bigint) as quantity
+  select e.first_hour, e.band, e.route_id, e.of_person, case when e.of_person then e.payer_id end as payer,
+         case when not e.of_person then y.department end as department, o.key as unit,
+         sum(e.sign * o.value::bigint) as quantity
   from roll_entry e left join payer y on y.id = e.payer_id, jsonb_each_text(e.other_units) o
   where e.other_units is not null
-  group by e.first_hour, e.band, e.route_id, y.department, o.key
+  group by 1, 2, 3, 4, 5, 6, 7
 ), roll_day as (
   select d.first_hour, d.parts, d.hour_min, d.hour_max, d.units, d.has_others, count(p.hour) as parts_seen,
          min(p.hour) as hour_min_seen, max(p.hour) as hour_max_seen, bool_or(p.other_units is not null) as others_seen,
@@ -120,10 +133,11 @@ with entry as (
                  hour_start(hour), band, route_id, payer_id, partition, log_id, unit, quantity)
    from other_difference where quantity <> 0 limit 100)
   union all
-  (select format('rolled sums of the day from %s, band %s, route %s, department %s: parts minus rolled is %s',
-                 hour_start(first_hour), band, route_id, department,
+  (select format('rolled sums of the day from %s, band %s, route %s, %s %s: parts minus rolled is %s',
+                 hour_start(first_hour), band, route_id, case when of_person then 'payer' else 'department' end,
+                 case when of_person then payer::text else department end,
                  (select string_agg(format('%s %s', key, value), ', ')
-                  from jsonb_each_text(to_jsonb(d) - '{first_hour,band,route_id,department}'::text[])
+                  from jsonb_each_text(to_jsonb(d) - '{first_hour,band,route_id,of_person,payer,department}'::text[])
                   where value <> '0'))
    from roll_difference d
    where (events, input_tokens, cache_read_tokens, cache_write_5m_tokens, cache_write_1h_tokens,
@@ -132,8 +146,9 @@ with entry as (
       <> (0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
    limit 100)
   union all
-  (select format('rolled sums of the day from %s, band %s, route %s, department %s: parts minus rolled is %s %s',
-                 hour_start(first_hour), band, route_id, department, unit, quantity)
+  (select format('rolled sums of the day from %s, band %s, route %s, %s %s: parts minus rolled is %s %s',
+                 hour_start(first_hour), band, route_id, case when of_person then 'payer' else 'department' end,
+                 case when of_person then payer::text else department end, unit, quantity)
    from roll_other where quantity <> 0 limit 100)
   union all
   (select format('the rolled day from %s says %s parts of hours %s to %s, and holds %s of %s to %s, or it names too few '
