@@ -164,3 +164,14 @@ def test_twice_the_size_still_fits(web: Web, states: dict[str, dict[str, str]], 
 def test_a_sign_in_leads_on_to_the_page_that_was_asked_for(web: Web, plain_page: Page) -> None:
     enter(plain_page, web, "auditor", "/ledger")
     assert plain_page.url == f"{web.url}/ledger"
+
+
+def test_a_file_that_is_being_sent_shows_that_it_is(web: Web, page: Page) -> None:
+    enter(page, web, "platform", "/quotas")
+    said = page.locator(".sending")
+    assert not said.is_visible()
+    page.set_input_files("input[type=file]", {"name": "q.csv", "mimeType": "text/csv", "buffer": b"scope\n"})
+    page.evaluate("addEventListener('submit', (event) => event.preventDefault())")  # after ours: it stays as it is then
+    page.evaluate("document.querySelector('input[type=file]').form.requestSubmit()")
+    assert said.is_visible()
+    assert page.locator("form[aria-busy] progress").is_visible()

@@ -13,18 +13,20 @@ for (const field of document.querySelectorAll(".field.drop")) {
   });
 }
 
-// A form that was sent is not sent twice, and says that it works.
+// A form that was sent is not sent twice, and says that it works; one with a file shows progress.
 document.addEventListener("submit", (event) => {
   const form = event.target;
   if (form.method !== "post") return;
   if (form.dataset.sent) { event.preventDefault(); return; }
   form.dataset.sent = "1";
   form.setAttribute("aria-busy", "true");
+  for (const said of form.querySelectorAll(".sending")) said.hidden = false;
 });
 window.addEventListener("pageshow", () => {
   for (const form of document.querySelectorAll("form[data-sent]")) {
     delete form.dataset.sent;
     form.removeAttribute("aria-busy");
+    for (const said of form.querySelectorAll(".sending")) said.hidden = true;
   }
 });
 
