@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
 from billing.programmes.documents import places_document, programme_people, programme_status
@@ -11,6 +12,8 @@ from billing.sentences import Sentence
 from jangbu.errors import NotFoundError
 from jangbu.register_imports import import_applications, import_programmes
 from jangbu.web.file_import import import_action
+from jangbu.web.pages.pledges import today_of
+from jangbu.web.pages.programme_pace import pace
 from jangbu.web.paging import PAGE, page_of
 from jangbu.web.rights import FINANCE_OR_PLATFORM, SCOPED
 from jangbu.web.views import Ask, Document, Registered, Table, View
@@ -49,7 +52,8 @@ def read_programme(ask: Ask) -> Document:
     status = ask.kept(
         "programme", lambda later: programme_status(later.connection, one, applications, prices, later.now), name
     )
-    return {**status, "people": seen, "shown": page_of(ask, seen)}
+    going = pace(Decimal(status["used"]), one.budget, one.starts_on, one.ends_on, today_of(ask))
+    return {**status, **going, "people": seen, "shown": page_of(ask, seen)}
 
 
 def _table(_ask: Ask, document: Document) -> Table:
