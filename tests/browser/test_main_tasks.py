@@ -87,8 +87,8 @@ def test_an_auditor_explains_a_won(web: Web, open_page: OpenPage, locale: str, j
 @WAYS
 def test_an_employee_signs_and_sees_what_is_left(web: Web, open_page: OpenPage, locale: str, javascript: bool) -> None:
     page = opened(open_page, web, "employee", "/me", locale, javascript)
-    if page.locator("[name=agreed]").count():
-        page.check("[name=agreed]")
+    if page.locator("form[action='/me/pledge']").count():
+        page.check("form[action='/me/pledge'] [name=agreed]")
         page.locator("form[action='/me/pledge'] button").click()
         page.wait_for_load_state()
     text = page.inner_text("main")
