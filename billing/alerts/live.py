@@ -11,6 +11,7 @@ rates, contracts, providers in use; and a window when it begins, or when other q
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -21,7 +22,7 @@ from sqlalchemy import Connection, text
 from billing.alerts.tallies import Counter, Tallies
 from billing.money import exact
 from billing.parts import WIDE_UNITS
-from billing.periods import hour_number, hour_start
+from billing.periods import hour_number, hour_start, load_zone
 from billing.quotas.looking import read_prices
 from billing.quotas.membership import NOBODY, Members
 from billing.quotas.quota import TOKENS, in_force
@@ -30,12 +31,14 @@ from billing.quotas.windows import WINDOW_KINDS, window_of
 from billing.rating import UsageSum, rate
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Hashable, Iterable, Iterator, Sequence
 
     from billing.quotas.quota import Quota
     from billing.quotas.states import Prices, QuotaState
     from billing.quotas.windows import Window
 
+FOREVER = 2**31
+"""A UTC hour after all others."""
 NEVER = datetime.max.replace(tzinfo=UTC)
 _TOKENS_SUM = " + ".join(f"coalesce(sum(p.{unit}), 0)" for unit in WIDE_UNITS if unit.endswith("_tokens"))
 _SUMS = {TOKENS: _TOKENS_SUM, **{unit: f"coalesce(sum(p.{unit}), 0)" for unit in WIDE_UNITS}}
@@ -63,7 +66,8 @@ class Plan(NamedTuple):
     money: tuple[tuple[tuple[tuple[int, Decimal | None], ...], Counter], ...]
 
 
-Plans = dict[Key, Plan]
+Plans = dict["Hashable", dict[Key, Plan]]
+"""By what makes hours alike (`_likeness`), and then by key with the hour left out as 0."""
 UnitCosts = dict[str, Decimal | None]
 PLANS_MAX = 200_000
 
@@ -86,6 +90,8 @@ class LiveStates:
     _costs: dict[tuple[int, int, int, str], UnitCosts] = field(default_factory=dict)
     _projectable: set[Counter] = field(default_factory=set)
     _columns: dict[str, int] = field(default_factory=dict)
+    _has_money: bool = False
+    _edges: list[int] = field(default_factory=list)
     _holds_from: datetime = NEVER
     _holds_to: datetime = NEVER
     _routes: dict[int, Any] = field(default_factory=dict)
@@ -134,8 +140,11 @@ class LiveStates:
         self._tallies, self._mark, self._basis, self._fresh = {}, None, basis, []
         self._projectable, self._costs = set(), {}
         asked = {one.key.unit for one in self._quotas}
-        if any(one.currency is not None for one in self._quotas):
+        self._has_money = any(one.currency is not None for one in self._quotas)
+        self._edges = sorted(self._members.edges(0, FOREVER))
+        if self._has_money:
             asked.update(WIDE_UNITS)
+            self._edges = sorted({*self._edges, *self._prices.book.cuts(0, FOREVER)})
         self._columns = {unit: place for place, unit in enumerate((unit for unit in _SUMS if unit in asked), 4)}
         self._holds_from = self._holds_to = NEVER
         self._routes, self._payers = {}, {}
@@ -182,29 +191,46 @@ class LiveStates:
         first = min(one.window.first_hour for one in tallies)
         end = max(one.window.end_hour for one in tallies)
         wide, others = self._read(connection, first, end, mark)
-        reached: set[Counter] = set()
-        if len(plans) > PLANS_MAX:
-            plans.clear()
         with exact():
-            for row in wide:
-                plan = plans.get(row[:4])
-                if plan is None:
-                    plan = plans[row[:4]] = self._plan(tallies, row[:4])
-                for place, counter in plan.quantities:
-                    counter.used += row[place]
-                    if counter.used >= counter.mark:
-                        reached.add(counter)
-                for costs, counter in plan.money:
-                    for place, cost in costs:
-                        _count_money(counter, row[place], cost)
-                    if counter.used >= counter.mark:
-                        reached.add(counter)
+            reached = self._count_wide(tallies, wide, plans)
             for *key, unit, quantity in others:
                 for counter in self._counters(tallies, tuple(key)):
                     self._count_other(counter, tuple(key), unit, quantity)
                     if counter.used >= counter.mark:
                         reached.add(counter)
         return reached
+
+    def _count_wide(self, tallies: Sequence[Tallies], rows: Sequence[Any], plans: Plans) -> set[Counter]:
+        """Count the units that have columns; what reached a mark."""
+        reached: set[Counter] = set()
+        if sum(map(len, plans.values())) > PLANS_MAX:
+            plans.clear()
+        plans_at: dict[int, dict[Key, Plan]] = {}
+        for row in rows:
+            hour, key = row[0], (0, row[1], row[2], row[3])
+            known = plans_at.get(hour)
+            if known is None:
+                known = plans_at[hour] = plans.setdefault(self._likeness(tallies, hour), {})
+            plan = known.get(key)
+            if plan is None:
+                plan = known[key] = self._plan(tallies, row[:4])
+            for place, counter in plan.quantities:
+                counter.used += row[place]
+                if counter.used >= counter.mark:
+                    reached.add(counter)
+            for costs, counter in plan.money:
+                for place, cost in costs:
+                    _count_money(counter, row[place], cost)
+                if counter.used >= counter.mark:
+                    reached.add(counter)
+        return reached
+
+    def _likeness(self, tallies: Sequence[Tallies], hour: int) -> Hashable:
+        """What use of two hours has to have in common for it to count alike: the windows; where something is charged in
+        money the prices and the day of the rate; where there are programmes who has a place."""
+        covering = tuple(one for one in tallies if one.window.first_hour <= hour < one.window.end_hour)
+        day = hour_start(hour).astimezone(load_zone(self.zone)).date() if self._has_money else None
+        return covering, day, bisect_right(self._edges, hour)
 
     def _plan(self, tallies: Sequence[Tallies], key: Key) -> Plan:
         """Where the columns of a row count."""
