@@ -11,6 +11,7 @@ from email import message_from_bytes, policy
 from random import Random
 from typing import NamedTuple
 
+AT_GREETING = ("hangs up at once", 0.03)
 AT_RECIPIENTS = (("refuses for now", 0.12), ("refuses for good", 0.01), ("answers late", 0.05))
 AT_MESSAGES = (("is full", 0.03), ("takes it and hangs up", 0.03), ("takes it and answers late", 0.05))
 """Mischief and how often."""
@@ -45,9 +46,14 @@ class PostOffice(socketserver.ThreadingTCPServer):
         return f"smtp://127.0.0.1:{self.server_address[1]}"
 
     def whim(self, *wanted: tuple[str, float]) -> str:
-        """What it does now: one of some mischiefs with its chance, or nothing."""
+        """What it does now: one of some mischiefs with its chance, or nothing. Each of them once before chance decides,
+        so that a short run has them all."""
         with self._lock:
             if not self.is_well:
+                for name, _share in wanted:
+                    if not self.did[name]:
+                        self.did[name] += 1
+                        return name
                 chance = self._choose.random()
                 for name, share in wanted:
                     if chance < share:
@@ -71,7 +77,7 @@ class _Session(socketserver.StreamRequestHandler):
     server: PostOffice
 
     def handle(self) -> None:
-        if self.server.whim(("hangs up at once", 0.03)):
+        if self.server.whim(AT_GREETING):
             return
         self._say("220 post.example")
         while line := self.rfile.readline():

@@ -32,6 +32,7 @@ if CHECKOUT not in sys.path:
 
 import psycopg  # noqa: E402
 
+from billing.alerts.law import check_alerts  # noqa: E402
 from billing.quotas.quota import read_quotas  # noqa: E402
 from billing.quotas.register import write_quotas  # noqa: E402
 from jangbu.auditing import run_check  # noqa: E402
@@ -242,6 +243,7 @@ def _judge(
     engine = connect(urls.owner)
     with engine.connect() as connection:
         wrong += run_check(connection, "8-alerts").violations
+        wrong += check_alerts(connection).violations
     engine.dispose()
 
 
