@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from billing.alerts.alert import Kind
     from billing.alerts.deliveries import Parcel
-    from billing.alerts.pipeline_rules import Standing
+    from billing.alerts.pipeline_rules import Away, Standing
     from jangbu.settings import Settings
 
 EVERY_S = 1.0
@@ -124,7 +124,7 @@ def run(
     senders: Senders,
     stop: threading.Event,
     watch: Watch | None = None,
-    standing: Callable[[], Sequence[Standing]] | None = None,
+    standing: Callable[[], Sequence[Standing | Away]] | None = None,
     clock: Callable[[], datetime] = utc_now,
 ) -> None:
     """Look again and again, and deliver beside it, threads of each channel, until `stop` is set. `standing` tells where
@@ -172,7 +172,7 @@ class _Around:
         engine: Engine,
         watch: Watch,
         tell: Callable[[list[int] | None], None],
-        standing: Callable[[], Sequence[Standing]] | None,
+        standing: Callable[[], Sequence[Standing | Away]] | None,
         clock: Callable[[], datetime],
     ) -> None:
         self._engine, self._watch, self._tell, self._standing, self._clock = engine, watch, tell, standing, clock
@@ -261,7 +261,8 @@ def _deliver(connection: Connection, parcel: Parcel, senders: Senders, watch: Wa
     try:
         senders.send(parcel)
     except NotTaken as error:
-        is_dead = note_failed(connection, parcel, str(error), for_good=error.for_good)
+        plan, now = Plan("UTC") if watch is None else watch.plan, datetime.now(UTC)
+        is_dead = note_failed(connection, parcel, str(error), plan, now, for_good=error.for_good)
         _log.warning("alerts: delivery %s was not taken: %s", parcel.id, error)
         if is_dead and watch is not None and watch.mail_domain is not None:
             tell_deputies(connection, parcel, read_registers(connection, datetime.now(UTC), watch))

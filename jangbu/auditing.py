@@ -1,13 +1,15 @@
-"""Checking the laws (design.md, section 3): as SQL in `sql/checks/`; what SQL cannot say of law 3 in `billing.laws`."""
+"""Checking the laws (design.md, section 3): as SQL in `sql/checks/`; what SQL cannot say of law 3 in `billing.laws`, of
+law 8 in `billing.alerts.law`."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from sqlalchemy import text
 
-from billing.laws import check_rounding
+from billing.alerts.law import ALERTS, check_alerts
+from billing.laws import ROUNDING, check_rounding
 from jangbu.migrate import sql_directory
 from jangbu.money_policy import policy_of
 
@@ -19,11 +21,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class LawResult:
-    """A law's id, how many facts were looked at, and a sentence for each that does not hold."""
+    """A law's id, how many facts were looked at, a sentence for each that does not hold, and one for what could not be
+    judged."""
 
     law: str
     checked: int
     violations: list[str]
+    not_judged: list[str] = field(default_factory=list)
 
 
 def audit(settings: Settings, engine: Engine) -> list[LawResult]:
@@ -32,13 +36,17 @@ def audit(settings: Settings, engine: Engine) -> list[LawResult]:
         connection.execute(text("set transaction isolation level repeatable read, read only"))
         results = [run_check(connection, file.stem) for file in sorted((sql_directory() / "checks").glob("*.sql"))]
         rounding = check_rounding(connection, policy_of(settings))
+        alerts = check_alerts(connection)
         connection.rollback()
-    return [
-        LawResult(one.law, one.checked + rounding.checked, [*one.violations, *rounding.violations])
-        if one.law == rounding.law
-        else one
-        for one in results
-    ]
+    beside = {ROUNDING: LawResult(ROUNDING, rounding.checked, list(rounding.violations)),
+              ALERTS: LawResult(ALERTS, alerts.checked, list(alerts.violations), list(alerts.not_judged))}  # fmt: skip
+    return [_together(one, beside[one.law]) if one.law in beside else one for one in results]
+
+
+def _together(one: LawResult, other: LawResult) -> LawResult:
+    """One law, judged in two ways."""
+    return LawResult(one.law, one.checked + other.checked, [*one.violations, *other.violations],
+                     [*one.not_judged, *other.not_judged])  # fmt: skip
 
 
 def run_check(connection: Connection, law: str) -> LawResult:

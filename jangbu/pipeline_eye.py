@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from kafka.errors import KafkaError
 from sqlalchemy import text
 
-from billing.alerts.pipeline_rules import Standing
+from billing.alerts.pipeline_rules import Away, Standing
 from producers.topic import TopicMissing, describe_log, reach
 
 if TYPE_CHECKING:
@@ -21,26 +21,29 @@ _log = logging.getLogger(__name__)
 
 
 class PipelineEye:
-    """Looks at one topic. A broker that does not answer says nothing: that nothing is read is not known then."""
+    """Looks at one topic. Whether records wait behind a broker that does not answer is not known: it says just that."""
 
     def __init__(
         self, engine: Engine, bootstrap: str, topic: str, clock: Callable[[], datetime] = lambda: datetime.now(UTC)
     ) -> None:
         self._engine, self._bootstrap, self._topic, self._clock = engine, bootstrap, topic, clock
         self._since: dict[tuple[int, int], tuple[int, datetime]] = {}
-        self._is_away = False
+        self._away_since: datetime | None = None
 
-    def __call__(self) -> list[Standing]:
+    def __call__(self) -> list[Standing | Away]:
         """The partitions in which records wait, with the instant since which each was seen to stand where it does."""
         try:
             log = describe_log(self._bootstrap, self._topic)
             ends = {partition: place.end for partition, place in reach(self._bootstrap, log).items()}
         except (KafkaError, TopicMissing) as error:
-            if not self._is_away:
+            if self._away_since is None:
                 _log.warning("alerts: whether records wait is not known: %s", error)
-            self._is_away = True
-            return []
-        self._is_away = False
+                self._away_since = self._clock()
+            with self._engine.connect() as connection:
+                query = text("select coalesce(sum(next_offset), 0) from stream_offset")
+                far = int(connection.execute(query).scalar_one())
+            return [Away(far, self._away_since)]
+        self._away_since = None
         with self._engine.connect() as connection:
             rows = connection.execute(
                 text("""select l.id, o.partition, o.next_offset from topic_log l
@@ -50,7 +53,7 @@ class PipelineEye:
             ).all()
         number = rows[0].id if rows else 0
         stored = {row.partition: int(row.next_offset) for row in rows if row.partition is not None}
-        found = []
+        found: list[Standing | Away] = []
         for partition, end in sorted(ends.items()):
             offset, at = stored.get(partition, 0), (number, partition)
             known = self._since.get(at)

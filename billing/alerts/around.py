@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 from sqlalchemy import Connection, text
 
 from billing.alerts import facts
-from billing.alerts.money_rules import breaks_due, budgets_due, invoices_due
+from billing.alerts.money_rules import breaks_due, budgets_due, invoices_due, programme_budgets_due
 from billing.alerts.people_rules import places_due, pledges_due
-from billing.alerts.pipeline_rules import Standing, late_due, silent_due
+from billing.alerts.pipeline_rules import Away, Standing, late_due, silent_due
 from billing.alerts.register import begin_watching, told_or_known
 from billing.alerts.spike_rules import hours_before, spikes_due, uses_of
 from billing.alerts.usage_rules import new_models_due, unpriced_due
@@ -67,7 +67,7 @@ class Memory:
     usual: dict[int, dict[tuple[str | None, int], int]] = field(default_factory=dict)
     heard: dict[str, set[int]] = field(default_factory=dict)
     heard_from: int = -1
-    standing: Sequence[Standing] = ()
+    standing: Sequence[Standing | Away] = ()
 
     def forget(self) -> None:
         """Read everything anew the next time."""
@@ -154,7 +154,9 @@ def _budgets(sight: Sight) -> list[Due] | None:
         return None
     sight.memory.money = mark
     states = facts.budget_states(sight.connection, sight.hour, sight.policy)
-    return list(budgets_due(states, sight.watch.budget_thresholds))
+    of_programmes = facts.programme_budgets(sight.connection, sight.moment, sight.zone)
+    thresholds = sight.watch.budget_thresholds
+    return [*budgets_due(states, thresholds), *programme_budgets_due(of_programmes, thresholds)]
 
 
 def _spikes(sight: Sight) -> list[Due]:
@@ -195,14 +197,14 @@ def _pledges(sight: Sight) -> list[Due]:
     people = members(sight.connection, sight.moment)
     day = sight.moment.astimezone(load_zone(sight.zone)).date()
     states = [state_of(user, signatures.get(user, ()), sight.watch.pledge_rules, day) for user in people]
-    return list(pledges_due(states, people))
+    return list(pledges_due(states, people, sight.watch.pledge_rules, day))
 
 
 def _places(sight: Sight) -> list[Due]:
     programmes = held_programmes(sight.connection)
     if not programmes:
         return []
-    return list(places_due(programmes.values(), held_applications(sight.connection), sight.moment))
+    return list(places_due(programmes.values(), held_applications(sight.connection), sight.moment, sight.zone))
 
 
 _RULES: dict[Kind, Callable[[Sight], Sequence[Due] | None]] = {

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sqlalchemy import Connection, text
 
-from billing.alerts.alert import BY_THE_DOZEN, Alert, Due
+from billing.alerts.alert import BY_THE_DOZEN, SEVERITIES, Alert, Due
 from billing.alerts.recipients import FOR_PEOPLE, parse_recipient
 from billing.alerts.register import read_alerts
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
     from datetime import datetime
 
+    from billing.alerts.alert import Severity
     from billing.alerts.quiet import QuietHours
     from billing.alerts.routing import Registers
 
@@ -89,17 +90,17 @@ def make_deliveries(
     for alert in alerts:
         if alert.silenced_by is not None:
             continue
-        wait = _quiet_wait(alert, plan, moment)
         for recipient in registers.recipients_of(_as_due(alert)):
             channel = parse_recipient(recipient).channel
             bundles = channel in FOR_PEOPLE and (plan.digest_s > 0 or alert.kind in BY_THE_DOZEN)
+            wait = timedelta(seconds=plan.digest_s if bundles else 0)
             rows.append(
                 {
                     "id": delivery_id(alert.uid, recipient),
                     "alert": alert.id,
                     "recipient": recipient,
                     "bundles": bundles,
-                    "wait": max(wait, timedelta(seconds=plan.digest_s if bundles else 0)),
+                    "wait": _beyond_quiet(alert.severity, plan, moment, wait),
                 }
             )
     _insert(connection, rows, is_fallback=False)
@@ -168,11 +169,15 @@ def note_sent(connection: Connection, parcel: Parcel) -> None:
     )
 
 
-def note_failed(connection: Connection, parcel: Parcel, reason: str, *, for_good: bool = False) -> bool:
-    """It was not taken: tried again after a wait that doubles, or given up after `ATTEMPTS_MAX` (or `for_good`);
-    returns whether it was given up."""
+def note_failed(
+    connection: Connection, parcel: Parcel, reason: str, plan: Plan, moment: datetime, *, for_good: bool = False
+) -> bool:
+    """It was not taken at an instant: tried again after a wait that doubles, and not in quiet hours, or given up after
+    `ATTEMPTS_MAX` (or `for_good`); returns whether it was given up."""
     attempts = parcel.attempts + 1
     is_dead = for_good or attempts >= ATTEMPTS_MAX
+    wait = timedelta(seconds=min(WAIT_MAX_S, WAIT_FIRST_S * 2 ** min(attempts - 1, 20)))
+    gravest = max((one.alert.severity for one in parcel.deliveries), key=SEVERITIES.index)
     connection.execute(
         text("""update alert_delivery set state = :state, attempts = :attempts, last_error = :reason,
                                           next_at = clock_timestamp() + :wait where id = any(:ids)"""),
@@ -181,7 +186,7 @@ def note_failed(connection: Connection, parcel: Parcel, reason: str, *, for_good
             "state": "dead" if is_dead else "waiting",
             "attempts": attempts,
             "reason": reason[:500],
-            "wait": timedelta(seconds=min(WAIT_MAX_S, WAIT_FIRST_S * 2 ** min(attempts - 1, 20))),
+            "wait": _beyond_quiet(gravest, plan, moment, wait),
         },
     )
     return is_dead
@@ -255,11 +260,11 @@ def _insert(connection: Connection, rows: Sequence[dict[str, Any]], *, is_fallba
         )
 
 
-def _quiet_wait(alert: Alert, plan: Plan, moment: datetime) -> timedelta:
-    """How long an alert waits for the end of the quiet hours that the moment of looking falls into."""
+def _beyond_quiet(severity: Severity, plan: Plan, moment: datetime, wait: timedelta) -> timedelta:
+    """A wait from an instant on; longer where it would end in quiet hours that hold for the severity."""
     if plan.quiet is None:
-        return timedelta(0)
-    return plan.quiet.told_at(alert.severity, moment, plan.zone) - moment
+        return wait
+    return plan.quiet.told_at(severity, moment + wait, plan.zone) - moment
 
 
 def _as_due(alert: Alert) -> Due:

@@ -29,7 +29,8 @@ def delivery_document(one: DeliveryState) -> dict[str, Any]:
 
 
 def alert_document(one: Alert, people: Pseudonyms | None) -> dict[str, Any]:
-    """What was due; quantities and money as texts of exact decimals."""
+    """What was due; quantities and money as texts of exact decimals. Of whom it names to be told without what is secret
+    about them."""
     content = dict(one.content)
     hour = content.pop("window_hour", None)
     document = {
@@ -50,7 +51,7 @@ def alert_document(one: Alert, people: Pseudonyms | None) -> dict[str, Any]:
         "limit": content.get("limit"),
         "content": content,
         "recorded_at": one.recorded_at,
-        "notify": list(one.notify),
+        "notify": [parse_recipient(recipient).shown for recipient in one.notify],
         "silenced_by": one.silenced_by,
     }
     if people is not None and one.scope == "user":

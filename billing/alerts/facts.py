@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
+from datetime import timedelta
+from decimal import ROUND_FLOOR, Decimal
 from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, text
@@ -11,22 +12,29 @@ from billing.alerts.money_rules import Arrival
 from billing.alerts.usage_rules import Unpriced
 from billing.ledger.closes import last_closed
 from billing.ledger.marks import read_inputs
-from billing.money import exact
+from billing.money import exact, minor_digits
 from billing.parts import WIDE_UNITS
-from billing.periods import month_in, month_of_hour
+from billing.periods import load_zone, month_in, month_of_hour
 from billing.plans.budgets import Budgets, BudgetState
 from billing.plans.month_totals import read_month_totals
 from billing.plans.registers import held_budgets
+from billing.programmes.places import places_of
+from billing.programmes.register import held_applications, held_programmes
+from billing.programmes.use import read_use
+from billing.quotas.looking import read_prices
 from billing.rating import rate
 from billing.sums import first_and_last_hour, read_sums
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import datetime
 
     from billing.plans.month_totals import MonthTotals
     from billing.policy import MoneyPolicy
     from billing.prices import PriceBook
 
+LATE_DAYS = 31
+"""So long after a programme's end late use may still reach its budget."""
 _TOKENS = " + ".join(f"coalesce(p.{unit}, 0)" for unit in WIDE_UNITS if unit.endswith("_tokens"))
 _OTHER_TOKENS = r"""coalesce((select sum(o.value::bigint) from jsonb_each_text(p.other_units) o
                               where o.key like '%\_tokens'), 0)"""
@@ -134,7 +142,8 @@ def money_mark(connection: Connection) -> tuple[object, ...]:
     """What changes where a month may cost something else: records read, and every recorded input."""
     row = connection.execute(
         text("""select (select coalesce(sum(next_offset), 0) from stream_offset), (select count(*) from budget),
-                       (select count(*) from period_close)""")
+                       (select count(*) from period_close), (select count(*) from programme),
+                       (select count(*) from programme_application)""")
     ).one()
     return (*row, *sorted(read_inputs(connection).items()))
 
@@ -160,6 +169,28 @@ def budget_states(
             with exact():
                 spent += totals[name].booked if row.department is None else totals[name].booked_of(row.department)
         found.append((row.department, BudgetState(row.period, row.amount, row.currency, spent)))
+    return found
+
+
+def programme_budgets(connection: Connection, moment: datetime, zone: str) -> list[tuple[str, BudgetState]]:
+    """The budgets of programmes that have begun, with what their people used of their models so far, as `programme
+    status` says it; cut off after the currency's digits. Of one that has ended for `LATE_DAYS` more."""
+    today = moment.astimezone(load_zone(zone)).date()
+    programmes = [
+        one
+        for one in held_programmes(connection).values()
+        if one.budget is not None and one.starts_on <= today < one.ends_on + timedelta(days=LATE_DAYS)
+    ]
+    if not programmes:
+        return []
+    applications, prices = held_applications(connection), read_prices(connection, zone)
+    found = []
+    for one in programmes:
+        used = read_use(connection, one, places_of(one, applications), prices, moment).used
+        spent = used.quantize(Decimal(1).scaleb(-minor_digits(one.currency)), rounding=ROUND_FLOOR)
+        period = f"{one.starts_on}/{one.ends_on - timedelta(days=1)}"
+        assert one.budget is not None
+        found.append((one.programme, BudgetState(period, one.budget, one.currency, spent)))
     return found
 
 

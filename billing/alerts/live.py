@@ -11,6 +11,7 @@ rates, contracts, providers in use; and a window when it begins, or when other q
 
 from __future__ import annotations
 
+import contextlib
 from bisect import bisect_right
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -29,6 +30,7 @@ from billing.quotas.quota import TOKENS, in_force
 from billing.quotas.register import held_quotas, known_since, read_members
 from billing.quotas.windows import WINDOW_KINDS, window_of
 from billing.rating import UsageSum, rate
+from billing.unchanged import only_by_index
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable, Iterator, Sequence
@@ -60,14 +62,22 @@ Key = tuple[int, int, int, int]
 
 
 class Plan(NamedTuple):
-    """Where a row of sums counts: its column by counter, and what one in a column costs (None: not known)."""
+    """Where somebody's use counts: its column by counter, and the counters that count what all columns cost."""
 
     quantities: tuple[tuple[int, Counter], ...]
-    money: tuple[tuple[tuple[tuple[int, Decimal | None], ...], Counter], ...]
+    money: tuple[tuple[str, Counter], ...]
 
 
-Plans = dict["Hashable", dict[Key, Plan]]
-"""By what makes hours alike (`_likeness`), and then by key with the hour left out as 0."""
+class AlikeHours(NamedTuple):
+    """What is known of hours in which use counts alike. `plans`: by payer and by what of a route matters to who counts
+    (`_matter_of`); `costs`: by band, route and currency what one in each column costs (None: not known)."""
+
+    plans: dict[tuple[Hashable, int], Plan]
+    costs: dict[tuple[int, int, str], tuple[tuple[int, Decimal | None], ...]]
+
+
+Plans = dict["Hashable", AlikeHours]
+"""By what makes hours alike (`_likeness`)."""
 UnitCosts = dict[str, Decimal | None]
 PLANS_MAX = 200_000
 
@@ -95,6 +105,8 @@ class LiveStates:
     _holds_from: datetime = NEVER
     _holds_to: datetime = NEVER
     _routes: dict[int, Any] = field(default_factory=dict)
+    _matters: dict[int, Hashable] = field(default_factory=dict)
+    _of_models: tuple[Quota, ...] = ()
     _payers: dict[int, Any] = field(default_factory=dict)
 
     def forget(self) -> None:
@@ -147,7 +159,8 @@ class LiveStates:
             self._edges = sorted({*self._edges, *self._prices.book.cuts(0, FOREVER)})
         self._columns = {unit: place for place, unit in enumerate((unit for unit in _SUMS if unit in asked), 4)}
         self._holds_from = self._holds_to = NEVER
-        self._routes, self._payers = {}, {}
+        self._routes, self._payers, self._matters = {}, {}, {}
+        self._of_models = tuple({one.key.model: one for one in self._quotas}.values())
 
     def _want(self, moment: datetime) -> None:
         """Which windows to look at from an instant on, with the quotas that count in them, until the hour ends or a
@@ -203,23 +216,26 @@ class LiveStates:
     def _count_wide(self, tallies: Sequence[Tallies], rows: Sequence[Any], plans: Plans) -> set[Counter]:
         """Count the units that have columns; what reached a mark."""
         reached: set[Counter] = set()
-        if sum(map(len, plans.values())) > PLANS_MAX:
+        if sum(len(one.plans) for one in plans.values()) > PLANS_MAX:
             plans.clear()
-        plans_at: dict[int, dict[Key, Plan]] = {}
+        alike_at: dict[int, AlikeHours] = {}
+        matters = self._matters
         for row in rows:
-            hour, key = row[0], (0, row[1], row[2], row[3])
-            known = plans_at.get(hour)
+            hour = row[0]
+            known = alike_at.get(hour)
             if known is None:
-                known = plans_at[hour] = plans.setdefault(self._likeness(tallies, hour), {})
-            plan = known.get(key)
+                known = alike_at[hour] = plans.setdefault(self._likeness(tallies, hour), AlikeHours({}, {}))
+            who = matters[row[2]], row[3]
+            plan = known.plans.get(who)
             if plan is None:
-                plan = known[key] = self._plan(tallies, row[:4])
+                plan = known.plans[who] = self._plan(tallies, row[:4])
             for place, counter in plan.quantities:
                 counter.used += row[place]
                 if counter.used >= counter.mark:
                     reached.add(counter)
-            for costs, counter in plan.money:
-                for place, cost in costs:
+            for currency, counter in plan.money:
+                costs = known.costs.get((row[1], row[2], currency))
+                for place, cost in self._costs_of(known, row, currency) if costs is None else costs:
                     _count_money(counter, row[place], cost)
                 if counter.used >= counter.mark:
                     reached.add(counter)
@@ -237,14 +253,23 @@ class LiveStates:
         quantities, money = [], []
         for counter in self._counters(tallies, key):
             quota = counter.quota
-            if quota.currency is None:
-                if quota.key.unit in self._columns:
-                    quantities.append((self._columns[quota.key.unit], counter))
-            else:
-                known = self._unit_costs(key, quota.currency, WIDE_UNITS)
-                costs = tuple((self._columns[unit], known[unit]) for unit in WIDE_UNITS if known[unit] != 0)
-                money.append((costs, counter))
+            if quota.currency is not None:
+                money.append((quota.currency, counter))
+            elif quota.key.unit in self._columns:
+                quantities.append((self._columns[quota.key.unit], counter))
         return Plan(tuple(quantities), tuple(money))
+
+    def _costs_of(self, alike: AlikeHours, row: Any, currency: str) -> tuple[tuple[int, Decimal | None], ...]:
+        """What one in each column of a row costs, where it costs anything."""
+        known = self._unit_costs(tuple(row[:4]), currency, WIDE_UNITS)
+        costs = tuple((self._columns[unit], known[unit]) for unit in WIDE_UNITS if known[unit] != 0)
+        alike.costs[row[1], row[2], currency] = costs
+        return costs
+
+    def _matter_of(self, model: str) -> Hashable:
+        """What of a model matters to who counts: which quotas' models it is one of; with programmes, which allow models
+        of their own, the model itself."""
+        return (model if self._members else None, *(quota.counts_model(model) for quota in self._of_models))
 
     def _counters(self, tallies: Sequence[Tallies], key: Key) -> Iterator[Counter]:
         hour, _, route_id, payer_id = key
@@ -291,20 +316,28 @@ class LiveStates:
         if mark is not None:
             values |= {**mark._asdict(), "running": list(mark.running)}
         where = f"where p.hour >= :first and p.hour < :end {seen}"
-        connection.execute(text("select set_config('jit', 'off', true), set_config('work_mem', '128MB', true)"))
-        wide = connection.execute(
-            text(f"""select p.hour, p.band, p.route_id, p.payer_id {sums} from usage_part p {where}
-                     group by 1, 2, 3, 4"""),
-            values,
-        ).all()
-        others = connection.execute(
+        # What is new is found by its index and is little: several processes would take longer to begin than one to end.
+        by_index = "" if mark is None else ", set_config('max_parallel_workers_per_gather', '0', true)"
+        set_up = f"select set_config('jit', 'off', true), set_config('work_mem', '128MB', true){by_index}"
+        connection.execute(text(set_up))
+        with contextlib.nullcontext() if mark is None else only_by_index(connection):
+            found = connection.execute(
+                text(f"""select p.hour, p.band, p.route_id, p.payer_id {sums}, count(p.other_units) from usage_part p
+                         {where} group by 1, 2, 3, 4"""),
+                values,
+            ).all()
+            others = self._read_others(connection, where, values) if any(row[-1] for row in found) else []
+        self._learn(connection, {row[2] for row in found}, {row[3] for row in found})
+        return found, others
+
+    @staticmethod
+    def _read_others(connection: Connection, where: str, values: dict[str, Any]) -> Sequence[Any]:
+        return connection.execute(
             text(f"""select p.hour, p.band, p.route_id, p.payer_id, o.key, sum(o.value::bigint)::bigint
                      from usage_part p cross join lateral jsonb_each_text(p.other_units) o {where}
                      group by 1, 2, 3, 4, 5"""),
             values,
         ).all()
-        self._learn(connection, {row[2] for row in (*wide, *others)}, {row[3] for row in (*wide, *others)})
-        return wide, others
 
     def _learn(self, connection: Connection, routes: set[int], payers: set[int]) -> None:
         """The names of ids that are met for the first time; they never change."""
@@ -313,6 +346,7 @@ class LiveStates:
             query = """select id, provider, model, service_tier, region, status = 'cached' as cached from route
                        where id = any(:ids)"""
             self._routes |= {row.id: row for row in connection.execute(text(query), {"ids": sorted(missing)})}
+            self._matters |= {one: self._matter_of(self._routes[one].model) for one in missing}
         missing = payers - self._payers.keys()
         if missing:
             query = 'select id, department, "user" from payer where id = any(:ids)'

@@ -11,7 +11,7 @@ import re
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from billing.alerts.wording import LABELS, SUBJECTS, WHO, WINDOWS
+from billing.alerts.wording import CASES, LABELS, SUBJECTS, WHO, WINDOWS
 from billing.periods import hour_start, load_zone
 
 if TYPE_CHECKING:
@@ -67,7 +67,8 @@ def subject_of(alert: Alert, language: Language) -> str:
     place = 0 if language == "ko" else 1
     values = {name: _shown(value) for name, value in alert.content.items()}
     values["window"] = WINDOWS.get(alert.content.get("window", ""), ("", ""))[place]
-    return SUBJECTS[alert.kind][place].format_map(_Told(values, who=_who(alert, language)))
+    words = CASES.get((alert.kind, str(alert.content.get("case"))), SUBJECTS[alert.kind])
+    return words[place].format_map(_Told(values, who=_who(alert, language)))
 
 
 def document_of(alert: Alert, delivery: str) -> dict[str, Any]:

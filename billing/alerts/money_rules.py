@@ -33,25 +33,43 @@ def budgets_due(
     """Once for a department (None: the organisation), a period, an amount and a percent; an amount that is changed is
     told anew. A budget of 0 is reached by anything."""
     for department, state in states:
-        for threshold in thresholds:
-            with exact():
-                is_reached = state.spent > 0 and state.spent * 100 >= threshold * state.amount
-            if is_reached:
-                yield Due(
-                    "budget",
-                    f"{state.period}/{number(state.amount)}/{number(threshold)}/{department or ''}",
-                    severity_of_share(threshold),
-                    {
-                        "period": state.period,
-                        "threshold": number(threshold),
-                        "amount": number(state.amount),
-                        "spent": number(state.spent),
-                        "currency": state.currency,
-                    },
-                    "organisation" if department is None else "department",
-                    department or "",
-                    department,
-                )
+        for threshold in _reached(state, thresholds):
+            yield Due(
+                "budget",
+                f"{state.period}/{number(state.amount)}/{number(threshold)}/{department or ''}",
+                severity_of_share(threshold),
+                _content(state, threshold),
+                "organisation" if department is None else "department",
+                department or "",
+                department,
+            )
+
+
+def programme_budgets_due(
+    states: Iterable[tuple[str, BudgetState]], thresholds: Sequence[Decimal]
+) -> Iterator[Due]:
+    """The same for programmes, by code; the period is the programme's days. No department is concerned: the house's own
+    recipients hear of it."""
+    for programme, state in states:
+        for threshold in _reached(state, thresholds):
+            key = f"programme/{state.period}/{number(state.amount)}/{number(threshold)}/{programme}"
+            content = _content(state, threshold)
+            yield Due("budget", key, severity_of_share(threshold), content, "programme", programme)
+
+
+def _reached(state: BudgetState, thresholds: Sequence[Decimal]) -> list[Decimal]:
+    with exact():
+        return [one for one in thresholds if state.spent > 0 and state.spent * 100 >= one * state.amount]
+
+
+def _content(state: BudgetState, threshold: Decimal) -> dict[str, str]:
+    return {
+        "period": state.period,
+        "threshold": number(threshold),
+        "amount": number(state.amount),
+        "spent": number(state.spent),
+        "currency": state.currency,
+    }
 
 
 def invoices_due(arrivals: Iterable[Arrival]) -> Iterator[Due]:

@@ -1,4 +1,5 @@
-"""What is due of the pipeline: records that wait and are not read, and sources that say nothing. Pure."""
+"""What is due of the pipeline: records that wait and are not read, a Kafka that does not answer, and sources that say
+nothing. Pure."""
 
 from __future__ import annotations
 
@@ -29,10 +30,23 @@ class Standing(NamedTuple):
     since: datetime
 
 
-def late_due(places: Iterable[Standing], moment: datetime, late_s: int) -> Iterator[Due]:
-    """Once for a place in a partition: where it goes on and stands still again, it is told again."""
+class Away(NamedTuple):
+    """Kafka does not say what it holds. `stored`: the offsets of all partitions up to which records are stored, added
+    up; `since`: when it was first seen not to answer."""
+
+    stored: int
+    since: datetime
+
+
+def late_due(places: Iterable[Standing | Away], moment: datetime, late_s: int) -> Iterator[Due]:
+    """Once for a place in a partition: where it goes on and stands still again, it is told again. Where Kafka does not
+    answer, once for how far everything has been stored."""
     for place in places:
-        if place.end > place.offset and moment - place.since >= timedelta(seconds=late_s):
+        if isinstance(place, Away):
+            if moment - place.since >= timedelta(seconds=late_s):
+                content = {"case": "away", "since": place.since.isoformat()}
+                yield Due("late", f"away/{place.stored}", "critical", content)
+        elif place.end > place.offset and moment - place.since >= timedelta(seconds=late_s):
             yield Due(
                 "late",
                 f"{place.log}/{place.partition}/{place.offset}",

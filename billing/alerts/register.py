@@ -98,6 +98,15 @@ def read_alerts(connection: Connection, wanted: Wanted | None = None, *, ids: Co
     return [_alert(row) for row in rows]
 
 
+def count_deliveries(connection: Connection, ids: Collection[int]) -> dict[int, int]:
+    """How many recipients each of some alerts has, those that there are none for left out."""
+    rows = connection.execute(
+        text("select alert_id, count(*) as number from alert_delivery where alert_id = any(:ids) group by 1"),
+        {"ids": sorted(ids)},
+    )
+    return {row.alert_id: row.number for row in rows}
+
+
 def begin_watching(connection: Connection, kind: Kind, present: Iterable[str]) -> bool:
     """Note that a kind is looked at. At the first time what is `present` becomes known, so that it is never due;
     returns whether it was the first time."""

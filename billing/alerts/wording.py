@@ -69,6 +69,19 @@ SUBJECTS: Mapping[Kind, Words] = MappingProxyType(
         ),
     }
 )
+CASES: Mapping[tuple[Kind, str], Words] = MappingProxyType(
+    {
+        ("late", "away"): (
+            "카프카가 응답하지 않아 사용 기록이 모이지 않습니다",
+            "Kafka does not answer: no use can be collected",
+        ),
+        ("pledge", "version"): (
+            "{who}: 서약서가 새 판({version})으로 바뀌었습니다. 다시 서명해 주십시오",
+            "{who}: there is a new version of the pledge ({version}); please sign it",
+        ),
+    }
+)
+"""Instead of a kind's words, where an alert's `case` is another."""
 LABELS: Mapping[str, Words] = MappingProxyType(
     {
         "who": ("대상", "Whose"),

@@ -21,7 +21,7 @@ KINDS = ("threshold", "projected", "budget", "spike", "new_model", "unpriced", "
 """As `billing.alerts.alert.KINDS`, without importing it for every command."""
 COLUMNS = (
     "alert", "recorded_at", "kind", "severity", "scope", "subject", "model", "unit", "window", "window_start",
-    "threshold", "used", "limit",
+    "threshold", "used", "limit", "recipients",
 )  # fmt: skip
 DELIVERY_COLUMNS = ("delivery", "alert", "recipient", "state", "attempts", "next_at", "last_error", "sent_at")
 
@@ -54,16 +54,18 @@ def alert_list(
 ) -> None:
     """What was due, each once, in the order in which it was found."""
     from billing.alerts.documents import alert_document
-    from billing.alerts.register import Wanted, read_alerts
+    from billing.alerts.register import Wanted, count_deliveries, read_alerts
 
     wanted = Wanted(after_id, kind, severity, department, quota, since)
     with ctx.engine("reader") as engine, engine.connect() as connection:
-        documents = [alert_document(one, ctx.people) for one in read_alerts(connection, wanted)]
+        found = read_alerts(connection, wanted)
+        told = count_deliveries(connection, [one.id for one in found])
+        documents = [{**alert_document(one, ctx.people), "recipients": told.get(one.id, 0)} for one in found]
     if as_json:
         print_json({"alerts": documents})
         return
     rows = [[one[column] for column in COLUMNS] for one in documents]
-    print_rows(COLUMNS, rows, as_csv=as_csv, right=("threshold", "used", "limit"))
+    print_rows(COLUMNS, rows, as_csv=as_csv, right=("threshold", "used", "limit", "recipients"))
 
 
 @alert.command("check")

@@ -85,6 +85,8 @@ def audit(ctx: Context, as_json: bool) -> None:
 
     First takes out copies of one event that came with times in different hours: they go to quarantine.
     """
+    from dataclasses import asdict
+
     from jangbu.auditing import audit as check
     from jangbu.auditing import take_out_copies
     from jangbu.context import engine_for
@@ -96,7 +98,7 @@ def audit(ctx: Context, as_json: bool) -> None:
             results = check(ctx.settings, engine)
     broken = [result for result in results if result.violations]
     if as_json:
-        laws = [{"law": r.law, "checked": r.checked, "violations": r.violations} for r in results]
+        laws = [asdict(result) for result in results]
         print_json({"ok": not broken, "laws": laws, "copies_taken_out": taken_out})
     else:
         print_rows(
@@ -107,6 +109,9 @@ def audit(ctx: Context, as_json: bool) -> None:
         for result in broken:
             for sentence in result.violations[:SHOWN_MAX]:
                 click.echo(f"{result.law}: {sentence}", err=True)
+        for result in results:
+            for sentence in result.not_judged:
+                click.echo(f"{result.law}: not judged: {sentence}", err=True)
         if taken_out:
             click.echo(f"{taken_out} copies with another time were taken out: see `jangbu quarantine list`", err=True)
     if broken:

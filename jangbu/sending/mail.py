@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import smtplib
-import ssl
 import time
 from dataclasses import dataclass, field
 from email.message import EmailMessage
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from jangbu.sending.not_taken import NotTaken
+from jangbu.sending.trust import trusted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -126,24 +126,23 @@ class MailSession:
 
 def _connect(server: MailServer) -> smtplib.SMTP:
     """A session with the server, encrypted where it can be; a login is never sent in clear."""
-    context = ssl.create_default_context()
     if server.is_tls:
-        session: smtplib.SMTP = smtplib.SMTP_SSL(server.host, server.port, timeout=TIMEOUT_S, context=context)
+        session: smtplib.SMTP = smtplib.SMTP_SSL(server.host, server.port, timeout=TIMEOUT_S, context=trusted())
     else:
         session = smtplib.SMTP(server.host, server.port, timeout=TIMEOUT_S)
     try:
-        _introduce(session, server, context)
+        _introduce(session, server)
     except BaseException:
         session.close()
         raise
     return session
 
 
-def _introduce(session: smtplib.SMTP, server: MailServer, context: ssl.SSLContext) -> None:
+def _introduce(session: smtplib.SMTP, server: MailServer) -> None:
     if not server.is_tls:
         session.ehlo()
         if session.has_extn("starttls"):
-            session.starttls(context=context)
+            session.starttls(context=trusted())
             session.ehlo()
         elif server.user is not None:
             raise NotTaken("the mail server offers no encryption, and a login is not sent in clear")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import httpx2
 
 from jangbu.sending.not_taken import NotTaken
+from jangbu.sending.trust import trusted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -54,6 +55,7 @@ def post(recipient: Recipient, body: bytes, headers: dict[str, str]) -> None:
             headers={"Content-Type": "application/json", **headers},
             timeout=TIMEOUT_S,
             follow_redirects=False,
+            verify=trusted(),
         )
     except httpx2.HTTPError as error:
         raise NotTaken(f"{recipient.shown} does not answer ({type(error).__name__})") from None

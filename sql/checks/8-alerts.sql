@@ -4,20 +4,24 @@
 -- invoices also what is missing, where it was there a minute before the kind was looked at for the last time; other
 -- kinds are decided by rules that are no matter of SQL. Whoever is told is told of an alert that is kept.
 --
--- Missing is judged for quotas on quantities (what money comes to, and whose place in a programme it was, is no matter
--- of SQL), in the windows of the last look,
--- where everything that counts was there a minute before it: what came later waits for the next look.
+-- Missing is judged here for quotas on quantities, in the windows of the last look; for quotas on money and of programmes
+-- in billing/alerts/law.py, because prices and places are no matter of SQL. A finding has to be certain: what was begun a
+-- minute before the look was there when it looked. Use that came later is left out; quotas that changed later, and those
+-- of departments where the roster did, are not judged (billing/alerts/law.py says how many).
 with looked as (
-  select l.as_of, l.zone, l.looked_at
-  from quota_look l
-  where not exists (select from stream_chunk c where c.committed_at > l.looked_at - interval '1 minute')
+  select l.as_of, l.zone, l.looked_at - interval '1 minute' as surely_seen from quota_look l
 ),
 held as (
   select distinct on (q.scope, q.subject, q.model, q.unit, q.window_kind) q.*, l.zone, l.as_of
   from quota q
-  join register_import i on i.id = q.import_id
-  join looked l on i.imported_at < l.looked_at
-                and (q.valid_from is null or q.valid_from <= l.as_of) and (q.valid_to is null or l.as_of < q.valid_to)
+  cross join looked l
+  where (q.valid_from is null or q.valid_from <= l.as_of) and (q.valid_to is null or l.as_of < q.valid_to)
+    and not exists (select from quota n join register_import i on i.id = n.import_id and i.imported_at >= l.surely_seen
+                    where (n.scope, n.model, n.unit, n.window_kind) = (q.scope, q.model, q.unit, q.window_kind)
+                      and q.subject in ('*', n.subject))
+    and (q.scope <> 'department'
+         or not exists (select from input_change c
+                        where c.table_name in ('roster', 'reference_version') and c.began >= l.surely_seen))
   order by q.scope, q.subject, q.model, q.unit, q.window_kind, q.id desc
 ),
 windowed as (
@@ -27,6 +31,10 @@ windowed as (
   from held h
   where h.limit_amount is not null and h.unit !~ '^[A-Z]{3}$'
 ),
+-- Who wrote what a look may not have seen: a chunk's row and its parts are written by one transaction.
+late as (
+  select c.xmin::text::bigint as number from stream_chunk c join looked l on c.committed_at > l.surely_seen
+),
 -- The sums of all windows together, a row a unit.
 used as (
   select p.hour, y.department, y."user", lower(r.model) as model, u.key as unit, sum(u.value::numeric) as quantity
@@ -35,8 +43,9 @@ used as (
   join payer y on y.id = p.payer_id
   cross join lateral jsonb_each_text(to_jsonb(p) || coalesce(p.other_units, '{}')) u
   where p.hour >= (select min(first_hour) from windowed) and p.hour < (select max(end_hour) from windowed)
-    and u.key not in ('hour', 'band', 'route_id', 'payer_id', 'partition', 'log_id', 'reason', 'events', 'other_units')
-    and u.value is not null
+    and u.key not in ('hour', 'band', 'route_id', 'payer_id', 'partition', 'log_id', 'reason', 'events', 'written',
+                      'other_units')
+    and u.value is not null and (p.written & 4294967295) not in (select number from late)
   group by 1, 2, 3, 4, 5
 ),
 counted as (
@@ -54,6 +63,7 @@ counted as (
   where w.subject <> '*'
      or not exists (select from held o
                     where o.scope = w.scope and o.model = w.model and o.unit = w.unit and o.window_kind = w.window_kind
+                      and o.limit_amount is not null  -- whose own was withdrawn inherits again
                       and o.subject = case w.scope when 'department' then u.department else u."user" end)
   group by 1, 2, 3, 4, 5
 ),
@@ -87,14 +97,18 @@ violations as (
   union all
   select format('%s %L was there, and no alert is kept', o.kind, o.key)
   from (
-    select 'new_model' as kind, concat_ws('/', length(r.provider), r.provider, r.model) as key,
-           -- a route has no time of its own: what was stored lately may be newer than the look
-           coalesce((select max(committed_at) from stream_chunk), '-infinity') as since
-    from route r where r.status <> 'failure'
+    -- A route has no time of its own. It is stored before the first chunk that names it: where a chunk began later, but
+    -- two minutes before the look, the route was there.
+    select 'new_model' as kind, concat_ws('/', length(r.provider), r.provider, r.model) as key
+    from route r join alert_watch w on w.kind = 'new_model'
+    where r.status <> 'failure'
+      and (age(r.xmin) > (select min(age(c.xmin)) from stream_chunk c where c.committed_at < w.looked_at - interval '2 minutes')
+           or not exists (select from stream_chunk c where c.committed_at >= w.looked_at - interval '1 minute'))
     union
-    select 'invoice', i.vendor || '/' || i.delivery, max(i.imported_at) from invoice_import i group by i.vendor, i.delivery
+    select 'invoice', i.vendor || '/' || i.delivery
+    from invoice_import i join alert_watch w on w.kind = 'invoice'
+    group by i.vendor, i.delivery, w.looked_at having max(i.imported_at) < w.looked_at - interval '1 minute'
   ) o
-  join alert_watch w on w.kind = o.kind and o.since < w.looked_at - interval '1 minute'
   where not exists (select from alert a where a.kind = o.kind and a.key = o.key)
     and not exists (select from alert_known n where n.kind = o.kind and n.key = o.key)
 )

@@ -94,10 +94,13 @@ def measure(stage: Stage, offered_s: float, say: Callable[[str], None]) -> Findi
         ):
             used_s, accepted_s, took_s = _offer(stage, outbox_path, urls.reader, offered_s, (worker, child, teller))
             _wait(box, accepted_s, (worker, child, teller))
+        looked_s = _looked(urls.reader)
         whole_s = _reading_all(urls.reader)
         box.shutdown()
     late_s = [box.came_s[to] - at_s for to, at_s in accepted_s.items()]
-    return Findings(_figures(late_s, used_s / took_s, whole_s), [_note(late_s)])
+    before_s = [looked_s[to] - at_s for to, at_s in accepted_s.items()]
+    after_s = [box.came_s[to] - looked_s[to] for to in accepted_s]
+    return Findings(_figures(late_s, used_s / took_s, whole_s), [_note(late_s), _parts(before_s, after_s)])
 
 
 def _bring_quotas(url: str, probes: int) -> None:
@@ -169,6 +172,14 @@ def _wait(box: MailBox, accepted_s: dict[str, float], children: Sequence[Child])
         time.sleep(0.05)
 
 
+def _looked(url: str) -> dict[str, float]:
+    """When the look began that found each address' alert (time.monotonic): what it sees was stored before."""
+    with psycopg.connect(url) as connection:
+        ago_s = connection.execute("select subject, extract(epoch from clock_timestamp() - recorded_at) from alert")
+        now_s = time.monotonic()
+        return {f"{subject}@box.example": now_s - float(one_s) for subject, one_s in ago_s}
+
+
 def _reading_all(url: str) -> float:
     """Processor seconds that reading every quota's sums takes, in this process and, roughly, in PostgreSQL."""
     engine = connect(url)
@@ -195,6 +206,12 @@ def _figures(late_s: Sequence[float], share: float, whole_s: float) -> list[Figu
 
 def _note(late_s: Sequence[float]) -> str:
     return f"Alerts: {len(late_s):,} of {QUOTAS:,} quotas were reached while {RATE_PER_S:,} events/s were offered."
+
+
+def _parts(before_s: Sequence[float], after_s: Sequence[float]) -> str:
+    """Where the time went."""
+    told = [f"p50 {percentile(many, 0.5):.3f} s, p99 {percentile(many, 0.99):.3f} s" for many in (before_s, after_s)]
+    return f"Alerts: accepted until the look that found it began: {told[0]}; from there to the mailbox: {told[1]}."
 
 
 def run_alerts(settings: dict[str, Any]) -> int:

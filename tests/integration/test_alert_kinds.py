@@ -134,6 +134,26 @@ def test_a_budget_by_amount(desk: Desk, house: House) -> None:
     assert desk.check() == {"budget": 1}, "half of another amount"
 
 
+def test_a_programmes_budget(desk: Desk, house: House) -> None:
+    """What its people used of its models while they had a place; late use, a larger budget, and its end."""
+    house.prices("openai,gpt-x,input_tokens,,,,KRW,1,1,2026-01-01T00:00:00Z,,letter")
+    header = "programme,name,starts_on,ends_on,places,budget,currency\n"
+    desk.bring("programme", header + "P,pilot,2026-10-01,2026-11-01,1,1000,KRW\nQ,free,2026-10-01,2026-11-01,1,,\n")
+    file = desk._directory / "applications.csv"
+    file.write_text("programme,user,department,applied_at,left_at\nP,u-1,D001,2026-10-01T00:00:00Z,\n")
+    desk.json("programme", "apply", file)
+    house.use(NOW.isoformat(), "D001", "gpt-x", {"input_tokens": 799}, user="u-1")
+    house.use(NOW.isoformat(), "D001", "gpt-x", {"input_tokens": 5000}, user="u-2")
+    assert desk.check() == {"budget": 1}
+    house.use(NOW.isoformat(), "D001", "gpt-x", {"input_tokens": 1}, user="u-1")
+    assert desk.check(NOW + 20 * DAY)["budget"] == 1, "late use counts for a month"
+    assert {(one["scope"], one["subject"], one["threshold"]) for one in desk.told("budget")} == {
+        ("programme", "P", "50"), ("programme", "P", "80"),
+    }  # fmt: skip
+    desk.bring("programme", header + "P,pilot,2026-10-01,2026-11-01,1,1600,KRW\n")
+    assert desk.check() == {"budget": 1}, "half of another amount"
+
+
 def test_a_source_that_says_nothing(desk: Desk, house: House) -> None:
     weeks_of_use(house, NOW + timedelta(hours=5))
     assert desk.check(NOW + timedelta(hours=4)) == {}, "it was heard until 17"
@@ -182,7 +202,7 @@ def test_pledges_and_places(desk: Desk, house: House, monkeypatch: pytest.Monkey
 def test_invoices_and_law_8(desk: Desk, house: House, migrated_database: DatabaseUrls) -> None:
     assert desk.check() == {}
     with house.as_role("owner") as connection:
-        connection.execute(text(_IMPORT), {"id": 1})
+        connection.execute(text(ARRIVED), {"id": 1})
     owner = connect(migrated_database.owner)
     with owner.begin() as connection:
         # as if that had been an hour ago, and the last look after it
@@ -196,7 +216,7 @@ def test_invoices_and_law_8(desk: Desk, house: House, migrated_database: Databas
     owner.dispose()
 
 
-_IMPORT = """
+ARRIVED = """
 with content as (
   insert into invoice_content (sha256, bytes, zstd) values (repeat('a', 64), 1, 'x') returning sha256)
 insert into invoice_import (id, delivery, vendor, format, kind, sha256, file_name, recognised_by, zone, lines, actor)

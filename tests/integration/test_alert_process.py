@@ -13,9 +13,12 @@ from kafka.errors import KafkaConnectionError
 from sqlalchemy import exc, text
 
 from billing.alerts import around, watching
+from billing.alerts.alert import KINDS
 from billing.alerts.deliveries import Plan
 from billing.alerts.live import LiveStates
+from billing.alerts.pipeline_rules import Standing
 from billing.alerts.watching import QuotaMemory, Watch
+from billing.pledges.pledge import PledgeRules
 from jangbu import alerting, pipeline_eye
 from jangbu.database import connect
 from jangbu.pipeline_eye import PipelineEye
@@ -23,6 +26,7 @@ from jangbu.sending import MailServer, Senders
 from producers.topic import Reach, TopicLog
 from tests.integration.alert_receivers import MailBox, serving
 from tests.integration.command_world import CommandShell, house_on
+from tests.integration.test_alert_kinds import ARRIVED, DAY, NOW, weeks_of_use
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,6 +39,9 @@ if TYPE_CHECKING:
 
 ZONE = "Asia/Seoul"
 PATIENCE_S = 60.0
+QUOTAS = """scope,subject,model,unit,limit,window,thresholds,notify
+department,*,,tokens,1100000,day,50,
+"""
 
 
 @pytest.fixture
@@ -91,6 +98,93 @@ def test_it_tells_at_once_and_outlives_a_kind_that_fails(
     assert [one.getMessage() for one in caplog.records] == ["alerts: looking at invoice: a rule that fails"]
 
 
+def test_every_kind_is_told_by_the_process(
+    house: House, engine: Engine, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Everything that can be due is, one after the other, and arrives by mail in both languages' words of its kind."""
+    monkeypatch.setattr(alerting, "EVERY_S", 0.05)
+    monkeypatch.setattr(alerting, "SHARE_OF_TIME", 0)
+    for kind in around.EVERY_S:
+        monkeypatch.setitem(around.EVERY_S, kind, 0)
+    bring = Bringing(CommandShell(capsys), tmp_path)
+    house.prices("openai,gpt-x,input_tokens,,,,KRW,1,1000,2026-01-01T00:00:00Z,,letter")
+    weeks_of_use(house)
+    house.use((NOW - 56 * DAY).isoformat(), "D001", "gpt-x", {"input_tokens": 1}, source="quiet-one")
+    with house.as_role("owner") as connection:
+        connection.execute(text(_HEARD), {"until": NOW - DAY})
+    bring("quota import", QUOTAS)
+    bring("programme import", "programme,name,starts_on,ends_on,places,models\nP,pilot,2026-10-01,2026-12-01,1,\n")
+    line = "programme,user,department,applied_at,left_at\nP,u-8,D001,2026-10-01T00:00:00Z,{}\n"
+    bring("programme apply", line.format("") + "P,u-9,D002,2026-10-02T00:00:00Z,\n")
+    bring("roster import", "user,key,department,department_name,cost_centre,valid_from,valid_to,pledge_signed_on\n"
+          "u-7,,D001,,,2026-01-01T00:00:00+09:00,,\n")  # fmt: skip
+    standing: list[Standing] = []
+    stop = threading.Event()
+    with serving(MailBox()) as box:
+        senders = Senders(ZONE, "en", MailServer.of_url(box.url), "jangbu@city.example")
+        watch = Watch(Plan(ZONE), ("ops@city.example",), pledge_rules=PledgeRules())
+        words = (engine, ZONE, senders, stop, watch, lambda: standing, lambda: NOW)
+        thread = threading.Thread(target=alerting.run, args=words)
+        thread.start()
+        try:
+            watched = text("select count(*) from alert_watch")
+            wait_for("a first look at each", lambda: _count(house, watched) == len(around.EVERY_S))
+            house.use(NOW.isoformat(), "D001", "gpt-x", {"input_tokens": 150_000}, user="u-1")
+            house.use(NOW.isoformat(), "D001", "new", {"input_tokens": 1}, user="u-1")
+            bring("budget import", "department,period,amount,currency\nD001,2026-10,100,KRW\n")
+            bring("programme apply", line.format("2026-10-10T00:00:00Z"))
+            bring("pledge import", "user,version,signed_on,expires_on\nu-7,1,2026-01-01,2026-10-30\n")
+            standing.append(Standing(1, 0, 10, 12, NOW - timedelta(hours=1)))
+            with house.as_role("owner") as connection:
+                connection.execute(text(ARRIVED), {"id": 1})
+                connection.execute(text(_BREAK))
+            found = text("select count(distinct kind) from alert")
+            wait_for("all kinds", lambda: _count(house, found) == len(KINDS))
+            sent = text("select count(*) from alert_delivery where state <> 'sent'")
+            wait_for("all mails", lambda: _count(house, sent) == 0)
+        finally:
+            stop.set()
+            thread.join(PATIENCE_S)
+    told = " ".join(str(mail["Subject"]) + mail.get_body(("plain",)).get_content() for mail in box.mails)  # type: ignore[union-attr]
+    for words_of_kind in (
+        "of the day's quota is used", "quota will be spent before it ends", "of the budget of 2026-10 is spent",
+        "far more is used than usual", "a new model is in use: openai new", "use without a price: openai new",
+        "the pipeline stands still", "a source is silent longer than is usual: quiet-one", "an invoice has arrived",
+        "a break is open: openai 2026-10 PRICE", "the pledge ends on 2026-10-30", "a place in programme P has become",
+    ):  # fmt: skip
+        assert words_of_kind in told, words_of_kind
+
+
+class Bringing:
+    """Files to commands."""
+
+    def __init__(self, shell: CommandShell, directory: Path) -> None:
+        self._shell, self._directory = shell, directory
+
+    def __call__(self, command: str, content: str) -> None:
+        file = self._directory / f"{command.replace(' ', '-')}.csv"
+        file.write_text(content, encoding="utf-8")
+        self._shell.json(*command.split(), file)
+
+
+_HEARD = """
+insert into usage_part (hour, route_id, payer_id, partition, log_id, events, input_tokens)
+select at, p.route_id, p.payer_id, 0, 1, 1, 1
+from (select p.* from usage_part p join route r on r.id = p.route_id where r.source = 'quiet-one') p,
+     generate_series(1, 63) day, generate_series(-3, 5) place
+cross join lateral (select p.hour + 24 * day + place as at) t
+where hour_start(at) <= :until"""
+_BREAK = """
+with run as (
+  insert into reconciliation (vendor, month, first_day, end_day, currency, last_import_id, invoice_total, ours_total,
+                              matched_groups, matched_amount, content_hash, actor)
+  values ('openai', '2026-10', '2026-10-01', '2026-11-01', 'KRW', 1, 0, 0, 0, 0, repeat('0', 64), 'os:test')
+  returning id)
+insert into reconciliation_break (reconciliation_id, place, class, amount, key, ours, vendor, why, provisional)
+select id, 1, 'PRICE', 30, '{"day": "2026-10-03", "model": "gpt-x", "unit": "input_tokens"}',
+       '{"quantity": "1000", "amount": "10"}', '{"quantity": "1100", "amount": "11"}', 'seen', false from run"""
+
+
 def _count(house: House, query: Any) -> int:
     with house.as_role("reader") as connection:
         return int(connection.execute(query).scalar_one())
@@ -144,5 +238,12 @@ def test_the_eye_remembers_since_when_a_place_stands(
 
     monkeypatch.setattr(pipeline_eye, "describe_log", away)
     with caplog.at_level(logging.WARNING):
-        assert [eye(), eye()] == [[], []]
+        (gone,), (still,) = eye(), eye()
+    assert gone == still
+    assert (gone.stored, gone.since) == (3, now + timedelta(minutes=2))
     assert len(caplog.records) == 1, "said once"
+    monkeypatch.setattr(pipeline_eye, "describe_log", lambda *_words: log)
+    assert eye() == []
+    monkeypatch.setattr(pipeline_eye, "describe_log", away)
+    (again,) = eye()
+    assert again.since == now + timedelta(minutes=3), "answered in between"

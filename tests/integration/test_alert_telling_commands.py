@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 from sqlalchemy import exc, text
 
-from billing.alerts.deliveries import Plan
+from billing.alerts.deliveries import Plan, note_failed, pack_due, take_due
 from billing.alerts.quiet import QuietHours, parse_quiet_hours
 from billing.alerts.watching import Watch
 from jangbu.alerting import deliver_due, look_once
@@ -174,6 +174,41 @@ def test_what_is_not_grave_waits_for_the_morning(
             text("select distinct next_at - made_at from alert_delivery where state = 'waiting'")
         ).scalars()
         assert [*waits] == [timedelta(hours=8)]
+
+
+def test_neither_a_digest_nor_a_new_attempt_ends_in_quiet_hours(
+    shell: CommandShell, house: House, engine: Engine, owner: Engine, box: MailBox, tmp_path: Path
+) -> None:
+    """Looked at 23:00, when it is loud: a digest's wait, or the wait of a refused mail, would end after 23:05."""
+    quota(shell, tmp_path, "user,*,,tokens,100,day,50;100,head@city.example")
+    house.use(NOW.isoformat(), "D001", "gpt-x", {"input_tokens": 60}, user="half")
+    quiet = QuietHours(*parse_quiet_hours("23:05-07:00"))
+    look_once(engine, ZONE, NOW, Watch(Plan(ZONE, quiet, 600)))
+    query = text("select next_at - made_at from alert_delivery")
+    with owner.connect() as connection:
+        assert [*connection.execute(query).scalars()] == [timedelta(hours=8)]
+    with engine.begin() as connection:
+        connection.execute(text("update alert_delivery set next_at = now()"))
+        assert pack_due(connection) == 1
+    with engine.begin() as connection:
+        parcel = take_due(connection)
+        assert parcel is not None
+        late = NOW + timedelta(minutes=5, seconds=-1)
+        assert not note_failed(connection, parcel, "busy", Plan(ZONE, quiet), late)
+        waits = connection.execute(text("select next_at - clock_timestamp() from alert_delivery")).scalar_one()
+    assert timedelta(hours=7, minutes=55) < waits <= timedelta(hours=7, minutes=55, seconds=1)
+
+
+def test_who_may_read_an_alert_does_not_read_what_lets_one_in(
+    shell: CommandShell, house: House, engine: Engine, tmp_path: Path
+) -> None:
+    quota(shell, tmp_path, "user,*,,tokens,100,day,50,slack:https://chat.example/services/T0/secret;a@b.example",
+          "organisation,,,tokens,100,day,50,")  # fmt: skip
+    house.use(NOW.isoformat(), "D001", "gpt-x", {"input_tokens": 60}, user="half")
+    assert len(look_once(engine, ZONE, NOW) or []) == 2
+    told = {one["scope"]: one for one in shell.json("alert", "list")["alerts"]}
+    assert told["user"]["notify"] == ["slack:chat.example", "a@b.example"]
+    assert (told["user"]["recipients"], told["organisation"]["recipients"]) == (2, 0), "nobody is told"
 
 
 def test_a_deputy_hears_where_the_heads_mail_is_given_up(

@@ -9,9 +9,9 @@ from fractions import Fraction
 import pytest
 
 from billing.alerts.alert import severity_of_share, uid_of
-from billing.alerts.money_rules import Arrival, budgets_due, invoices_due
+from billing.alerts.money_rules import Arrival, budgets_due, invoices_due, programme_budgets_due
 from billing.alerts.people_rules import places_due, pledges_due
-from billing.alerts.pipeline_rules import Standing, late_due, silent_due
+from billing.alerts.pipeline_rules import Away, Standing, late_due, silent_due
 from billing.alerts.profile import Profile, profile_of
 from billing.alerts.quota_rules import projections_due, thresholds_due
 from billing.alerts.spike_rules import HourUse, hours_before, median, spikes_due, uses_of, usual_of
@@ -194,16 +194,59 @@ def test_invoices_pledges_places() -> None:
         state_of(user, [Signature(user, "1", signed, None)], rules, date(2026, 10, 15))
         for user, signed in (("u-1", date(2025, 11, 14)), ("u-2", date(2025, 11, 15)), ("u-3", date(2024, 1, 1)))
     ]
-    assert [one.subject for one in pledges_due(states, {"u-1": "D001"})] == ["u-1"]
-    assert [one.department for one in pledges_due(states, {"u-1": "D001"})] == ["D001"]
+    day = date(2026, 10, 15)
+    (due,) = pledges_due(states, {"u-1": "D001"}, rules, day)
+    assert (due.subject, due.department, due.severity) == ("u-1", "D001", "info")
     programme = Programme("P", "P", date(2026, 10, 1), date(2026, 12, 1), 1, (), None, "KRW", (), "", ())
 
     def at(day: int) -> datetime:
         return datetime(2026, 10, day, tzinfo=UTC)
 
     line = [Application("P", "u-1", "D001", at(1), at(5)), Application("P", "u-2", "D002", at(2), None)]
-    assert list(places_due([programme], line, at(4))) == []
-    (freed,) = places_due([programme], line, at(5))
+    assert list(places_due([programme], line, at(4), ZONE)) == []
+    (freed,) = places_due([programme], line, at(5), ZONE)
     assert (freed.subject, freed.department, freed.content["since"]) == ("u-2", "D002", "2026-10-05T00:00:00+00:00")
 
 
+def test_a_place_that_becomes_free_after_the_programme_is_told_to_nobody() -> None:
+    """The last local day is 14 October: until 15:00 UTC."""
+    programme = Programme("P", "P", date(2026, 10, 1), date(2026, 10, 15), 1, (), None, "KRW", (), "", ())
+    end = datetime(2026, 10, 14, 15, tzinfo=UTC)
+    for left, told in ((end - timedelta(hours=1), 1), (end, 0)):
+        line = [
+            Application("P", "u-1", "D001", datetime(2026, 10, 1, tzinfo=UTC), left),
+            Application("P", "u-2", "D002", datetime(2026, 10, 2, tzinfo=UTC), None),
+        ]
+        assert len(list(places_due([programme], line, end + timedelta(days=9), ZONE))) == told
+
+
+@pytest.mark.parametrize(
+    ("signed", "version", "told"),
+    [
+        (date(2025, 11, 15), None, []),
+        (date(2025, 11, 14), None, [("info", "2026-11-14/1/1/u-1")]),
+        (date(2025, 10, 23), None, [("info", "2026-10-23/1/1/u-1")]),
+        (date(2025, 10, 22), None, [("warning", "last/2026-10-22/1/1/u-1")]),
+        (date(2025, 10, 15), None, []),
+        (date(2026, 10, 1), "2", [("warning", "version/1/2/u-1")]),
+    ],
+)
+def test_reminders_of_a_pledge(signed: date, version: str | None, told: list[tuple[str, str]]) -> None:
+    """30 and 7 days before its end; and where another version is asked for. Not who has let it end."""
+    rules, day = PledgeRules(version, 365), date(2026, 10, 15)
+    state = state_of("u-1", [Signature("u-1", "1", signed, None)], rules, day)
+    assert [(one.severity, one.key) for one in pledges_due([state], {}, rules, day)] == told
+
+
+def test_a_kafka_that_does_not_answer() -> None:
+    away = Away(17, NOON - timedelta(seconds=300))
+    assert list(late_due([away], NOON, 301)) == []
+    (one,) = late_due([away], NOON, 300)
+    assert (one.key, one.severity, one.content["case"]) == ("away/17", "critical", "away")
+
+
+def test_budgets_of_programmes() -> None:
+    held = BudgetState("2026-10-01/2026-11-30", Decimal(1000), "KRW", Decimal(800))
+    (one,) = programme_budgets_due([("P", held)], (Decimal(80), Decimal(100)))
+    assert (one.key, one.scope, one.subject) == ("programme/2026-10-01/2026-11-30/1000/80/P", "programme", "P")
+    assert one.department is None

@@ -14,7 +14,7 @@ from billing.alerts.quiet import QuietHours, parse_quiet_hours
 from billing.alerts.recipients import mail_of_user, parse_recipient
 from billing.alerts.routing import Registers
 from billing.alerts.silences import Silence, silence_for
-from billing.alerts.wording import LABELS, SUBJECTS
+from billing.alerts.wording import CASES, LABELS, SUBJECTS
 from billing.plans.departments import Department
 from billing.roster import BEGINNING
 from jangbu.sending.posts import is_ours, signed_headers
@@ -48,7 +48,14 @@ def test_hostile_names_harm_no_message(kind: str, language: Any) -> None:
 
 def test_every_kind_has_words() -> None:
     assert set(SUBJECTS) == set(KINDS)
-    assert all(korean and english for korean, english in [*SUBJECTS.values(), *LABELS.values()])
+    assert all(korean and english for korean, english in [*SUBJECTS.values(), *CASES.values(), *LABELS.values()])
+
+
+def test_some_alerts_of_a_kind_are_another_case() -> None:
+    said = message_of([alert("late", case="away")], ["a"], ZONE, "en").subject
+    assert said == "[jangbu] Kafka does not answer: no use can be collected"
+    said = message_of([alert("pledge", case="version", version="3")], ["a"], ZONE, "ko").subject
+    assert "새 판(3)" in said
 
 
 @pytest.mark.parametrize(
