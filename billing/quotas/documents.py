@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from billing.alerts.recipients import parse_recipient
 from billing.money import plain
 from billing.quotas.quota import EACH
 
@@ -13,7 +14,8 @@ if TYPE_CHECKING:
 
 
 def quota_document(row: Quota) -> dict[str, Any]:
-    """A row of the register; the limit in its unit or currency, thresholds in percent of it."""
+    """A row of the register; the limit in its unit or currency, thresholds in percent of it; of addresses that are URLs
+    the host alone, because the rest may be what lets one in."""
     key = row.key
     return {
         "quota": row.id or None,
@@ -24,7 +26,7 @@ def quota_document(row: Quota) -> dict[str, Any]:
         "limit": None if row.limit is None else plain(row.limit),
         "window": key.window,
         "thresholds": [plain(one) for one in row.thresholds],
-        "notify": list(row.notify),
+        "notify": [parse_recipient(one).shown for one in row.notify],
         "mode": row.mode,
         "valid_from": row.valid_from,
         "valid_to": row.valid_to,

@@ -44,6 +44,10 @@ class Members:
                 if since < until:
                     self._stays.setdefault(place.user, []).append(_Stay(since, until, programme))
 
+    def __bool__(self) -> bool:
+        """Whether anybody has a place at any time."""
+        return bool(self._stays)
+
     def of(self, user: object, hour: int, model: str | None) -> tuple[str, ...]:
         """The programmes for which a person's use of a model in a UTC hour counts; without a model: of any."""
         stays = self._stays.get(user, ()) if isinstance(user, str) else ()

@@ -19,6 +19,7 @@ from billing.csv_file import CellError, Columns, instant_cell, read_file
 from billing.errors import CellProblem, FileRefused
 from billing.money import MINOR_DIGITS, parse_amount, plain
 from billing.quotas.windows import WINDOW_KINDS, WindowKind
+from billing.sentences import Sentence, said_by
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -147,7 +148,7 @@ def read_quotas(raw: bytes, name: str) -> list[Quota]:
     for line, row in read:
         earlier = first.setdefault(_place(row), line)
         if earlier != line:
-            remedy = f"line {earlier} gives this quota already: keep one"
+            remedy = Sentence("line %(earlier)s gives this quota already: keep one", earlier=earlier)
             problems.append(CellProblem(name, line, "subject", row.key.subject, remedy))
     if problems:
         raise FileRefused(problems)
@@ -166,7 +167,11 @@ def _row(cells: Mapping[str, str]) -> Quota:
             raise CellError("subject", subject, "leave it empty: a quota of the organisation has no other subject")
         subject = ""
     elif not subject:
-        raise CellError("subject", subject, f"name a {scope}, or write * for each {scope} without a row of its own")
+        raise CellError(
+            "subject",
+            subject,
+            Sentence("name a %(scope)s, or write * for each %(scope)s without a row of its own", scope=scope),
+        )
     window = _one_of("window", cells["window"], WINDOW_KINDS)
     unit = cells["unit"]
     if not _UNIT.fullmatch(unit) and unit not in MINOR_DIGITS:
@@ -192,7 +197,7 @@ def _one_of(column: str, text: str, allowed: tuple[Choice, ...]) -> Choice:
     for choice in allowed:
         if text == choice:
             return choice
-    raise CellError(column, text, f"use {', '.join(allowed)}")
+    raise CellError(column, text, Sentence("use %(known)s", known=", ".join(allowed)))
 
 
 def _limit(text: str, unit: str) -> Decimal | None:
@@ -201,12 +206,16 @@ def _limit(text: str, unit: str) -> Decimal | None:
     try:
         limit = parse_amount(text)
     except ValueError as error:
-        raise CellError("limit", text, str(error)) from None
+        raise CellError("limit", text, said_by(error)) from None
     if not limit:
         raise CellError("limit", text, "give a limit above 0; leave it empty to withdraw the quota")
     digits = MINOR_DIGITS.get(unit, 0)
     if len(plain(limit).partition(".")[2]) > digits:
-        raise CellError("limit", text, f"{unit} has {digits} digits after the point: write no more")
+        raise CellError(
+            "limit",
+            text,
+            Sentence("%(unit)s has %(digits)s digits after the point: write no more", unit=unit, digits=digits),
+        )
     return limit
 
 
@@ -229,4 +238,4 @@ def _notify(text: str) -> tuple[str, ...]:
     try:
         return parse_recipients(text)
     except ValueError as error:
-        raise CellError("notify", text, str(error)) from None
+        raise CellError("notify", text, said_by(error)) from None

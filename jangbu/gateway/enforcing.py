@@ -111,7 +111,8 @@ class Enforcer:
             return None
         needs = tuple((left.account, amount) for left, amount in verdict.needs)
         short = self.slices.hold(call_id, needs, now_s)
-        for _ in range(LEASE_TRIES):
+        tries = 0 if short and self.slices.is_denied(needs, now_s) else LEASE_TRIES
+        for _ in range(tries):
             if not short:
                 break
             if not await self._answer():

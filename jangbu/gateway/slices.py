@@ -26,18 +26,26 @@ ENDED_GRACE_S: Final = 6.0
 SETTLED_MAX: Final = 5_000
 """Settled calls in one report."""
 RECENT_REPORTS: Final = 3
+DENIED_S: Final = 0.5
+"""So long after a report to which the door had no slice for a call, calls of as much are refused without asking: at a
+limit that is spent everybody would wait for the same answer."""
 Needs = tuple[tuple[Account, int], ...]
 
 
 @dataclass(slots=True)
 class _Share:
-    """One account's amounts. `waiting`: calls that are short of a slice; `taken`: held anew since the last report."""
+    """One account's amounts. `waiting`: calls that are short of a slice; `asked`: the least of them in the report that
+    is unanswered; `denied`: what the door had no slice for, until an instant; `taken`: held anew since the last
+    report."""
 
     granted: int = 0
     returned: int = 0
     settled: int = 0
     held: int = 0
     waiting: list[int] = field(default_factory=list)
+    asked: int | None = None
+    denied: int | None = None
+    denied_until_s: float = float("-inf")
     taken: int = 0
     taken_lately: deque[int] = field(default_factory=lambda: deque(maxlen=RECENT_REPORTS))
 
@@ -78,6 +86,17 @@ class Slices:
                 self._take(needs)
                 self._holds.setdefault(call_id, []).append(_Hold(needs, now_s))  # clients may give one id twice
             return short
+
+    def is_denied(self, needs: Needs, now_s: float) -> bool:
+        """Whether the door has just said that it has no slice for so much."""
+        with self._lock:
+            for account, amount in needs:
+                share = self._shares.get(account)
+                if share is None or share.denied is None or share.free >= amount:
+                    continue
+                if amount >= share.denied and now_s < share.denied_until_s:
+                    return True
+            return False
 
     def next_attempt(self, call_id: str, now_s: float) -> list[Account]:
         """A request is about to call a vendor: from the second time on the same is held once more. The accounts that
@@ -160,6 +179,10 @@ class Slices:
             for account, amount in granted:
                 share = self._shares.setdefault(account, _Share())
                 share.granted = max(share.granted, amount)
+            for share in self._shares.values():
+                is_denied = share.asked is not None and share.free < share.asked
+                share.denied, share.asked = (share.asked if is_denied else None), None
+                share.denied_until_s = sent_s + DENIED_S
             self.valid_until_s = sent_s + LEASE_S
 
     def forget_before(self, is_over: Callable[[Account], bool]) -> None:
@@ -234,6 +257,7 @@ class Slices:
         share.taken_lately.append(share.taken)
         share.taken = 0
         waiting, share.waiting = share.waiting, []
+        share.asked = min(waiting, default=None)
         keep = 0 if closing else sum(waiting) + 2 * sum(share.taken_lately) // RECENT_REPORTS
         if share.free > keep:
             share.returned += share.free - keep

@@ -76,14 +76,19 @@ async def drive(enforcer: Enforcer, calls: int, rate: float, took: dict[str, lis
     await asyncio.gather(*under_way)
 
 
+def settings_of(url: str, token: str, directory: Path) -> GatewaySettings:
+    """Of a gateway that enforces quotas, and lets nothing pass that it knows nothing of."""
+    return GatewaySettings(
+        source=SOURCE, department_from="user_api_key_team_id", kafka_bootstrap=None, topic="usage.events", url=url,
+        token=token, directory=directory, queue_events_max=1_000, quota="enforce", quota_fail="closed",
+        door_url=url, door_token=token,
+    )  # fmt: skip
+
+
 def main() -> None:
     """Drive until ended."""
     url, token, directory, number, rate = sys.argv[1:6]
-    settings = GatewaySettings(
-        source=SOURCE, department_from="user_api_key_team_id", kafka_bootstrap=None, topic="usage.events", url=url,
-        token=token, directory=Path(directory), queue_events_max=1_000, quota="enforce", quota_fail="closed",
-        door_url=url, door_token=token,
-    )  # fmt: skip
+    settings = settings_of(url, token, Path(directory))
     calls = os.open(f"{directory}/{number}.calls", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     enforcer = Enforcer(settings, f"slot-{number}", lambda: True)
     enforcer.start()
