@@ -15,6 +15,7 @@ from billing.price_documents import changes_document, changes_sentence, diff_lin
 from billing.price_file import read_prices
 from billing.price_impact import impact_of
 from billing.rating import rate, rate_month
+from billing.sentences import Sentence
 from billing.store import (
     add_fx,
     add_prices,
@@ -64,7 +65,10 @@ def import_rates(connection: Connection, raw: bytes, name: str, actor: str) -> D
         len(found) for found in add_fx(connection, rows, name=name, sha256=sha256_of(raw), actor=actor)
     )
     unchanged = len(rows) - added - changed
-    sentence = f"{name}: {added} rates added, {changed} changed, {unchanged} as they were"
+    sentence = Sentence(
+        "%(file)s: %(added)s rates added, %(changed)s changed, %(unchanged)s as they were",
+        file=name, added=added, changed=changed, unchanged=unchanged,
+    )  # fmt: skip
     document = {"source": name, "added": added, "changed": changed, "unchanged": unchanged, "doubtful": doubtful}
     return Outcome(document, bool(added or changed), sentence, tuple(doubtful))
 

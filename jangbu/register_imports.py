@@ -7,7 +7,7 @@ billing's login, and tells what it did; the result is the document of `--json`.
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from billing.money import plain
 from billing.plans.registers import lock_registers, unknown_departments
@@ -27,6 +27,7 @@ from billing.quotas.quota import changes, read_quotas
 from billing.quotas.register import held_quotas, known_since, write_quotas
 from billing.quotas.states import states_at
 from billing.quotas.windows import window_of
+from billing.sentences import Sentence
 from billing.store import sha256_of
 from jangbu.importing import Outcome
 
@@ -42,6 +43,8 @@ if TYPE_CHECKING:
 
 DIFF_LINES_MAX = 20
 Done = Outcome[dict[str, Any]]
+What = Literal["quotas", "programmes", "applications"]
+"""What a file brings, as its sentence calls it."""
 
 
 def import_quotas(connection: Connection, raw: bytes, name: str, actor: str) -> Done:
@@ -53,7 +56,10 @@ def import_quotas(connection: Connection, raw: bytes, name: str, actor: str) -> 
     named = {row.key.subject for row in found.new_rows if row.key.scope == "department"} - {"*"}
     unknown = unknown_departments(connection, sorted(named))
     counts = {"added": len(found.added), "changed": len(found.changed), "unchanged": found.unchanged}
-    warned = [f"nobody knows {code!r} yet: neither departments, roster nor usage name it" for code in unknown]
+    warned = [
+        Sentence("nobody knows %(code)s yet: neither departments, roster nor usage name it", code=repr(code))
+        for code in unknown
+    ]
     document = {
         "source": name,
         **counts,
@@ -61,7 +67,7 @@ def import_quotas(connection: Connection, raw: bytes, name: str, actor: str) -> 
         "unknown_departments": unknown,
     }
     details = tuple([*warned, *_difference(found)][:DIFF_LINES_MAX])
-    return Outcome(document, bool(found.new_rows), _sentence(name, "quotas", counts), details)
+    return Outcome(document, bool(found.new_rows), _said("quotas", name, counts), details)
 
 
 def carry_quotas(
@@ -94,7 +100,9 @@ def import_signatures(connection: Connection, raw: bytes, name: str, actor: str,
     lock_registers(connection)
     added, known = new_rows(held_signatures(connection), rows)
     write_signatures(connection, added, name=name, sha256=sha256_of(raw), actor=actor)
-    sentence = f"{name}: {len(added)} signatures added, {known} known already"
+    sentence = Sentence(
+        "%(file)s: %(added)s signatures added, %(known)s known already", file=name, added=len(added), known=known
+    )
     return Outcome({"source": name, "added": len(added), "unchanged": known}, bool(added), sentence)
 
 
@@ -118,14 +126,24 @@ def import_applications(connection: Connection, raw: bytes, name: str, actor: st
     return _outcome(name, "applications", changed, len(rows))
 
 
-def _outcome(name: str, what: str, changed: Sequence[bool], rows: int) -> Done:
+def _outcome(name: str, what: What, changed: Sequence[bool], rows: int) -> Done:
     """`changed`: for each new row, whether it takes an earlier one's place."""
     counts = {"added": changed.count(False), "changed": changed.count(True), "unchanged": rows - len(changed)}
-    return Outcome({"source": name, **counts}, bool(changed), _sentence(name, what, counts))
+    return Outcome({"source": name, **counts}, bool(changed), _said(what, name, counts))
 
 
-def _sentence(name: str, what: str, counts: dict[str, int]) -> str:
-    return f"{name}: {counts['added']} {what} added, {counts['changed']} changed, {counts['unchanged']} as they were"
+def _said(what: What, name: str, counts: dict[str, int]) -> Sentence:
+    if what == "quotas":
+        return Sentence(
+            "%(file)s: %(added)s quotas added, %(changed)s changed, %(unchanged)s as they were", file=name, **counts
+        )
+    if what == "programmes":
+        return Sentence(
+            "%(file)s: %(added)s programmes added, %(changed)s changed, %(unchanged)s as they were", file=name, **counts
+        )
+    return Sentence(
+        "%(file)s: %(added)s applications added, %(changed)s changed, %(unchanged)s as they were", file=name, **counts
+    )
 
 
 def _difference(found: QuotaChanges) -> list[str]:

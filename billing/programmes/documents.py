@@ -11,7 +11,7 @@ from billing.programmes.programme import Application, Programme, state_on
 from billing.programmes.use import read_use
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
     from datetime import date, datetime
 
     from sqlalchemy import Connection
@@ -71,21 +71,26 @@ def programme_status(
 
 
 def programme_people(
-    one: Programme, applications: Sequence[Application], moment: datetime, people: Pseudonyms | None
-) -> list[dict[str, Any]]:
-    """Who has a place since when, and who waits at which number."""
+    one: Programme, applications: Sequence[Application], moment: datetime, people: Pseudonyms | None,
+    known: Collection[str] | None = None,
+) -> list[dict[str, Any]]:  # fmt: skip
+    """Who has a place since when, and who waits at which number. `known`: the users whom the roster knows then; who is
+    not among them has left the house and still has a place, or a number, that somebody else might have."""
 
     def shown(user: str) -> str:
         return user if people is None else people.of("user", user)
 
+    def is_known(user: str) -> bool | None:
+        return None if known is None else user in known
+
     rows: list[dict[str, Any]] = [
         {"user": shown(place.user), "department": place.department, "state": "placed", "number": None,
-         "since": place.since}
+         "since": place.since, "in_roster": is_known(place.user)}
         for place in places_of(one, applications)
         if place.holds(moment)
     ]  # fmt: skip
     return rows + [
         {"user": shown(wait.user), "department": wait.department, "state": "waiting", "number": wait.number,
-         "since": wait.applied_at}
+         "since": wait.applied_at, "in_roster": is_known(wait.user)}
         for wait in waiting_at(one, applications, moment)
     ]  # fmt: skip

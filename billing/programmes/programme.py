@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, TypeVar
 from billing.csv_file import CellError, Columns, day_cell, instant_cell, read_file
 from billing.errors import CellProblem, FileRefused
 from billing.money import minor_digits, parse_amount, plain
+from billing.sentences import Sentence, said_by
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Mapping
@@ -107,7 +108,15 @@ def _read(
     for line, row in read:
         earlier = first.setdefault(identity(row), line)
         if earlier != line:
-            problems.append(CellProblem(name, line, columns.required[0], "", f"line {earlier} is the same: keep one"))
+            problems.append(
+                CellProblem(
+                    name,
+                    line,
+                    columns.required[0],
+                    "",
+                    Sentence("line %(earlier)s is the same: keep one", earlier=earlier),
+                )
+            )
     if problems:
         raise FileRefused(problems)
     return [row for _, row in read]
@@ -124,7 +133,9 @@ def _programme(cells: Mapping[str, str], currency: str) -> Programme:
     by_department = _department_places(cells.get("department_places", ""))
     if by_department and sum(number for _, number in by_department) != places:
         told = sum(number for _, number in by_department)
-        raise CellError("places", cells["places"], f"the departments have {told} together: let both agree")
+        raise CellError(
+            "places", cells["places"], Sentence("the departments have %(told)s together: let both agree", told=told)
+        )
     budget = _budget(cells.get("budget", ""), cells.get("currency", ""), currency)
     return Programme(
         cells["programme"],
@@ -146,7 +157,7 @@ def _application(cells: Mapping[str, str], programmes: set[str]) -> Application:
         raise CellError("programme", cells["programme"], "there is no such programme: import it first")
     for column in ("user", "department"):
         if not cells[column]:
-            raise CellError(column, "", f"name the {column}")
+            raise CellError(column, "", Sentence("name the %(column)s", column=column))
     applied_at = instant_cell("applied_at", cells["applied_at"])
     left_at = instant_cell("left_at", cells["left_at"]) if cells.get("left_at") else None
     if left_at is not None and left_at <= applied_at:
@@ -156,7 +167,7 @@ def _application(cells: Mapping[str, str], programmes: set[str]) -> Application:
 
 def _places(column: str, text: str) -> int:
     if not (text.isascii() and text.isdigit() and 0 < int(text) <= PLACES_MAX):
-        raise CellError(column, text, f"write a whole number from 1 to {PLACES_MAX}")
+        raise CellError(column, text, Sentence("write a whole number from 1 to %(most)s", most=PLACES_MAX))
     return int(text)
 
 
@@ -175,13 +186,23 @@ def _budget(text: str, written: str, currency: str) -> Decimal | None:
     if not text:
         return None
     if written != currency:
-        raise CellError("currency", written, f"budgets are in the currency of the statements: write {currency}")
+        raise CellError(
+            "currency",
+            written,
+            Sentence("budgets are in the currency of the statements: write %(currency)s", currency=currency),
+        )
     try:
         amount = parse_amount(text)
     except ValueError as error:
-        raise CellError("budget", text, str(error)) from None
+        raise CellError("budget", text, said_by(error)) from None
     if len(plain(amount).partition(".")[2]) > minor_digits(currency):
-        raise CellError("budget", text, f"{currency} has {minor_digits(currency)} digits after the point")
+        raise CellError(
+            "budget",
+            text,
+            Sentence(
+                "%(currency)s has %(digits)s digits after the point", currency=currency, digits=minor_digits(currency)
+            ),
+        )
     return amount
 
 

@@ -7,16 +7,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from jangbu.importing import Outcome, file_import_options, print_import, refusals, write
+from jangbu.importing import file_import_options, print_import, write
 from jangbu.output import print_json, print_rows
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection
-
-    from billing.plans.budgets import BudgetChanges, BudgetRow
     from jangbu.context import Context
 
-DIFF_LINES_MAX = 20
 COLUMNS = ("department", "period", "amount", "currency")
 
 
@@ -30,42 +26,14 @@ def budget() -> None:
 @click.pass_obj
 def budget_import(ctx: Context, file: Path, dry_run: bool, yes: bool, as_json: bool) -> None:
     """Add budgets from a CSV file; a later row replaces an earlier one of its department and period."""
-    from billing.plans.budgets import changes, read_budgets
-    from billing.plans.registers import held_budgets, lock_registers, unknown_departments, write_budgets
-    from billing.store import sha256_of
+    from jangbu.department_imports import import_budgets
 
-    raw = file.read_bytes()
-    with refusals():
-        rows = read_budgets(raw, file.name, ctx.policy.currency)
-
-    def work(connection: Connection) -> Outcome[tuple[BudgetChanges, list[str]]]:
-        lock_registers(connection)
-        found = changes(held_budgets(connection), rows)
-        write_budgets(connection, found.new_rows, name=file.name, sha256=sha256_of(raw), actor=ctx.actor)
-        codes = sorted({row.department for row in found.new_rows if row.department is not None})
-        unknown = unknown_departments(connection, codes)
-        sentence = (
-            f"{file.name}: {len(found.added)} budgets added, {len(found.changed)} changed, "
-            f"{found.unchanged} as they were"
-        )
-        warned = [f"nobody knows {code!r} yet: neither departments, roster nor usage name it" for code in unknown]
-        details = tuple([*warned, *_difference(found)][:DIFF_LINES_MAX])
-        return Outcome((found, unknown), bool(found.new_rows), sentence, details)
-
-    outcome = write(ctx, work, dry_run=dry_run, yes=yes)
-    found, unknown = outcome.result
-    document = {
-        "source": file.name,
-        "added": len(found.added),
-        "changed": len(found.changed),
-        "unchanged": found.unchanged,
-        "changes": [
-            {"department": after.department, "period": after.period, "from": _amount(old), "to": _amount(after)}
-            for old, after in found.changed
-        ],
-        "unknown_departments": unknown,
-    }
-    print_import(document, outcome, as_json=as_json, dry_run=dry_run)
+    raw, currency = file.read_bytes(), ctx.policy.currency
+    outcome = write(
+        ctx, lambda connection: import_budgets(connection, raw, file.name, ctx.actor, currency), dry_run=dry_run,
+        yes=yes,
+    )  # fmt: skip
+    print_import(outcome.result, outcome, as_json=as_json, dry_run=dry_run)
 
 
 @budget.command("list")
@@ -93,20 +61,3 @@ def budget_list(ctx: Context, code: str | None, period: str | None, as_json: boo
     else:
         shown = [list({**one, "department": one["department"] or ORGANISATION}.values()) for one in documents]
         print_rows(COLUMNS, shown, as_csv=as_csv, right=("amount",))
-
-
-def _difference(found: BudgetChanges) -> list[str]:
-    from billing.plans.departments import ORGANISATION
-
-    added = [f"+ {row.department or ORGANISATION} {row.period}: {_amount(row)} {row.currency}" for row in found.added]
-    changed = [
-        f"~ {row.department or ORGANISATION} {row.period}: {_amount(old)} -> {_amount(row)} {row.currency}"
-        for old, row in found.changed
-    ]
-    return added + changed
-
-
-def _amount(row: BudgetRow) -> str:
-    from billing.money import plain
-
-    return plain(row.amount)

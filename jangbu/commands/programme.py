@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from jangbu.context import Context
 
 LIST_COLUMNS = ("programme", "name", "starts_on", "ends_on", "state", "places", "budget", "currency")
-PEOPLE_COLUMNS = ("user", "department", "state", "number", "since")
+PEOPLE_COLUMNS = ("user", "department", "state", "number", "since", "in_roster")
 
 
 @click.group()
@@ -107,13 +107,15 @@ def programme_status(ctx: Context, name: str, moment: datetime | None, as_json: 
 @click.pass_obj
 def programme_people(ctx: Context, name: str, moment: datetime | None, as_json: bool, as_csv: bool) -> None:
     """Who has a place since when, and who waits at which number."""
+    from billing.pledges.register import members
     from billing.programmes.documents import programme_people as people_documents
     from billing.programmes.register import held_applications
 
     moment = moment or datetime.now(UTC)
     with ctx.engine("reader") as engine, engine.connect() as connection:
         one = _named(connection, name)
-        rows = people_documents(one, held_applications(connection), moment, ctx.people)
+        known = members(connection, moment) or None
+        rows = people_documents(one, held_applications(connection), moment, ctx.people, known)
     if as_json:
         print_json({"programme": one.programme, "at": moment, "people": rows})
         return

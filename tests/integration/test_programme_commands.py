@@ -66,6 +66,17 @@ def test_places_and_the_waiting_list(desk: Desk) -> None:
     ]
 
 
+def test_who_has_left_the_house_and_keeps_a_place_is_seen(desk: Desk) -> None:
+    asked = ("programme", "people", "pilot", "--at", AT)
+    assert [one["in_roster"] for one in desk.json(*asked)["people"]] == [None, None], "there is no roster"
+    file = desk._directory / "roster.csv"
+    file.write_text("user,key,department,department_name,cost_centre,valid_from,valid_to,pledge_signed_on\n"
+                    "u-2,,D001,,,2026-01-01T00:00:00+09:00,2026-10-01T00:00:00+09:00,\n"
+                    "u-3,,D001,,,2026-01-01T00:00:00+09:00,,\n", encoding="utf-8")  # fmt: skip
+    desk.json("roster", "import", file)
+    assert {one["user"]: one["in_roster"] for one in desk.json(*asked)["people"]} == {"u-2": False, "u-3": True}
+
+
 def test_use_counts_while_its_person_has_a_place(desk: Desk, house: House) -> None:
     house.prices("openai,gpt-x,input_tokens,,,,KRW,1,1,2026-01-01T00:00:00Z,,letter")
     for when, user, model, tokens in (

@@ -7,6 +7,7 @@ from typing import Any, Final, cast
 from billing.outputs.besides import read_besides
 from billing.outputs.month_files import Form, Wanted, month_files
 from billing.outputs.texts import Language
+from billing.sentences import Sentence
 from billing.statement_document import read_month
 from jangbu.errors import NotFoundError
 from jangbu.web.open_months import keeper_of
@@ -36,7 +37,13 @@ def _maker(form: Form) -> Any:
         files = month_files(documents, whole, [form], wanted, lambda kind, one: kind == "department" and one == code)
         made = next(iter(files), None)
         if made is None:
-            raise NotFoundError(f"{ask.path['department']!r} has no statement of {month}: it used nothing in it")
+            raise NotFoundError(
+                Sentence(
+                    "%(department)s has no statement of %(month)s: it used nothing in it",
+                    department=repr(ask.path["department"]),
+                    month=month,
+                )
+            )
         return File(made.name, made.content, MEDIA[form])
 
     return make

@@ -78,10 +78,10 @@ def apply(ask: Ask, form: Form) -> Done:
     user, code = user_of(ask), form.text("programme")
     with ask.books.change() as connection:
         lock_registers(connection)
-        programme = _programme(connection, code)
+        programme = programme_named(connection, code)
         if state_on(programme, today_of(ask)) == "ended":
             raise RefusedByStateError(Sentence("programme %(name)s has ended: choose another", name=repr(code)))
-        if _standing(connection, code, user):
+        if standing_of(connection, code, user):
             said = Sentence("you have applied for programme %(name)s already: your page shows it", name=repr(code))
             raise RefusedByStateError(said)
         if programme.rules and not form.flag("agreed"):
@@ -89,7 +89,7 @@ def apply(ask: Ask, form: Form) -> Done:
         department = department_of(connection, user, ask.now)
         if department is None:
             raise RefusedByStateError(Sentence("the roster names no department of yours: ask the platform team"))
-        _write(ask, connection, [Application(code, user, department, ask.now, None)])
+        write(ask, connection, [Application(code, user, department, ask.now, None)])
         note(connection, ask.identity, "programme_applied", code, detail={"user": user})
     return Done("/me", ask.text("You have applied for %(name)s.", name=programme.name), {"programme": code})
 
@@ -99,19 +99,20 @@ def leave(ask: Ask, form: Form) -> Done:
     user, code = user_of(ask), form.text("programme")
     with ask.books.change() as connection:
         lock_registers(connection)
-        programme = _programme(connection, code)
-        standing = _standing(connection, code, user)
+        programme = programme_named(connection, code)
+        standing = standing_of(connection, code, user)
         if not standing:
             raise RefusedByStateError(
                 Sentence("you have no place in programme %(name)s and wait for none", name=repr(code))
             )
         left_at = ask.now
-        _write(ask, connection, [one._replace(left_at=max(left_at, one.applied_at)) for one in standing])
+        write(ask, connection, [one._replace(left_at=max(left_at, one.applied_at)) for one in standing])
         note(connection, ask.identity, "programme_left", code, detail={"user": user})
     return Done("/me", ask.text("You have left %(name)s.", name=programme.name), {"programme": code})
 
 
-def _programme(connection: Connection, code: str) -> Programme:
+def programme_named(connection: Connection, code: str) -> Programme:
+    """The programme of a code. Raises NotFoundError."""
     found = held_programmes(connection).get(code)
     if found is None:
         raise NotFoundError(
@@ -120,15 +121,16 @@ def _programme(connection: Connection, code: str) -> Programme:
     return found
 
 
-def _standing(connection: Connection, code: str, user: str) -> list[Application]:
+def standing_of(connection: Connection, code: str, user: str) -> list[Application]:
     """The person's applications that were not left."""
     held = held_applications(connection)
     return [one for one in held if (one.programme, one.user, one.left_at) == (code, user, None)]
 
 
-def _write(ask: Ask, connection: Connection, rows: list[Application]) -> None:
+def write(ask: Ask, connection: Connection, rows: list[Application], name: str = "page: /me") -> None:
+    """Add rows to the register; `name`: where they come from."""
     content = "\n".join(f"{one.programme}\n{one.user}\n{one.applied_at}\n{one.left_at}" for one in rows).encode()
-    write_applications(connection, rows, name="page: /me", sha256=sha256_of(content), actor=ask.identity)
+    write_applications(connection, rows, name=name, sha256=sha256_of(content), actor=ask.identity)
 
 
 _PROGRAMME: Final = Field("programme", "its code")
