@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from billing.csv_file import CellError, Columns, day_cell, read_file
 from billing.errors import CellProblem, FileRefused
 from billing.money import MINOR_DIGITS, exact, parse_amount, plain
+from billing.sentences import Sentence, said_by
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -77,7 +78,7 @@ def read_fx(raw: bytes, name: str) -> list[FxRow]:
     for line, row in read:
         key = (row.date, row.base, row.quote)
         if key in seen:
-            remedy = f"line {seen[key]} gives the rate of that day and pair already: keep one"
+            remedy = Sentence("line %(place)s gives the rate of that day and pair already: keep one", place=seen[key])
             problems.append(CellProblem(name, line, "date", row.date.isoformat(), remedy))
         seen.setdefault(key, line)
     if problems:
@@ -98,7 +99,7 @@ def new_rates(book: Iterable[FxRow], rows: Iterable[FxRow]) -> tuple[list[FxRow]
     return added, changed
 
 
-def doubtful_rates(book: Iterable[FxRow], rows: Iterable[FxRow]) -> list[str]:
+def doubtful_rates(book: Iterable[FxRow], rows: Iterable[FxRow]) -> list[Sentence]:
     """Sentences about rates that are FAR_TIMES away from the pair's last one before: a slip of a point, or a table for
     a hundred units that was not written as one. They are taken all the same: a person decides."""
     table = FxTable([*book, *(replace(row, id=FAR_ID) for row in rows)])
@@ -108,9 +109,13 @@ def doubtful_rates(book: Iterable[FxRow], rows: Iterable[FxRow]) -> list[str]:
         if before is None or (before.rate < row.rate * FAR_TIMES and row.rate < before.rate * FAR_TIMES):
             continue
         told.append(
-            f"{row.base} in {row.quote} is {plain(row.rate)} on {row.date}, and {plain(before.rate)} on {before.date}: "
-            f"is it for one {row.base}? (a rate for a hundred is written {row.base}(100))"
-        )
+            Sentence(
+                "%(base)s in %(quote)s is %(rate)s on %(day)s, and %(before)s on %(day_before)s: "
+                "is it for one %(base)s? (a rate for a hundred is written %(base)s(100))",
+                base=row.base, quote=row.quote, rate=plain(row.rate), day=row.date, before=plain(before.rate),
+                day_before=before.date,
+            )
+        )  # fmt: skip
     return told
 
 
@@ -123,7 +128,7 @@ def _row(cells: Mapping[str, str], name: str) -> FxRow:
     try:
         rate = parse_amount(cells["rate"])
     except ValueError as error:
-        raise CellError("rate", cells["rate"], str(error)) from None
+        raise CellError("rate", cells["rate"], said_by(error)) from None
     if not rate:
         raise CellError("rate", cells["rate"], "give a rate above 0, or leave the day out")
     with exact():

@@ -22,6 +22,8 @@ from decimal import (
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
+from billing.sentences import Sentence
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -89,4 +91,6 @@ def minor_digits(currency: str) -> int:
     try:
         return MINOR_DIGITS[currency]
     except KeyError:
-        raise ValueError(f"{currency!r} is no currency known here: use an ISO 4217 code such as KRW or USD") from None
+        raise ValueError(
+            Sentence("%(name)s is no currency known here: use an ISO 4217 code such as KRW or USD", name=repr(currency))
+        ) from None

@@ -58,7 +58,7 @@ def movers(
     """Every group of either period, the largest difference first. Effects are rounded to `digits` after the point."""
     groups: dict[Group, list[tuple[Used, Used]]] = {}
     nothing = Used(0, NOUGHT)
-    for key in sorted({*before, *now}, key=repr):
+    for key in sorted({*before, *now}, key=lambda one: (one[0] is not None, one)):
         groups.setdefault(key[0], []).append((before.get(key, nothing), now.get(key, nothing)))
     found = [_mover(group, pairs, digits) for group, pairs in groups.items()]
     return sorted(found, key=lambda one: (-abs(one.difference), one.group is None, one.group or ""))

@@ -28,7 +28,7 @@ from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import DBAPIError
 
 from billing.periods import month_in
-from billing.unchanged import has_newer_parts, read_seen
+from billing.unchanged import has_newer_parts, read_seen, without_newer_parts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -132,8 +132,8 @@ def read_kept_totals(
         {"cluster": seen.cluster, "months": list(months),
          "depends_on": [_mark_of(seen, one, policy).depends_on for one in named.values()]},
     ).mappings().all()  # fmt: skip
-    # One month at a time: of several the planner does not know that the index of what was written when answers it.
-    held = [one["month"] for one in kept if not has_newer_parts(connection, named[one["month"]].end_hour, dict(one))]
+    seen_until = {named[one["month"]].end_hour: dict(one) for one in kept}
+    held = [seen_until[hour]["month"] for hour in without_newer_parts(connection, seen_until)]
     rows = connection.execute(
         text("""select month, cast(document as json) ->> 'total' as total from open_statement
                 where month = any(:held) and kind = 'department' and department is not distinct from :department"""),

@@ -78,7 +78,9 @@ def load_zone(name: str) -> ZoneInfo:
     try:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):
-        raise BillingError(f"time zone is {name!r}: use a name such as Asia/Seoul or UTC") from None
+        raise BillingError(
+            Sentence("time zone is %(name)s: use a name such as Asia/Seoul or UTC", name=repr(name))
+        ) from None
 
 
 def day_start(day: date, zone: str) -> int:
@@ -86,9 +88,16 @@ def day_start(day: date, zone: str) -> int:
     try:
         start = datetime(day.year, day.month, day.day, tzinfo=load_zone(zone)).astimezone(UTC)
     except OverflowError:
-        raise BillingError(f"month of {day} is outside what a calendar can hold: use a year from 2 to 9998") from None
+        raise BillingError(
+            Sentence("month of %(day)s is outside what a calendar can hold: use a year from 2 to 9998", day=day)
+        ) from None
     if not is_whole_hour(start):
-        raise BillingError(f"time zone is {zone!r}: its days do not begin on a whole UTC hour; use one where they do")
+        raise BillingError(
+            Sentence(
+                "time zone is %(name)s: its days do not begin on a whole UTC hour; use one where they do",
+                name=repr(zone),
+            )
+        )
     return hour_number(start)
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from billing.money import plain
 from billing.periods import hour_start
 from billing.prices import FOREVER, in_force
+from billing.sentences import Sentence
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -61,12 +62,14 @@ def changes_document(changes: PriceChanges) -> dict[str, Any]:
     }
 
 
-def changes_sentence(changes: PriceChanges, source: str) -> str:
+def changes_sentence(changes: PriceChanges, source: str) -> Sentence:
     """The same in words."""
-    return (
-        f"{source}: {len(changes.added)} prices added, {len(changes.changed)} replaced, {len(changes.ended)} ended "
-        f"by a later one, {changes.unchanged} as they were"
-    )
+    return Sentence(
+        "%(file)s: %(added)s prices added, %(changed)s replaced, %(ended)s ended by a later one, "
+        "%(unchanged)s as they were",
+        file=source, added=len(changes.added), changed=len(changes.changed), ended=len(changes.ended),
+        unchanged=changes.unchanged,
+    )  # fmt: skip
 
 
 def row_changes(changes: PriceChanges) -> Iterator[dict[str, Any]]:

@@ -12,6 +12,7 @@ from billing.errors import CellProblem, FileRefused
 from billing.money import MINOR_DIGITS, is_decimal_divisor, parse_amount
 from billing.periods import hour_number, is_whole_hour
 from billing.prices import Origin, PriceKey, PriceRow, in_force
+from billing.sentences import Sentence, said_by
 from producers.units import UNITS, is_unit_name
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ def read_prices(raw: bytes, name: str) -> list[PriceRow]:
     for line, row in read:
         first = seen.setdefault((row.key, row.from_hour), line)
         if first != line:
-            remedy = f"line {first} prices the same from the same hour: keep one"
+            remedy = Sentence("line %(first)s prices the same from the same hour: keep one", first=first)
             problems.append(CellProblem(name, line, "", row.key.model, remedy))
     if problems:
         raise FileRefused(problems)
@@ -112,7 +113,7 @@ def _row(cells: Mapping[str, str], name: str) -> PriceRow:
     try:
         price = parse_amount(cells["price"])
     except ValueError as error:
-        raise CellError("price", cells["price"], str(error)) from None
+        raise CellError("price", cells["price"], said_by(error)) from None
     per = _whole("per", cells["per"], PER_MAX)
     if not is_decimal_divisor(per):
         raise CellError("per", cells["per"], "state the price for 1, 1000, 1000000 units or another 2^a x 5^b")
@@ -138,7 +139,11 @@ def _key(cells: Mapping[str, str]) -> PriceKey:
     unit = read_unit(cells["unit"])
     tier = cells.get("service_tier") or "standard"
     if tier not in TIERS:
-        raise CellError("service_tier", tier, f"use one of {', '.join(TIERS)}, or leave it empty for standard")
+        raise CellError(
+            "service_tier",
+            tier,
+            Sentence("use one of %(known)s, or leave it empty for standard", known=", ".join(TIERS)),
+        )
     above = cells.get("prompt_above") or "0"
     return PriceKey(
         cells["provider"],
@@ -153,13 +158,19 @@ def _key(cells: Mapping[str, str]) -> PriceKey:
 def read_unit(text: str) -> str:
     """A unit's name. Raises CellError."""
     if not is_unit_name(text) or (text not in UNITS and text.rpartition("_")[2] not in COUNTED):
-        raise CellError("unit", text, f"use a unit such as input_tokens, or one that ends in {', '.join(COUNTED)}")
+        raise CellError(
+            "unit",
+            text,
+            Sentence("use a unit such as input_tokens, or one that ends in %(known)s", known=", ".join(COUNTED)),
+        )
     return text
 
 
 def _whole(column: str, text: str, most: int, *, least: int = 1) -> int:
     if not re.fullmatch(r"[0-9]{1,15}", text) or not least <= int(text) <= most:
-        raise CellError(column, text, f"write a whole number from {least} to {most}")
+        raise CellError(
+            column, text, Sentence("write a whole number from %(least)s to %(most)s", least=least, most=most)
+        )
     return int(text)
 
 
@@ -177,7 +188,7 @@ def read_hour(column: str, text: str) -> int:
     if moment.tzinfo is None:
         raise CellError(column, text, "say in which zone: end it in Z or an offset such as +09:00")
     if moment.year not in YEARS:
-        raise CellError(column, text, f"use a year from {YEARS[0]} to {YEARS[-1]}")
+        raise CellError(column, text, Sentence("use a year from %(least)s to %(most)s", least=YEARS[0], most=YEARS[-1]))
     if not is_whole_hour(moment):
         raise CellError(column, text, "prices change on whole UTC hours only: move it to one")
     return hour_number(moment)

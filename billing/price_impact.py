@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from billing.money import exact, plain
 from billing.prices import Asked
 from billing.rating import cost_of
+from billing.sentences import Sentence
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -65,16 +66,24 @@ class Impact:
             "priced_now": str(self.priced_now),
         }
 
-    def sentences(self) -> list[str]:
+    def sentences(self) -> list[Sentence]:
         """For a person who is asked."""
         said = [
-            f"touches {plain(one.percent)} % of {self.month}'s cost: {plain(one.touched)} of {plain(one.total)} "
-            f"{one.currency}"
+            Sentence(
+                "touches %(percent)s %% of %(month)s's cost: %(touched)s of %(total)s %(currency)s",
+                percent=plain(one.percent), month=self.month, touched=plain(one.touched), total=plain(one.total),
+                currency=one.currency,
+            )
             for one in self.costs
-        ]
+        ]  # fmt: skip
         if self.unpriced:
-            said.append(f"gives a price to {self.priced_now} of {self.unpriced} units of {self.month} that had none")
-        return said or [f"touches no cost of {self.month}: nothing was used then"]
+            said.append(
+                Sentence(
+                    "gives a price to %(priced)s of %(unpriced)s units of %(month)s that had none",
+                    priced=self.priced_now, unpriced=self.unpriced, month=self.month,
+                )
+            )  # fmt: skip
+        return said or [Sentence("touches no cost of %(month)s: nothing was used then", month=self.month)]
 
 
 def impact_of(

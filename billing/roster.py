@@ -17,6 +17,7 @@ from sqlalchemy import text
 from billing.csv_file import CellError, Columns, read_file
 from billing.errors import CellProblem, FileRefused
 from billing.periods import load_zone
+from billing.sentences import Sentence
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -80,7 +81,11 @@ def read_roster(raw: bytes, name: str, zone: str) -> list[Membership]:
         first = first_line.setdefault(row.identity, line)
         if first != line:
             who = row.user or row.key or ""
-            problems.append(CellProblem(name, line, "valid_from", who, f"line {first} says the same start: keep one"))
+            problems.append(
+                CellProblem(
+                    name, line, "valid_from", who, Sentence("line %(first)s says the same start: keep one", first=first)
+                )
+            )
     if problems:
         raise FileRefused(problems)
     return [row for _, row in read]

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
 
 class Sentence(str):
@@ -29,6 +29,29 @@ class Sentence(str):
         return (self.template,), dict(self.values)
 
 
+class Listed(str):
+    """Sentences one after the other; each can be told in another language. It is their English text too."""
+
+    __slots__ = ("parts", "separator")
+    parts: tuple[str, ...]
+    separator: str
+
+    def __new__(cls, parts: Iterable[str], separator: str = "; ") -> Self:
+        """The parts with the separator between them."""
+        kept = tuple(parts)
+        made = super().__new__(cls, separator.join(kept))
+        made.parts, made.separator = kept, separator
+        return made
+
+    def __getnewargs_ex__(self) -> tuple[tuple[tuple[str, ...], str], dict[str, object]]:
+        return (self.parts, self.separator), {}
+
+
+def as_sentence(words: str) -> Sentence:
+    """Words as a sentence: itself where it is one, else one that has no values."""
+    return words if isinstance(words, Sentence) else Sentence(words.replace("%", "%%"))
+
+
 def sentence_of(error: BaseException) -> Sentence | None:
     """The sentence that an error, or the one that it passes on, was raised with; None where that is plain text."""
     seen: BaseException | None = error
@@ -37,3 +60,8 @@ def sentence_of(error: BaseException) -> Sentence | None:
             return seen.args[0]
         seen = seen.__cause__
     return None
+
+
+def said_by(error: BaseException) -> Sentence:
+    """What an error says, to be put into another sentence: its own sentence, or its plain text as one."""
+    return sentence_of(error) or as_sentence(str(error))

@@ -43,6 +43,8 @@ ROUTE_DIMENSIONS = {
     "service_tier": "service_tier",
 }
 ROWS_AT_ONCE = 10_000
+DEPARTMENTS_BY_PERSON = 3
+"""Up to so many, the rolled sums of a department's people, found by their keys, are fewer than everybody's by day."""
 Filters = Mapping[str, Sequence[str | None]]
 """Which values of payer and route dimensions, and of `unit`, are wanted; None is nobody, or nothing told."""
 EVERYTHING: Final[Filters] = {}
@@ -60,7 +62,8 @@ def read_sums(
     out. `filters`: only payers, routes and units of these values.
     """
     edges = sorted({first_hour, *(cut for cut in cuts if first_hour < cut < end_hour)})
-    by_person = any(name in ("user", "key") for name in (*dimensions, *filters))
+    few = 0 < len(filters.get("department", ())) <= DEPARTMENTS_BY_PERSON
+    by_person = few or any(name in ("user", "key") for name in (*dimensions, *filters))
     payers = filter_condition(PAYER_DIMENSIONS, filters) if filters.keys() & PAYER_DIMENSIONS.keys() else ""
     source = read_source(
         connection, first_hour, end_hour, edges, by_person=by_person, payers=payers, models_at=models_at

@@ -65,15 +65,43 @@ def has_newer_parts(connection: Connection, end_hour: int, seen: Mapping[str, An
     """Whether there is a part of an hour before `end_hour` that a snapshot (`lowest`, `next_number`, `running`) did not
     see; it was taken before the connection's, which sees all that it saw."""
     with only_by_index(connection):
-        return bool(
-            connection.execute(
-                text("""
-                select exists (select from public.usage_part where hour < :end_hour and written >= :lowest
-                               and not is_seen(written, cast(:next_number as bigint), cast(:running as bigint[])))"""),
-                {"end_hour": end_hour, "lowest": seen["lowest"], "next_number": seen["next_number"],
-                 "running": list(seen["running"])},
-            ).scalar_one()
-        )  # fmt: skip
+        return _has_newer_parts(connection, end_hour, seen)
+
+
+def without_newer_parts(connection: Connection, seen: Mapping[int, Mapping[str, Any]]) -> list[int]:
+    """Those of the hours for which there is no part before them that the hour's snapshot did not see.
+
+    What came late is rare. So the oldest snapshot speaks for all hours but the last, which alone may still be going on;
+    only where it does not are all of them asked. One at a time: of several hours in one query the planner does not know
+    that the index of what was written when answers it."""
+    with only_by_index(connection):
+        *earlier, last = sorted(seen) or [0]
+        oldest = min((seen[hour] for hour in earlier), key=lambda one: int(one["next_number"]), default=None)
+        if oldest is None or not all(_is_within(oldest, seen[hour]) for hour in earlier):
+            return [hour for hour in sorted(seen) if not _has_newer_parts(connection, hour, seen[hour])]
+        held = [hour for hour in earlier if not _has_newer_parts(connection, hour, seen[hour])] \
+            if _has_newer_parts(connection, earlier[-1], oldest) else earlier
+        return held if _has_newer_parts(connection, last, seen[last]) else [*held, last]
+
+
+def _is_within(one: Mapping[str, Any], later: Mapping[str, Any]) -> bool:
+    return Seen(0, 0, **_numbers(one)).is_within(Seen(0, 0, **_numbers(later)))
+
+
+def _numbers(seen: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: seen[name] for name in ("lowest", "next_number", "running")}
+
+
+def _has_newer_parts(connection: Connection, end_hour: int, seen: Mapping[str, Any]) -> bool:
+    return bool(
+        connection.execute(
+            text("""
+            select exists (select from public.usage_part where hour < :end_hour and written >= :lowest
+                           and not is_seen(written, cast(:next_number as bigint), cast(:running as bigint[])))"""),
+            {"end_hour": end_hour, "lowest": seen["lowest"], "next_number": seen["next_number"],
+             "running": list(seen["running"])},
+        ).scalar_one()
+    )  # fmt: skip
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from billing.cuts import read_used
 from billing.errors import BillingError
 from billing.money import exact, plain
 from billing.periods import Month, hour_start
-from billing.rating import PriceStatus, RatedQuantity, cost_of, rate, rate_month
+from billing.rating import PriceStatus, RatedQuantity, rate, rate_month
 from billing.sums import PAYER_DIMENSIONS, ROUTE_DIMENSIONS, read_own_sums, read_sums
 
 if TYPE_CHECKING:
@@ -133,7 +133,8 @@ def group_by(
             else:
                 cells.append(usage.dimensions[place_of[name]])  # type: ignore[arg-type]
         groups.setdefault(tuple(cells), _Group()).take(part)
-    rows = [row for key in sorted(groups, key=_order) for row in groups[key].rows(key)]
+    with exact():
+        rows = [row for key in sorted(groups, key=_order) for row in groups[key].rows(key)]
     return [_with_times(row, by) for row in rows] if "hour" in by else rows
 
 
@@ -162,12 +163,12 @@ class _Group:
             kept[part.unit] = kept.get(part.unit, 0) + part.quantity
 
     def rows(self, key: tuple[Cell, ...]) -> list[UsageRow]:
-        """One row a currency; a group with at most one currency is one row."""
+        """One row a currency; a group with at most one currency is one row. Within `exact()`."""
         costs: dict[str, Decimal] = {}
-        with exact():
-            for price_id, quantity in self.priced.items():
-                price = self.prices[price_id]
-                costs[price.currency] = costs.get(price.currency, Decimal(0)) + cost_of(quantity, price)
+        for price_id, quantity in self.priced.items():
+            price = self.prices[price_id]
+            part = price.price * quantity / price.per
+            costs[price.currency] = costs[price.currency] + part if price.currency in costs else part
         unpriced = sum(self.unpriced.values())
         amount = next(iter(self.by_unit.values())) if len(self.by_unit) == 1 else None
         if len(costs) > 1:

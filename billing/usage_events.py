@@ -33,8 +33,7 @@ def count_by_hour(connection: Connection, wanted: Slice) -> dict[int, int]:
     rows = connection.execute(
         text(f"""
         select p.hour, sum(p.events)::bigint as events from usage_part p
-        where p.hour >= :first_hour and p.hour < :end_hour
-          and p.route_id = any(cast(:routes as integer[])) and p.payer_id = any(cast(:payers as integer[]))
+        where p.hour >= :first_hour and p.hour < :end_hour and {_is_wanted("p", ids)}
         group by 1 having {having}"""),
         {**values, **_unit_values(wanted)},
     )
@@ -46,8 +45,7 @@ def count_by_hour(connection: Connection, wanted: Slice) -> dict[int, int]:
         select hour_of(e.time) as hour, count(*) as events
         from unnest(cast(:first_keys as uuid[]), cast(:end_keys as uuid[])) as stretch (first_key, end_key)
         join usage_event e on e.event_key >= stretch.first_key and e.event_key < stretch.end_key
-        where e.route_id = any(cast(:routes as integer[])) and e.payer_id = any(cast(:payers as integer[]))
-          and {_has_unit("e", "")}
+        where {_is_wanted("e", ids)} and {_has_unit("e", "")}
         group by 1"""),
         {**ids, **_unit_values(wanted), "first_keys": [first_key(hour) for hour in found],
          "end_keys": [first_key(hour + 1) for hour in found]},
@@ -59,38 +57,42 @@ def read_events(
     connection: Connection, wanted: Slice, counts: dict[int, int], limit: int, skip: int
 ) -> list[dict[str, Any]]:
     """A page of events in order of time. `counts` is what `count_by_hour` says."""
-    ids = _ids(connection, wanted)
-    found: list[dict[str, Any]] = []
+    hours: list[int] = []
+    held = 0
     for hour in sorted(counts):
-        if limit <= len(found):
-            break
-        if skip >= counts[hour]:
+        if not hours and skip >= counts[hour]:
             skip -= counts[hour]
-            continue
-        found += _events_of_hour(connection, wanted, ids, hour, limit - len(found), skip)
-        skip = 0
-    return found
+        elif held < skip + limit:
+            hours.append(hour)
+            held += counts[hour]
+    return _events_of_hours(connection, wanted, hours, limit, skip) if hours else []
 
 
-def _events_of_hour(
-    connection: Connection, wanted: Slice, ids: dict[str, Any], hour: int, limit: int, skip: int
+def _events_of_hours(
+    connection: Connection, wanted: Slice, hours: list[int], limit: int, skip: int
 ) -> list[dict[str, Any]]:
+    ids = _ids(connection, wanted)
     condition = "true" if "unit" not in wanted.filters else _has_unit("e", "")
     rows = connection.execute(
         text(f"""
         select e.time, r.source, e.event_id, y.department, y."user", y.key, r.provider, r.model, r.account,
                r.service_tier, r.status, r.usage_source, l.topic, e.partition, e.kafka_offset as "offset",
                {_UNITS_OF_EVENT}, e.other_units
-        from usage_event e
+        from (select e.*
+              from unnest(cast(:first_keys as uuid[]), cast(:end_keys as uuid[])) as stretch (first_key, end_key)
+              cross join lateral (
+                select * from usage_event e
+                where e.event_key >= stretch.first_key and e.event_key < stretch.end_key
+                  and {_is_wanted("e", ids)} and {condition}
+                order by e.time, e.event_key limit :of_hour) e
+              order by e.time, e.event_key limit :limit offset :skip) e
         join route r on r.id = e.route_id
         join payer y on y.id = e.payer_id
         join topic_log l on l.id = e.log_id
-        where e.event_key >= cast(:first_key as uuid) and e.event_key < cast(:end_key as uuid)
-          and e.route_id = any(cast(:routes as integer[])) and e.payer_id = any(cast(:payers as integer[]))
-          and {condition}
-        order by e.time, e.event_key limit :limit offset :skip"""),
-        {**ids, **_unit_values(wanted), "first_key": first_key(hour), "end_key": first_key(hour + 1), "limit": limit,
-         "skip": skip},
+        order by e.time, e.event_key"""),
+        {**ids, **_unit_values(wanted), "first_keys": [first_key(hour) for hour in hours],
+         "end_keys": [first_key(hour + 1) for hour in hours], "limit": limit, "skip": skip,
+         "of_hour": limit + skip},
     ).mappings()  # fmt: skip
     return [_document(dict(row)) for row in rows]
 
@@ -103,14 +105,20 @@ def _document(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def _ids(connection: Connection, wanted: Slice) -> dict[str, Any]:
-    """The payers and routes of the slice."""
+    """The payers and routes of the slice; none of a kind that no filter speaks of, since all of it is wanted."""
     values = filter_values(wanted.filters)
     found: dict[str, Any] = {}
-    for name, query, columns in (("payers", _PAYERS, PAYER_DIMENSIONS), ("routes", _ROUTES, ROUTE_DIMENSIONS)):
-        statement = text(query.format(condition=filter_condition(columns, wanted.filters)))
-        numbers = connection.execute(statement, values).scalars()
-        found[name] = "{" + ",".join(map(str, numbers)) + "}"  # as text: a driver writes thousands one by one
+    for name, query, columns in (("payer", _PAYERS, PAYER_DIMENSIONS), ("route", _ROUTES, ROUTE_DIMENSIONS)):
+        if columns.keys() & wanted.filters.keys():
+            statement = text(query.format(condition=filter_condition(columns, wanted.filters)))
+            numbers = connection.execute(statement, values).scalars()
+            found[name] = "{" + ",".join(map(str, numbers)) + "}"  # as text: a driver writes thousands one by one
     return found
+
+
+def _is_wanted(table: str, ids: dict[str, Any]) -> str:
+    """SQL that a row is of the slice's payers and routes."""
+    return " and ".join(f"{table}.{name}_id = any(cast(:{name} as integer[]))" for name in ids) or "true"
 
 
 def _has_unit(table: str, function: str) -> str:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from kafka import errors as kafka_errors
 
+from billing.sentences import Sentence
 from jangbu.errors import SettingsError
 from jangbu.ingesting import StoredOffsets, quiet_kafka
 from jangbu.services import join
@@ -43,7 +44,7 @@ class Outcome:
     ends: dict[int, int]
     stored: dict[int, int] = field(default_factory=dict)
     unpublished: int = 0
-    missing: str = "nothing has answered yet"
+    missing: str = Sentence("nothing has answered yet")
 
     def as_document(self) -> dict[str, Any]:
         """For `--json`; offsets count records of any kind."""
@@ -153,8 +154,11 @@ class _Watch:
             if outcome.stored.get(partition, 0) < end and not self._is_empty_tail(partition)
         }
         outcome.missing = (
-            f"PostgreSQL lacks {sum(behind.values())} offsets in partitions {sorted(behind)} of {outcome.log.topic}; "
-            "does a worker run (`jangbu up`, `jangbu worker`)?"
+            Sentence(
+                "PostgreSQL lacks %(count)s offsets in partitions %(partitions)s of %(topic)s; "
+                "does a worker run (`jangbu up`, `jangbu worker`)?",
+                count=sum(behind.values()), partitions=sorted(behind), topic=outcome.log.topic,
+            )
             if behind
             else ""
         )
@@ -169,10 +173,16 @@ class _Watch:
         if pending or elsewhere:
             refused = len(self._outbox.refused())
             if refused:
-                return f"Kafka refuses {refused} events of {self._outbox.path}: raise the topic's max.message.bytes"
+                return Sentence(
+                    "Kafka refuses %(count)s events of %(outbox)s: raise the topic's max.message.bytes",
+                    count=refused, outbox=self._outbox.path,
+                )  # fmt: skip
             running = PublishingLock(self._outbox.path).holder_runs_on()
-            remedy = "" if running else "; no publisher runs: start `jangbu up` or `jangbu publisher`"
-            return f"{pending + elsewhere} events of the outbox {self._outbox.path} are not published{remedy}"
+            remedy = "" if running else Sentence("; no publisher runs: start `jangbu up` or `jangbu publisher`")
+            return Sentence(
+                "%(count)s events of the outbox %(outbox)s are not published%(remedy)s",
+                count=pending + elsewhere, outbox=self._outbox.path, remedy=remedy,
+            )  # fmt: skip
         if not self._outbox_noted:
             for partition, end in self._outbox.reach(log).items():
                 self.outcome.ends[partition] = max(end, self.outcome.ends.get(partition, 0))

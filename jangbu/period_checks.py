@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from billing.laws import rounding_of
 from billing.ledger.checklist import Check
+from billing.sentences import Sentence, said_by
 from jangbu.auditing import run_check
 from jangbu.errors import SettingsError
 
@@ -38,10 +39,13 @@ def caught_up(settings: Settings) -> Check:
     try:
         found = wait_until_caught_up(settings, path if path.exists() else None, 0, lambda _sentence: None)
     except SettingsError as error:
-        return Check(name, "warn", f"whether everything has arrived is not known: {error}", "start it and look again")
+        sentence = Sentence("whether everything has arrived is not known: %(why)s", why=said_by(error))
+        return Check(name, "warn", sentence, Sentence("start it and look again"))
     if found.missing:
-        return Check(name, "warn", found.missing, "`jangbu wait --caught-up`; what comes later is corrected")
-    return Check(name, "ok", f"PostgreSQL has everything that the outbox and {found.log.topic} hold")
+        remedy = Sentence("`jangbu wait --caught-up`; what comes later is corrected")
+        return Check(name, "warn", found.missing, remedy)
+    sentence = Sentence("PostgreSQL has everything that the outbox and %(topic)s hold", topic=found.log.topic)
+    return Check(name, "ok", sentence)
 
 
 def laws(connection: Connection, computed: MonthStatements) -> Check:
@@ -52,6 +56,7 @@ def laws(connection: Connection, computed: MonthStatements) -> Check:
     if rounding.violations:
         broken.append((rounding.law, list(rounding.violations)))
     if not broken:
-        return Check("laws", "ok", "laws 1 and 3 to 7 hold (2 and 8: `jangbu audit`)")
+        return Check("laws", "ok", Sentence("laws 1 and 3 to 7 hold (2 and 8: `jangbu audit`)"))
     named = "; ".join(f"law {law}: {violations[0]}" for law, violations in broken)
-    return Check("laws", "block", f"{len(broken)} laws are violated: {named}", "`jangbu audit` names every violation")
+    sentence = Sentence("%(count)s laws are violated: %(named)s", count=len(broken), named=named)
+    return Check("laws", "block", sentence, Sentence("`jangbu audit` names every violation"))

@@ -20,6 +20,7 @@ from billing.allocation.rules import INVOICE_POOLS, Basis, PoolKind, Rule, confl
 from billing.csv_file import CellError, Columns, read_file
 from billing.errors import CellProblem, FileRefused
 from billing.money import MINOR_DIGITS, parse_amount
+from billing.sentences import Sentence, said_by
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -49,7 +50,11 @@ def read_rules_file(raw: bytes, name: str, known: KnownNames) -> list[tuple[int,
     for line, row in read:
         first = first_line.setdefault(row.key, line)
         if first != line:
-            remedy = f"line {first} says from {row.valid_from} on what the rule shares: keep one"
+            remedy = Sentence(
+                "line %(first)s says from %(valid_from)s on what the rule shares: keep one",
+                first=first,
+                valid_from=row.valid_from,
+            )
             problems.append(CellProblem(name, line, "rule", row.rule, remedy))
     if problems:
         raise FileRefused(problems)
@@ -67,9 +72,11 @@ def refuse_conflicts(held: Sequence[Rule], new: Sequence[tuple[int, Rule]], name
         ours = conflict.second if conflict.second.key in lines else conflict.first
         other = conflict.first if ours is conflict.second else conflict.second
         if ours.key in lines:
-            remedy = (
-                f"rule {other.rule!r} shares that pool in {conflict.month} already: a pool is shared once; end one of "
-                "the rules with a row of pool none"
+            remedy = Sentence(
+                "rule %(rule)s shares that pool in %(month)s already: a pool is shared "
+                "once; end one of the rules with a row of pool none",
+                rule=repr(other.rule),
+                month=conflict.month,
             )
             problems.append(CellProblem(name, lines[ours.key], "pool", ours.pool_name, remedy))
     if problems:
@@ -79,7 +86,9 @@ def refuse_conflicts(held: Sequence[Rule], new: Sequence[tuple[int, Rule]], name
 def _row(cells: Mapping[str, str], name: str, known: KnownNames) -> Rule:
     rule = cells["rule"]
     if not rule or len(rule) > RULE_CHARACTERS_MAX:
-        raise CellError("rule", rule[:60], f"name the rule, in at most {RULE_CHARACTERS_MAX} characters")
+        raise CellError(
+            "rule", rule[:60], Sentence("name the rule, in at most %(most)s characters", most=RULE_CHARACTERS_MAX)
+        )
     pool, pool_of = _pool(cells["pool"], known)
     basis, basis_of = _basis(cells.get("basis", ""), pool, known)
     amount, currency = _amount(cells.get("amount", ""), cells.get("currency", ""), pool)
@@ -100,11 +109,12 @@ def _pool(text: str, known: KnownNames) -> tuple[PoolKind, str | None]:
     kind, separator, detail = text.partition(":")
     kind, detail = kind.strip(), detail.strip()
     if kind not in get_args(PoolKind):
-        raise CellError("pool", text, f"use one of {', '.join(get_args(PoolKind))}")
+        raise CellError("pool", text, Sentence("use one of %(known)s", known=", ".join(get_args(PoolKind))))
     if kind in INVOICE_POOLS:
         _vendor("pool", text, detail, known)
     elif separator and (kind != "term" or not detail):
-        raise CellError("pool", text, f"write {kind}" + (" or term:NAME" if kind == "term" else " alone"))
+        alone = Sentence("write %(kind)s alone", kind=kind)
+        raise CellError("pool", text, "write term or term:NAME" if kind == "term" else alone)
     return cast("PoolKind", kind), detail or None
 
 
@@ -116,10 +126,14 @@ def _basis(text: str, pool: PoolKind, known: KnownNames) -> tuple[Basis, str | N
             raise CellError("basis", text, "leave it empty: a row of pool none ends its rule")
         return "", None
     if not kind or kind not in get_args(Basis):
-        raise CellError("basis", text, f"use one of {', '.join(word for word in get_args(Basis) if word)}")
+        raise CellError(
+            "basis", text, Sentence("use one of %(known)s", known=", ".join(word for word in get_args(Basis) if word))
+        )
     if separator:
         if kind not in ("tokens", "cost"):
-            raise CellError("basis", text, f"write {kind} alone: only tokens and cost can be of one vendor")
+            raise CellError(
+                "basis", text, Sentence("write %(kind)s alone: only tokens and cost can be of one vendor", kind=kind)
+            )
         _vendor("basis", text, detail, known)
     return cast("Basis", kind), detail or None
 
@@ -127,20 +141,28 @@ def _basis(text: str, pool: PoolKind, known: KnownNames) -> tuple[Basis, str | N
 def _vendor(column: str, text: str, detail: str, known: KnownNames) -> None:
     if detail not in known.vendors:
         names = ", ".join(sorted(known.vendors)) or "none"
-        raise CellError(column, text, f"name a vendor of the register behind the colon (known: {names})")
+        raise CellError(
+            column, text, Sentence("name a vendor of the register behind the colon (known: %(names)s)", names=names)
+        )
 
 
 def _amount(text: str, currency: str, pool: PoolKind) -> tuple[Decimal | None, str | None]:
     if pool != "fixed":
         if text:
-            raise CellError("amount", text, f"leave it empty: the amount of pool {pool} is found, not given")
+            raise CellError(
+                "amount", text, Sentence("leave it empty: the amount of pool %(pool)s is found, not given", pool=pool)
+            )
         if currency:
-            raise CellError("currency", currency, f"leave it empty: the amount of pool {pool} is found, not given")
+            raise CellError(
+                "currency",
+                currency,
+                Sentence("leave it empty: the amount of pool %(pool)s is found, not given", pool=pool),
+            )
         return None, None
     try:
         amount = parse_amount(text.removeprefix("-"))
     except ValueError as error:
-        raise CellError("amount", text, str(error)) from None
+        raise CellError("amount", text, said_by(error)) from None
     if not amount:
         raise CellError("amount", text, "give the amount that is shared each month; a row of pool none ends a rule")
     if currency not in MINOR_DIGITS:
@@ -151,7 +173,9 @@ def _amount(text: str, currency: str, pool: PoolKind) -> tuple[Decimal | None, s
 def _departments(text: str, basis: Basis, known: KnownNames) -> tuple[str, ...]:
     codes = tuple(dict.fromkeys(part.strip() for part in text.split(";") if part.strip()))
     if codes and basis in ("shares", ""):
-        raise CellError("departments", text, "leave it empty" + (": shares name the departments" if basis else ""))
+        raise CellError(
+            "departments", text, ("leave it empty: shares name the departments" if basis else "leave it empty")
+        )
     for code in codes:
         _department("departments", code, known)
     return codes
@@ -175,7 +199,7 @@ def _shares(text: str, basis: Basis, known: KnownNames) -> tuple[tuple[str, Deci
         try:
             found[code] = parse_amount(weight)
         except ValueError as error:
-            raise CellError("shares", part.strip(), str(error)) from None
+            raise CellError("shares", part.strip(), said_by(error)) from None
     if not any(found.values()):
         raise CellError("shares", text, "give at least one share above 0, as in D001=60; D002=40")
     return tuple(found.items())

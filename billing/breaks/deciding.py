@@ -108,7 +108,13 @@ def _check(asked: Asked) -> None:
     if asked.action == "assign" and not (asked.owner or "").strip():
         raise BillingError(Sentence("the owner is empty: name who works on it"))
     if len(asked.owner or "") > OWNER_CHARACTERS_MAX:
-        raise BillingError(f"the owner has {len(asked.owner or '')} characters: at most {OWNER_CHARACTERS_MAX}")
+        raise BillingError(
+            Sentence(
+                "the owner has %(count)s characters: at most %(most)s",
+                count=len(asked.owner or ""),
+                most=OWNER_CHARACTERS_MAX,
+            )
+        )
     if not asked.names and asked.wanted.is_everything:
         raise BillingError("no break is named: name some, or say which by --month, --vendor, --class or --state")
 

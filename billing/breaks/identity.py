@@ -12,6 +12,7 @@ import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from billing.errors import BillingError
+from billing.sentences import Sentence
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -52,6 +53,9 @@ def parse_name(text: str) -> BreakName:
     found = _ID.fullmatch(text.strip().lower())
     if found is None:
         raise BillingError(
-            f"break is {text!r}: name it as `jangbu break list` shows it, such as 2026-10-1f2e3d4c5b"
+            Sentence(
+                "break is %(text)s: name it as `jangbu break list` shows it, such as 2026-10-1f2e3d4c5b",
+                text=repr(text),
+            )
         )
     return BreakName(found[1], found[2])

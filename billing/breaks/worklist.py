@@ -19,6 +19,7 @@ from billing.breaks.identity import BreakName, about, fingerprint, name_of
 from billing.breaks.states import NO_WORK, State
 from billing.errors import BillingError
 from billing.money import exact
+from billing.sentences import Sentence
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -244,7 +245,13 @@ def _the_one(items: Iterable[WorkItem], name: BreakName) -> WorkItem:
     if not found:
         raise NoSuchBreak(f"there is no break {str(name)!r}: `jangbu break list --month {name.month}` names those")
     if len(found) > 1:
-        raise BillingError(f"break {str(name)!r} could be {len(found)} of them: give more of its digits")
+        raise BillingError(
+            Sentence(
+                "break %(name)s could be %(count)s of them: give more of its digits",
+                name=repr(str(name)),
+                count=len(found),
+            )
+        )
     return found[0]
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from billing.explaining.hours import HourSum, Route, usage_sums
+from billing.explaining.hours import HourSum, Route
 from billing.prices import Asked
 from billing.rating import rate
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from billing.explaining.items import Item
     from billing.prices import PriceBook, PriceRow
+    from billing.rating import UsageSum
 
 
 class LineGroup(NamedTuple):
@@ -52,11 +53,10 @@ class Basis:
         return sum(one.quantity for one in self.hours)
 
 
-def find_bases(
-    items: Sequence[Item], hours: Iterable[HourSum], routes: dict[int, Route], book: PriceBook
-) -> dict[LineGroup, Basis]:
+def find_bases(items: Sequence[Item], sums: Iterable[UsageSum], book: PriceBook) -> dict[LineGroup, Basis]:
     """Lines and sums brought together. A group without items is use that no line of the statement shows; one without
-    hours is a line that no sum stands behind."""
+    hours is a line that no sum stands behind. The dimension of each sum is its HourSum; one without is of some hours in
+    which no price changes, and nothing else is known of it."""
     lines = [item for item in items if item.section == "lines"]
     tiered = {_group(item.document)[:4] for item in lines if _has_tier(item.document)}
     grouped: dict[LineGroup, list[Item]] = {}
@@ -64,8 +64,9 @@ def find_bases(
         grouped.setdefault(_folded(_group(item.document), tiered), []).append(item)
     summed: dict[LineGroup, list[HourSum]] = {}
     prices: dict[LineGroup, dict[int, PriceRow]] = {}
-    for part in rate(usage_sums(hours, routes), book):
-        (one,) = part.usage.dimensions
+    for part in rate(sums, book):
+        usage = part.usage
+        (one,) = usage.dimensions or (HourSum(usage.hour, 0, usage.band, "", part.unit, 0, part.quantity),)
         assert isinstance(one, HourSum)
         price = part.price
         terms = () if price is None else tuple(term.code for term in price.terms)

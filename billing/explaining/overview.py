@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from billing.cuts import read_used
 from billing.explaining.basis import Basis, LineGroup, find_bases
 from billing.explaining.checks import Check, all_agree, compare, statement_checks
-from billing.explaining.hours import read_all_hours, read_payers, read_routes
+from billing.explaining.hours import read_all_hours, read_payers, read_routes, usage_sums
 from billing.explaining.items import item_document
 from billing.explaining.provenance import read_price_origins, row_id_of
 from billing.explaining.rounding_walk import walk_rounding
 from billing.statement_document import content_hash
+from billing.sums import read_sums
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -18,17 +20,20 @@ if TYPE_CHECKING:
     from billing.charges import Department
     from billing.explaining.books import MonthBooks
     from billing.explaining.items import Item
+    from billing.rating import UsageSum
 
 
-def explain_statement(books: MonthBooks, department: Department) -> dict[str, Any]:
-    """The document of `jangbu explain M DEPARTMENT`. Raises NotOnStatement."""
+def explain_statement(books: MonthBooks, department: Department, *, by_hours: bool = True) -> dict[str, Any]:
+    """The document of `jangbu explain M DEPARTMENT`. Raises NotOnStatement.
+
+    `by_hours` false: figures are compared with rolled sums, which law 2 holds against the hours, and lines do not say
+    how many hours and parts they rest on. All hours of a month take time that grows with everybody's use."""
     statement = books.statement(department)
     items = books.items(department)
     span = (books.month.first_hour, books.month.end_hour)
-    hours = read_all_hours(books.connection, span, read_payers(books.connection, department), books.book.cuts(*span))
-    bases = find_bases(items, hours, read_routes(books.connection), books.book)
+    bases = find_bases(items, _sums(books, department, span, by_hours=by_hours), books.book)
     rounding, rounding_checks = walk_rounding(books.documents, statement, items, None, books.policy)
-    rests = _rests_on(bases.values())
+    rests = _rests_on(bases.values(), by_hours=by_hours)
     origins = read_price_origins(books.connection, _row_ids(items))
     checks = [
         *statement_checks(statement, items),
@@ -46,6 +51,16 @@ def explain_statement(books: MonthBooks, department: Department) -> dict[str, An
         "checks": [check.document() for check in checks],
         "agrees": all_agree(checks),
     }
+
+
+def _sums(
+    books: MonthBooks, department: Department, span: tuple[int, int], *, by_hours: bool
+) -> Iterable[UsageSum]:
+    cuts = books.book.cuts(*span, read_used(books.connection).models)
+    if not by_hours:
+        return read_sums(books.connection, *span, sorted(cuts), (), {"department": (department,)})
+    hours = read_all_hours(books.connection, span, read_payers(books.connection, department), cuts)
+    return usage_sums(hours, read_routes(books.connection))
 
 
 def heading(statement: Mapping[str, Any]) -> dict[str, Any]:
@@ -89,21 +104,25 @@ def _place(basis: Basis) -> int:
     return min((item.number for item in basis.items), default=1 << 30)
 
 
-def _rests_on(bases: Iterable[Basis]) -> dict[int, dict[str, Any]]:
+def _rests_on(bases: Iterable[Basis], *, by_hours: bool) -> dict[int, dict[str, Any]]:
     found = {}
     for basis in bases:
-        reasons: dict[str, int] = {}
-        for one in basis.hours:
-            reasons[one.reason] = reasons.get(one.reason, 0) + one.quantity
+        of_hours = _of_hours(basis) if by_hours else {}
         for item in basis.items:
-            found[item.number] = {
-                "hours": len({hour for one in basis.hours for hour in (one.hours or (one.hour,))}),
-                "parts": sum(one.parts for one in basis.hours),
-                "quantity": str(basis.summed),
-                "reasons": {reason: str(quantity) for reason, quantity in sorted(reasons.items())},
-                "shared_with": [other.number for other in basis.items if other is not item],
-            }
+            shared = [other.number for other in basis.items if other is not item]
+            found[item.number] = {**of_hours, "quantity": str(basis.summed), "shared_with": shared}
     return found
+
+
+def _of_hours(basis: Basis) -> dict[str, Any]:
+    reasons: dict[str, int] = {}
+    for one in basis.hours:
+        reasons[one.reason] = reasons.get(one.reason, 0) + one.quantity
+    return {
+        "hours": len({hour for one in basis.hours for hour in (one.hours or (one.hour,))}),
+        "parts": sum(one.parts for one in basis.hours),
+        "reasons": {reason: str(quantity) for reason, quantity in sorted(reasons.items())},
+    }
 
 
 def _row_ids(items: Iterable[Item]) -> list[int]:

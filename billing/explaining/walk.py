@@ -12,7 +12,7 @@ from billing.explaining.checks import all_agree, amount_checks, amount_steps, st
 from billing.explaining.correction_steps import find_late, late_check, price_origin
 from billing.explaining.event_steps import Footing, event_checks, find_footing, hours_document
 from billing.explaining.events import read_events
-from billing.explaining.hours import read_payers, read_routes, read_unit_hours
+from billing.explaining.hours import read_payers, read_routes, read_unit_hours, usage_sums
 from billing.explaining.items import find_items, item_document
 from billing.explaining.overview import hash_check, heading
 from billing.explaining.price_steps import price_steps
@@ -107,7 +107,7 @@ def _ground(
     span = (books.month.first_hour, books.month.end_hour)
     hours = read_unit_hours(books.connection, span, payers, routes, line["unit"])
     items = books.items(department)
-    basis = find_bases(items, hours, routes, books.book).get(group_of(item, items), Basis((item,), (), {}))
+    basis = find_bases(items, usage_sums(hours, routes), books.book).get(group_of(item, items), Basis((item,), (), {}))
     return basis, routes, find_footing(books.connection, basis, payers, line["unit"], books.cut_offs)
 
 

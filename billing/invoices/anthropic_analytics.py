@@ -22,6 +22,7 @@ from billing.invoices.list_prices import at_list_price
 from billing.invoices.openai_days import count_of
 from billing.invoices.texts import text_of
 from billing.invoices.vendor_times import bucket_utc_day
+from billing.sentences import Sentence
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -85,7 +86,7 @@ def _lines(source: SourceFile, place: str, day: date, row: Json, beside: set[str
     group, cost = _group(source, place, row), object_at(source, place, row, "cost")
     only_known(source, f"{place}.cost", cost, _COST_KEYS)
     if cost.get("currency") != CURRENCY:
-        remedy = f"amounts are in cents of {CURRENCY}; another scale is not known"
+        remedy = Sentence("amounts are in cents of %(currency)s; another scale is not known", currency=CURRENCY)
         raise InvoiceRefused.at(source.name, place, "cost.currency", cost.get("currency"), remedy)
     if cost.get("requests") is not None:
         count_of(source.name, place, "cost.requests", cost["requests"])

@@ -30,6 +30,7 @@ from billing.invoices.openai_days import decimal_of
 from billing.invoices.texts import text_of
 from billing.invoices.vendor_times import bucket_utc_day
 from billing.money import exact
+from billing.sentences import Sentence
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -118,7 +119,11 @@ def _line(source: SourceFile, place: str, day: date, result: Json) -> VendorLine
     currency = result.get("currency")
     if currency != CURRENCY:
         raise InvoiceRefused.at(
-            source.name, place, "currency", currency, f"amounts are in cents of {CURRENCY}; another scale is not known"
+            source.name,
+            place,
+            "currency",
+            currency,
+            Sentence("amounts are in cents of %(currency)s; another scale is not known", currency=CURRENCY),
         )
     one_of(source.name, place, "context_window", result.get("context_window"), CONTEXT_WINDOWS)
     one_of(source.name, place, "speed", result.get("speed"), SPEEDS)

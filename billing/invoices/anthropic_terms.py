@@ -11,6 +11,7 @@ import re
 from typing import TYPE_CHECKING
 
 from billing.invoices.errors import InvoiceRefused
+from billing.sentences import Sentence
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -69,7 +70,7 @@ def one_of(file: str, place: str, field: str, value: object, known: Iterable[str
         return None
     if not isinstance(value, str) or value not in names:
         said = ", ".join(repr(name) for name in names)
-        raise InvoiceRefused.at(file, place, field, value, f"unknown; known are {said}")
+        raise InvoiceRefused.at(file, place, field, value, Sentence("unknown; known are %(known)s", known=said))
     return value
 
 

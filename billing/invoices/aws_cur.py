@@ -26,6 +26,7 @@ from billing.invoices.lines import UNMAPPED, CoveredDay, FileKind, LineKind, Ven
 from billing.invoices.money_cells import OneCurrency, decimal_cell, factor_of, quantity_if_told, scaled_cell
 from billing.invoices.texts import text_of
 from billing.invoices.token_meters import FOLDS
+from billing.sentences import Sentence
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -140,7 +141,11 @@ def form_of(
     kind = _KINDS.get(line_type)
     if kind is None:
         raise InvoiceRefused.at(
-            source.name, place, "line_item_line_item_type", line_type or None, f"unknown; known are {', '.join(_KINDS)}"
+            source.name,
+            place,
+            "line_item_line_item_type",
+            line_type or None,
+            Sentence("unknown; known are %(known)s", known=", ".join(_KINDS)),
         )
     meter = _meter(source, place, row) if kind is LineKind.USAGE else None
     start, end = "line_item_usage_start_date", "line_item_usage_end_date"

@@ -21,6 +21,7 @@ from billing.invoices.lines import UNMAPPED, CoveredDay, FileKind, LineKind, Ven
 from billing.invoices.money_cells import OneCurrency, decimal_cell, quantity_if_told, quantity_in
 from billing.invoices.texts import text_of
 from billing.invoices.token_meters import FOLDS, folded
+from billing.sentences import Sentence
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -110,7 +111,11 @@ class _Days:
         day = self._day(place, "Date", row["date"])
         if not start <= day <= end or (end - start).days > 31:
             raise InvoiceRefused.at(
-                self.source.name, place, "Date", row["date"], f"it must lie in the billing period {start} to {end}"
+                self.source.name,
+                place,
+                "Date",
+                row["date"],
+                Sentence("it must lie in the billing period %(start)s to %(end)s", start=start, end=end),
             )
         self.first = day if self.first is None else min(day, self.first)
         self.last = day if self.last is None else max(day, self.last)
@@ -178,7 +183,11 @@ def _kind(source: SourceFile, place: str, charge_type: str) -> LineKind:
         )
     if charge_type not in _KINDS:
         raise InvoiceRefused.at(
-            source.name, place, "ChargeType", charge_type or None, f"unknown; known are {', '.join(_KINDS)}"
+            source.name,
+            place,
+            "ChargeType",
+            charge_type or None,
+            Sentence("unknown; known are %(known)s", known=", ".join(_KINDS)),
         )
     return _KINDS[charge_type]
 
@@ -193,8 +202,9 @@ def _meter(source: SourceFile, place: str, row: Mapping[str, str]) -> AzureMeter
     if "provisioned" in f"{about} {row['metername'].lower()}":
         return None
     if found is None and not row["metername"]:
-        told = f"a row of use names its meter (MeterId {row.get('meterid') or 'not told'})"
-        raise InvoiceRefused.at(source.name, place, "MeterName", None, told)
+        named = row.get("meterid") or Sentence("not told")
+        remedy = Sentence("a row of use names its meter (MeterId %(id)s)", id=named)
+        raise InvoiceRefused.at(source.name, place, "MeterName", None, remedy)
     return found or AzureMeter(row["metername"], UNMAPPED, None, None)
 
 
@@ -209,6 +219,10 @@ def _quantity(
     unit = row["unitofmeasure"]
     if meter.scale is not None and re.match(r"1[KM]\b", unit.upper()) and unit.upper()[1] != meter.scale:
         raise InvoiceRefused.at(
-            source.name, place, "UnitOfMeasure", unit, f"the meter's name says 1{meter.scale}: one of them is wrong"
+            source.name,
+            place,
+            "UnitOfMeasure",
+            unit,
+            Sentence("the meter's name says 1%(scale)s: one of them is wrong", scale=meter.scale),
         )
     return quantity_in(source, place, ("Quantity", "UnitOfMeasure"), row["quantity"], unit, meter.unit)

@@ -17,6 +17,7 @@ from billing.invoices.days_between import days_between
 from billing.invoices.errors import InvoiceRefused
 from billing.invoices.vendor_times import instant
 from billing.periods import load_zone
+from billing.sentences import Sentence
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -64,8 +65,8 @@ class ChargeDays:
         if is_use and first != last:
             raise InvoiceRefused.at(
                 self.source.name, place, charge.end_field, charge.end,
-                f"this use is told for more than one day of {self.source.zone} (it begins {charge.start}): "
-                "export it by day or by hour",
+                Sentence("this use is told for more than one day of %(zone)s (it begins "
+"%(start)s): export it by day or by hour", zone=self.source.zone, start=charge.start),
             )  # fmt: skip
         bill_first, bill_last = self._span(place, billing)
         day = min(max(first, bill_first), bill_last)
@@ -112,7 +113,11 @@ class ChargeDays:
         assert end is not None
         if end[2] < start[2]:
             raise InvoiceRefused.at(
-                self.source.name, place, period.end_field, period.end, f"it lies before {period.start}"
+                self.source.name,
+                place,
+                period.end_field,
+                period.end,
+                Sentence("it lies before %(start)s", start=period.start),
             )
         return start[0], start[0] if end[2] == start[2] else end[1]
 

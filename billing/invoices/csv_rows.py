@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from billing.invoices.errors import InvoiceRefused
 from billing.invoices.json_pages import looks_like_json
 from billing.invoices.parquet_rows import columns_of, parquet_rows
+from billing.sentences import Sentence
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
@@ -80,15 +81,24 @@ def check_header(
     for place, name in enumerate(header, 1):
         if name not in known and not (own_prefix and name.startswith(own_prefix)):
             raise InvoiceRefused.at(
-                source.name, "line 1", f"column {place}", name, f"unknown column; known are {', '.join(sorted(known))}"
+                source.name,
+                "line 1",
+                Sentence("column %(place)s", place=place),
+                name,
+                Sentence("unknown column; known are %(known)s", known=", ".join(sorted(known))),
             )
         if name in twice:
-            raise InvoiceRefused.at(source.name, "line 1", f"column {place}", name, "the column stands twice")
+            which = Sentence("column %(place)s", place=place)
+            raise InvoiceRefused.at(source.name, "line 1", which, name, "the column stands twice")
     missing = [name for name in required if name not in header]
     if missing:
         raise InvoiceRefused(
-            f"{source.name}, line 1, has no column {missing[0]!r}: export it again with all columns; "
-            "nothing of this import was stored"
+            Sentence(
+                "%(file)s, line 1, has no column %(column)s: export it again with "
+                "all columns; nothing of this import was stored",
+                file=source.name,
+                column=repr(missing[0]),
+            )
         )
 
 
@@ -105,12 +115,21 @@ def _from_csv(
                 continue
             if len(cells) != len(header):
                 raise InvoiceRefused.at(
-                    source.name, f"line {first_line}", "number of cells", len(cells), f"the header has {len(header)}"
+                    source.name,
+                    f"line {first_line}",
+                    Sentence("number of cells"),
+                    len(cells),
+                    Sentence("the header has %(count)s", count=len(header)),
                 )
             yield f"line {first_line}", {name: cells[place].strip() for name, place in columns}
     except csv.Error as error:
         raise InvoiceRefused(
-            f"{source.name}, line {line}: {error}; export it again; nothing of this import was stored"
+            Sentence(
+                "%(file)s, line %(line)s: %(error)s; export it again; nothing of this import was stored",
+                file=source.name,
+                line=line,
+                error=error,
+            )
         ) from None
 
 

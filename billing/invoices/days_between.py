@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from billing.invoices.errors import InvoiceRefused
 from billing.invoices.lines import CoveredDay
+from billing.sentences import Sentence
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,8 +23,14 @@ def days_between(source: SourceFile, first: date, last: date, place: str) -> Ite
     days = (last - first).days + 1
     if days > DAYS_MAX:
         raise InvoiceRefused(
-            f"{source.name} speaks of {days} days, from {first} to {last}: export a billing period "
-            "a file; nothing of this import was stored"
+            Sentence(
+                "%(file)s speaks of %(days)s days, from %(first)s to %(last)s: export a "
+                "billing period a file; nothing of this import was stored",
+                file=source.name,
+                days=days,
+                first=first,
+                last=last,
+            )
         )
     for number in range(days):
         yield CoveredDay(first + timedelta(days=number), place)

@@ -26,6 +26,7 @@ from billing.invoices.lines import ANYBODY, UNMAPPED, CoveredDay, FileKind, Line
 from billing.invoices.money_cells import OneCurrency, decimal_cell, quantity_if_told, quantity_in
 from billing.invoices.texts import text_of
 from billing.invoices.token_meters import FOLDS
+from billing.sentences import Sentence
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -172,7 +173,11 @@ def _kind(source: SourceFile, place: str, row: Mapping[str, str], amount: Decima
     category, charge_class = row["ChargeCategory"], row.get("ChargeClass", "")
     if category not in _CATEGORIES:
         raise InvoiceRefused.at(
-            source.name, place, "ChargeCategory", category, f"unknown; FOCUS knows {', '.join(_CATEGORIES)}"
+            source.name,
+            place,
+            "ChargeCategory",
+            category,
+            Sentence("unknown; FOCUS knows %(known)s", known=", ".join(_CATEGORIES)),
         )
     if charge_class not in {"", "Correction", "null", "NULL"}:
         raise InvoiceRefused.at(source.name, place, "ChargeClass", charge_class, "this is Correction or empty")

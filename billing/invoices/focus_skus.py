@@ -16,6 +16,7 @@ from billing.invoices.bedrock_meters import bedrock_meter
 from billing.invoices.errors import InvoiceRefused
 from billing.invoices.texts import text_of
 from billing.invoices.token_meters import TIERS, folded, meter_of
+from billing.sentences import Sentence
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -63,7 +64,11 @@ def sku_of(source: SourceFile, place: str, row: Mapping[str, str]) -> Sku | None
         return None
     if told is not None and by_meter is not None and _plain(by_meter) != told:
         raise InvoiceRefused.at(
-            source.name, place, "SkuMeter", text, f"SkuPriceDetails says {told}: one of them is wrong, ask the issuer"
+            source.name,
+            place,
+            "SkuMeter",
+            text,
+            Sentence("SkuPriceDetails says %(told)s: one of them is wrong, ask the issuer", told=told),
         )
     model = _first(details, _MODEL) or (usage_type.model if usage_type else None) or row.get("SkuId") or None
     model = text_of(source.name, place, "SkuPriceDetails", model)
@@ -84,7 +89,11 @@ def _tier(source: SourceFile, place: str, details: Mapping[str, str]) -> str | N
         return None
     if told.lower() not in TIERS:
         raise InvoiceRefused.at(
-            source.name, place, "SkuPriceDetails ServiceTier", told, f"unknown; known are {', '.join(TIERS)}"
+            source.name,
+            place,
+            "SkuPriceDetails ServiceTier",
+            told,
+            Sentence("unknown; known are %(known)s", known=", ".join(TIERS)),
         )
     return TIERS[told.lower()]
 

@@ -27,6 +27,7 @@ from billing.invoices.openai_days import decimal_of
 from billing.invoices.parquet_rows import columns_of, parquet_rows
 from billing.invoices.texts import text_of
 from billing.invoices.token_meters import FOLDS
+from billing.sentences import Sentence
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -98,7 +99,9 @@ def _lines(
     only_known(source, place, row, _KEYS)
     cost_type, written = row.get("cost_type"), row.get("currency")
     if cost_type not in _COST_TYPES:
-        raise InvoiceRefused.at(source.name, place, "cost_type", cost_type, f"known are {', '.join(_COST_TYPES)}")
+        raise InvoiceRefused.at(
+            source.name, place, "cost_type", cost_type, Sentence("known are %(known)s", known=", ".join(_COST_TYPES))
+        )
     amount = decimal_of(source.name, place, "cost", row.get("cost"))
     described = object_at(source, place, row, "sku").get("description")
     description = text_of(source.name, place, "sku.description", described)

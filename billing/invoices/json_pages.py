@@ -7,6 +7,7 @@ from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING
 
 from billing.invoices.errors import InvoiceRefused
+from billing.sentences import Sentence
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -60,7 +61,11 @@ def _whole_document(source: SourceFile, text: str) -> object:
         raise _refused(source, error, 0) from None
     except (ValueError, RecursionError) as error:
         raise InvoiceRefused(
-            f"{source.name} is not readable JSON ({error}); nothing of this import was stored"
+            Sentence(
+                "%(file)s is not readable JSON (%(error)s); nothing of this import was stored",
+                file=source.name,
+                error=error,
+            )
         ) from None
 
 
@@ -71,7 +76,12 @@ def _decode(source: SourceFile, line: str, number: int) -> object:
         raise _refused(source, error, number - 1) from None
     except (ValueError, RecursionError) as error:
         raise InvoiceRefused(
-            f"{source.name}, line {number}, is not readable JSON ({error}); nothing of this import was stored"
+            Sentence(
+                "%(file)s, line %(number)s, is not readable JSON (%(error)s); nothing of this import was stored",
+                file=source.name,
+                number=number,
+                error=error,
+            )
         ) from None
 
 
@@ -81,8 +91,14 @@ def _loads(text: str) -> object:
 
 def _refused(source: SourceFile, error: json.JSONDecodeError, lines_before: int) -> InvoiceRefused:
     return InvoiceRefused(
-        f"{source.name}, line {lines_before + error.lineno}, column {error.colno}: {error.msg}; "
-        "the file is not JSON, or it is cut: export it again; nothing of this import was stored"
+        Sentence(
+            "%(file)s, line %(line)s, column %(column)s: %(wrong)s; the file is not JSON, or "
+            "it is cut: export it again; nothing of this import was stored",
+            file=source.name,
+            line=lines_before + error.lineno,
+            column=error.colno,
+            wrong=error.msg,
+        )
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from billing.invoices.errors import InvoiceRefused
+from billing.sentences import Sentence
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
@@ -17,7 +18,13 @@ def only_known(source: SourceFile, place: str, found: Mapping[str, object], know
     """Raises InvoiceRefused naming the first key that no reading of this surface knows."""
     for name in found:
         if name not in known:
-            raise InvoiceRefused.at(source.name, place, "key", name, f"unknown; known are {', '.join(sorted(known))}")
+            raise InvoiceRefused.at(
+                source.name,
+                place,
+                Sentence("key"),
+                name,
+                Sentence("unknown; known are %(known)s", known=", ".join(sorted(known))),
+            )
 
 
 def object_at(source: SourceFile, place: str, found: Mapping[str, object], name: str) -> Json:
@@ -41,5 +48,5 @@ def objects_at(
     for index, value in enumerate(values):
         here = f"{at}{name}[{index}]"
         if not isinstance(value, dict):
-            raise InvoiceRefused.at(source.name, here, "entry", value, "an object stands here")
+            raise InvoiceRefused.at(source.name, here, Sentence("entry"), value, "an object stands here")
         yield here, value

@@ -9,6 +9,7 @@ from billing.invoices.imported import At
 from billing.invoices.line_blocks import LineBlock
 from billing.invoices.lines import LineKind, VendorLine
 from billing.money import MONEY
+from billing.sentences import Sentence
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -68,7 +69,9 @@ def _rows(
 
 def _note(line: VendorLine, place: str, source: SourceFile, month: Month | None, imported: Imported) -> None:
     if month is not None and line.day not in month.days:
-        remedy = f"it lies outside {month.name}; leave out --month to import every day of the file"
+        remedy = Sentence(
+            "it lies outside %(month)s; leave out --month to import every day of the file", month=month.name
+        )
         raise InvoiceRefused.at(source.name, place, "day", line.day, remedy)
     imported.days.add(line.day)
     imported.accounts.add(line.account)

@@ -25,6 +25,7 @@ from billing.invoices.token_meters import FOLDS, TIERS, folded
 from billing.invoices.vendor_times import YEARS, month_days
 from billing.money import exact, plain
 from billing.periods import load_zone
+from billing.sentences import Sentence
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -63,7 +64,9 @@ class MappedTable:
     def read(self, source: SourceFile) -> Iterator[VendorLine | CoveredDay | StatedTotal]:
         """A line a row, the days between the first and the last, and the total where a row states it."""
         if self.mapping is None:
-            raise InvoiceRefused(f"{source.name} was read by a mapping: name it again with --mapping")
+            raise InvoiceRefused(
+                Sentence("%(file)s was read by a mapping: name it again with --mapping", file=source.name)
+            )
         mapping = self.mapping
         known = {*mapping.columns.values(), *mapping.ignored}
         rows = rows_of(source, known, list(mapping.columns.values()), delimiter=mapping.delimiter)
@@ -102,12 +105,19 @@ class _Rows:
         money = self.currency.of(place, row.get("currency") or self.mapping.currency or "")
         if told.kind is None:
             if self.stated is not None:
-                raise self._refused(place, "kind", row["kind"], f"{self.stated[0]} states the total already")
+                raise self._refused(
+                    place, "kind", row["kind"], Sentence("%(place)s states the total already", place=self.stated[0])
+                )
             self.stated = (place, amount)
             return None
         day = self._day(row["day"])
         if day is None:
-            raise self._refused(place, "day", row["day"], f"dates are written {self.mapping.date_format!r}")
+            raise self._refused(
+                place,
+                "day",
+                row["day"],
+                Sentence("dates are written %(format)s", format=repr(self.mapping.date_format)),
+            )
         self.days.add(day)
         with exact():
             self.added += amount
@@ -119,7 +129,11 @@ class _Rows:
     def at_the_end(self) -> Iterator[CoveredDay | StatedTotal]:
         """The days that the table speaks about, and its total."""
         if not self.days:
-            raise InvoiceRefused(f"{self.source.name} has no row: export it again; nothing of this import was stored")
+            raise InvoiceRefused(
+                Sentence(
+                    "%(file)s has no row: export it again; nothing of this import was stored", file=self.source.name
+                )
+            )
         if self.mapping.is_by_month:
             for last in sorted(self.days):
                 days = month_days(self.source.name, self.place, "day", last.year, last.month)
@@ -132,7 +146,9 @@ class _Rows:
         with exact():
             off = abs(total - self.added)
         if off > self.mapping.total_tolerance:
-            raise self._refused(place, "amount", plain(total), f"the rows add up to {plain(self.added)}")
+            raise self._refused(
+                place, "amount", plain(total), Sentence("the rows add up to %(sum)s", sum=plain(self.added))
+            )
         assert self.currency.known is not None
         yield StatedTotal(place, self._first_day(), max(self.days), total, self.currency.known)
 
@@ -154,7 +170,12 @@ class _Rows:
             raise self._refused(place, "model", None, "tokens name their model; what has none is of kind total")
         tier = row.get("service_tier", "").lower()
         if tier and tier not in TIERS:
-            raise self._refused(place, "service_tier", tier, f"known are {', '.join(sorted(set(TIERS.values())))}")
+            raise self._refused(
+                place,
+                "service_tier",
+                tier,
+                Sentence("known are %(known)s", known=", ".join(sorted(set(TIERS.values())))),
+            )
         quantity = step = None
         if row.get("quantity"):
             written = self._figure(place, "quantity", row["quantity"])
@@ -181,7 +202,9 @@ class _Rows:
         found = figure(_plain(written, self.mapping.decimal, self.mapping.thousands) or "-")
         if found is None:
             marks = f"decimal mark {self.mapping.decimal!r}, thousands mark {self.mapping.thousands or 'none'!r}"
-            raise self._refused(place, name, written or None, f"write a plain decimal ({marks})")
+            raise self._refused(
+                place, name, written or None, Sentence("write a plain decimal (%(marks)s)", marks=marks)
+            )
         with exact():
             return found * self.mapping.scale if money else found
 

@@ -20,6 +20,7 @@ from billing.invoices.errors import InvoiceRefused
 from billing.invoices.figures import figure
 from billing.invoices.lines import LineKind
 from billing.periods import load_zone
+from billing.sentences import Sentence, said_by
 
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
@@ -133,14 +134,22 @@ def read_mapping(file: MappingFile) -> Mapping:
 
 def _sections(file: MappingFile) -> Table:
     if len(file.content) > BYTES_MAX:
-        raise _refused(file, "file", f"{len(file.content)} bytes", f"a mapping has at most {BYTES_MAX}")
+        raise _refused(
+            file, "file", f"{len(file.content)} bytes", Sentence("a mapping has at most %(most)s", most=BYTES_MAX)
+        )
     try:
         found: Table = tomllib.loads(file.content.decode("utf-8-sig"), parse_float=Decimal)
     except (ValueError, ArithmeticError, RecursionError) as error:
-        raise InvoiceRefused(f"{file.name} is not readable TOML in UTF-8: {error}; nothing was imported") from None
+        raise InvoiceRefused(
+            Sentence(
+                "%(file)s is not readable TOML in UTF-8: %(error)s; nothing was imported", file=file.name, error=error
+            )
+        ) from None
     for name in found:
         if name not in _SECTIONS:
-            raise _refused(file, name, found[name], f"unknown; known are {', '.join(_SECTIONS)}")
+            raise _refused(
+                file, name, found[name], Sentence("unknown; known are %(known)s", known=", ".join(_SECTIONS))
+            )
     return found
 
 
@@ -148,10 +157,12 @@ def _known(file: MappingFile, sections: Table, section: str, names: tuple[str, .
     """A section, whose keys must be of `names`."""
     found = sections.get(section, {})
     if not isinstance(found, dict):
-        raise _refused(file, section, found, f"write it as a table [{section}]")
+        raise _refused(file, section, found, Sentence("write it as a table [%(section)s]", section=section))
     for name, value in found.items():
         if names is not None and name not in names:
-            raise _refused(file, f"{section}.{name}", value, f"unknown; known are {', '.join(names)}")
+            raise _refused(
+                file, f"{section}.{name}", value, Sentence("unknown; known are %(known)s", known=", ".join(names))
+            )
     return found
 
 
@@ -210,7 +221,9 @@ def _kinds(file: MappingFile, sections: Table, columns: dict[str, str]) -> dict[
             raise _refused(file, key, value, 'write "tax", or { kind = "credit", reversed = true }')
         name, is_reversed = told.get("kind"), told.get("reversed", False)
         if name != STATED_TOTAL and name not in _KINDS:
-            raise _refused(file, f"{key}.kind", name, f"known are {', '.join((*_KINDS, STATED_TOTAL))}")
+            raise _refused(
+                file, f"{key}.kind", name, Sentence("known are %(known)s", known=", ".join((*_KINDS, STATED_TOTAL)))
+            )
         if not isinstance(is_reversed, bool):
             raise _refused(file, f"{key}.reversed", is_reversed, "write true or false")
         found[text.strip()] = Kind(_KINDS.get(str(name)), is_reversed)
@@ -222,7 +235,10 @@ def _kinds(file: MappingFile, sections: Table, columns: dict[str, str]) -> dict[
 def _dates(file: MappingFile, sections: Table) -> tuple[str, ZoneInfo | None]:
     dates = _known(file, sections, "dates", ("format", "zone"))
     written, zone = dates.get("format"), dates.get("zone")
-    remedy = 'write how dates stand there, as in "%Y-%m-%d", or "%Y-%m" for months; known are %Y %y %m %d %H %M %S'
+    remedy = Sentence(
+        'write how dates stand there, as in "%%Y-%%m-%%d", or "%%Y-%%m" for '
+        "months; known are %%Y %%y %%m %%d %%H %%M %%S"
+    )
     if not isinstance(written, str):
         raise _refused(file, "dates.format", written, remedy)
     directives = _DIRECTIVE.findall(written)
@@ -231,23 +247,25 @@ def _dates(file: MappingFile, sections: Table) -> tuple[str, ZoneInfo | None]:
     try:
         datetime.strptime(_SAMPLE.strftime(written), written)  # noqa: DTZ007 - to try the format
     except ValueError as error:
-        raise _refused(file, "dates.format", written, str(error)) from None
+        raise _refused(file, "dates.format", written, said_by(error)) from None
     has_time = "H" in directives
     if has_time and "d" not in directives:
-        raise _refused(file, "dates.format", written, "an hour needs its day, %d")
+        raise _refused(file, "dates.format", written, Sentence("an hour needs its day, %%d"))
     if has_time != (zone is not None):
-        raise _refused(file, "dates.zone", zone, "dates with %H need the zone they are in, dates without have none")
+        raise _refused(
+            file, "dates.zone", zone, Sentence("dates with %%H need the zone they are in, dates without have none")
+        )
     if zone is None:
         return written, None
     try:
         return written, load_zone(str(zone))
     except BillingError as error:
-        raise _refused(file, "dates.zone", zone, str(error)) from None
+        raise _refused(file, "dates.zone", zone, said_by(error)) from None
 
 
 def _one_of(file: MappingFile, key: str, value: object, choices: tuple[str, ...]) -> str:
     if value not in choices:
-        raise _refused(file, key, value, f"use one of {', '.join(map(repr, choices))}")
+        raise _refused(file, key, value, Sentence("use one of %(known)s", known=", ".join(map(repr, choices))))
     return str(value)
 
 

@@ -24,6 +24,7 @@ from billing.invoices.texts import text_of
 from billing.invoices.token_meters import FOLDS
 from billing.invoices.vendor_times import calendar_day, instant
 from billing.money import exact
+from billing.sentences import Sentence
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -133,25 +134,44 @@ class _Month:
         only_known(self.source, place, entry, _ENTRY_KEYS)
         metric, event = self._text(place, entry, "billing_metric"), self._text(place, entry, "event_type")
         if self._text(place, entry, "billing_group") != group:
-            raise self._refused(place, "billing_group", entry["billing_group"], f"it stands under {group}")
+            raise self._refused(
+                place, "billing_group", entry["billing_group"], Sentence("it stands under %(group)s", group=group)
+            )
         if self._text(place, entry, "usage_type") != "usage":
             raise self._refused(place, "usage_type", entry["usage_type"], "unknown; known is usage")
         day = calendar_day(self.source.name, place, "timestamp", entry.get("timestamp"))
         if day not in self.days:
-            raise self._refused(place, "timestamp", day, f"the answer is for {self.days[0]} to {self.days[-1]}")
+            raise self._refused(
+                place,
+                "timestamp",
+                day,
+                Sentence("the answer is for %(first)s to %(last)s", first=self.days[0], last=self.days[-1]),
+            )
         used, paid = (decimal_of(self.source.name, place, name, entry.get(name)) for name in ("value", "value_paid"))
         if not 0 <= paid <= used:
-            raise self._refused(place, "value_paid", paid, f"it is from 0 to value, which is {used}")
+            raise self._refused(
+                place, "value_paid", paid, Sentence("it is from 0 to value, which is %(used)s", used=used)
+            )
         price = self.prices.get(Priced(event, metric, group))
         if price is None and (paid or is_use):
-            raise self._refused(place, "billing_metric", metric, f"prices has none for {event} {metric} {group}")
+            raise self._refused(
+                place,
+                "billing_metric",
+                metric,
+                Sentence("prices has none for %(event)s %(metric)s %(group)s", event=event, metric=metric, group=group),
+            )
         with exact():
             amount, included = used * (price or 0), (used - paid) * (price or 0)
         text = " / ".join((category, str(entry.get("billing_display_name") or metric), group))[:512]
         if not is_use:
             yield VendorLine(place, day, LineKind.FEE, text, amount=amount, currency=self.currency)
         elif event != _TOKENS:
-            raise self._refused(place, "event_type", event, f"unknown in {category}; known is {_TOKENS}")
+            raise self._refused(
+                place,
+                "event_type",
+                event,
+                Sentence("unknown in %(category)s; known is %(known)s", category=category, known=_TOKENS),
+            )
         else:
             yield VendorLine(
                 place, day, LineKind.USAGE, text, model=metric, unit=_GROUPS[group], quantity=used,
@@ -180,7 +200,13 @@ def _prices(source: SourceFile, at: str, page: Json) -> dict[Priced, Decimal]:
         key = Priced(*(text_of(source.name, place, name, row.get(name)) or "" for name in fields))
         price = decimal_of(source.name, place, "price", row.get("price"))
         if found.setdefault(key, price) != price or price < 0:
-            raise InvoiceRefused.at(source.name, place, "price", price, f"another price of {' '.join(key)}, or below 0")
+            raise InvoiceRefused.at(
+                source.name,
+                place,
+                "price",
+                price,
+                Sentence("another price of %(name)s, or below 0", name=" ".join(key)),
+            )
     return found
 
 

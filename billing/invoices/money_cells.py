@@ -13,6 +13,7 @@ from billing.invoices.figures import decimals, figure
 from billing.invoices.lines import VendorLine
 from billing.invoices.token_meters import counted_as, scale_of
 from billing.money import MONEY
+from billing.sentences import Sentence
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -53,7 +54,9 @@ def factor_of(source: SourceFile, place: str, field: str, unit_text: str, unit: 
         )
     counts = counted_as(unit)
     if scale.noun not in {None, counts}:
-        raise InvoiceRefused.at(source.name, place, field, unit_text, f"the meter counts {counts}")
+        raise InvoiceRefused.at(
+            source.name, place, field, unit_text, Sentence("the meter counts %(counts)s", counts=counts)
+        )
     return scale.factor
 
 
@@ -98,7 +101,11 @@ class OneCurrency:
             )
         if self.known is not None and found != self.known:
             raise InvoiceRefused.at(
-                self.source.name, place, self.field, value, f"the rows before are in {self.known}: one currency a file"
+                self.source.name,
+                place,
+                self.field,
+                value,
+                Sentence("the rows before are in %(known)s: one currency a file", known=self.known),
             )
         self.known = found
         return found

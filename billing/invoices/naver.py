@@ -22,6 +22,7 @@ from billing.invoices.openai_days import count_of, decimal_of
 from billing.invoices.texts import text_of
 from billing.invoices.vendor_times import month_days
 from billing.money import exact, plain
+from billing.sentences import Sentence
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -85,7 +86,11 @@ class ProductDemand:
                 yield from _row(source, place, row)
         if rows < told:
             raise InvoiceRefused.at(
-                source.name, "the document", "totalRows", told, f"{rows} rows are here: put all pages into one file"
+                source.name,
+                "the document",
+                "totalRows",
+                told,
+                Sentence("%(rows)s rows are here: put all pages into one file", rows=rows),
             )
 
 
@@ -134,7 +139,11 @@ def _amounts(source: SourceFile, place: str, row: Json) -> dict[str, Decimal]:
         added = figures["useAmount"] - sum(figures[field] for field in _DISCOUNTS) + figures["defaultAmount"]
     if added != demand:
         raise InvoiceRefused.at(
-            source.name, place, "demandAmount", demand, f"use - discounts + penalty is {plain(added)}"
+            source.name,
+            place,
+            "demandAmount",
+            demand,
+            Sentence("use - discounts + penalty is %(sum)s", sum=plain(added)),
         )
     return figures
 
@@ -148,7 +157,15 @@ def _check_currency(source: SourceFile, place: str, row: Json) -> None:
         only_known(source, f"{place}.{name}", currency, _CODE_KEYS)
         name, code = f"{name}.code", currency.get("code")
     if code != _CURRENCY:
-        raise InvoiceRefused.at(source.name, place, name, code, f"only {_CURRENCY} is understood")
+        raise InvoiceRefused.at(
+            source.name, place, name, code, Sentence("only %(currency)s is understood", currency=_CURRENCY)
+        )
     rate = row.get("thisMonthAppliedExchangeRate")
     if rate is not None and decimal_of(source.name, place, "thisMonthAppliedExchangeRate", rate) != 1:
-        raise InvoiceRefused.at(source.name, place, "thisMonthAppliedExchangeRate", rate, f"{_CURRENCY} has the rate 1")
+        raise InvoiceRefused.at(
+            source.name,
+            place,
+            "thisMonthAppliedExchangeRate",
+            rate,
+            Sentence("%(currency)s has the rate 1", currency=_CURRENCY),
+        )

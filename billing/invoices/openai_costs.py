@@ -21,6 +21,7 @@ from billing.invoices.money_cells import in_one_currency
 from billing.invoices.openai_days import bucket_day, decimal_of, scaled
 from billing.invoices.openai_items import FOLDS, QUANTITY_UNITS, LineItem, counted_as, parse_line_item
 from billing.invoices.texts import text_of
+from billing.sentences import Sentence
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -69,10 +70,11 @@ class CostsApi:
 
     def _read(self, source: SourceFile) -> Iterator[VendorLine | CoveredDay]:
         for at, page in pages_of(source):
-            _known(source, at or "the page", page, _PAGE_KEYS)
+            _known(source, at or "the document", page, _PAGE_KEYS)
             buckets = page.get("data")
             if not isinstance(buckets, list):
-                raise InvoiceRefused.at(source.name, at or "the page", "data", buckets, "a page lists its buckets here")
+                place = at or "the document"
+                raise InvoiceRefused.at(source.name, place, "data", buckets, "a page lists its buckets here")
             for index, bucket in enumerate(buckets):
                 yield from _bucket(source, f"{at}data[{index}]", bucket)
 
@@ -192,7 +194,11 @@ def _quantity(
         return None, None, item
     if name is not None and (not isinstance(name, str) or name not in QUANTITY_UNITS):
         raise InvoiceRefused.at(
-            source.name, place, "quantity_unit", name, f"unknown unit; known are {', '.join(QUANTITY_UNITS)}"
+            source.name,
+            place,
+            "quantity_unit",
+            name,
+            Sentence("unknown unit; known are %(known)s", known=", ".join(QUANTITY_UNITS)),
         )
     if name == "gibibyte_hours":
         return None, None, LineItem(LineKind.FEE)
@@ -201,7 +207,11 @@ def _quantity(
     counted, scale = QUANTITY_UNITS[str(name)] if name is not None else (counted_as(item.unit), Decimal(1))
     if counted != counted_as(item.unit) and item.unit != UNMAPPED:
         raise InvoiceRefused.at(
-            source.name, place, "quantity_unit", name, f"the line item counts {counted_as(item.unit)}"
+            source.name,
+            place,
+            "quantity_unit",
+            name,
+            Sentence("the line item counts %(counts)s", counts=counted_as(item.unit)),
         )
     written = decimal_of(source.name, place, "quantity", value)
     return scaled(written, scale), scale.scaleb(-decimals(written)), item
@@ -216,4 +226,10 @@ def _currency(source: SourceFile, place: str, value: object) -> str:
 def _known(source: SourceFile, place: str, found: Mapping[str, object], known: set[str]) -> None:
     for name in found:
         if name not in known:
-            raise InvoiceRefused.at(source.name, place, "key", name, f"unknown; known are {', '.join(sorted(known))}")
+            raise InvoiceRefused.at(
+                source.name,
+                place,
+                Sentence("key"),
+                name,
+                Sentence("unknown; known are %(known)s", known=", ".join(sorted(known))),
+            )

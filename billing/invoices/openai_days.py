@@ -8,6 +8,7 @@ from decimal import Decimal
 from billing.invoices.errors import InvoiceRefused
 from billing.invoices.figures import FLOAT_DIGITS, checked, figure
 from billing.money import exact
+from billing.sentences import Sentence
 
 DAY_S = 86_400
 _YEARS = range(2015, 2100)
@@ -24,7 +25,9 @@ def bucket_day(file: str, place: str, start: object, end: object, *, whole: bool
         raise InvoiceRefused.at(file, place, "end_time", end, "a bucket is one day; export with bucket_width 1d")
     day = datetime.fromtimestamp(start_s, UTC).date()
     if day.year not in _YEARS:
-        raise InvoiceRefused.at(file, place, "start_time", start, f"this is {day}, which no invoice of ours can be")
+        raise InvoiceRefused.at(
+            file, place, "start_time", start, Sentence("this is %(day)s, which no invoice of ours can be", day=day)
+        )
     return day
 
 

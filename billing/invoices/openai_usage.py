@@ -19,6 +19,7 @@ from billing.invoices.lines import CoveredDay, FileKind, LineKind, VendorLine
 from billing.invoices.openai_days import bucket_day, count_of
 from billing.invoices.openai_items import FOLDS
 from billing.invoices.texts import text_of
+from billing.sentences import Sentence
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -136,7 +137,13 @@ def _units(source: SourceFile, place: str, row: Mapping[str, str]) -> dict[str, 
             place,
             "input_tokens",
             row["input_tokens"],
-            f"it must be uncached {uncached} + cached {cached} + cache write {written}; export all token columns",
+            Sentence(
+                "it must be uncached %(uncached)s + cached %(cached)s + cache "
+                "write %(written)s; export all token columns",
+                uncached=uncached,
+                cached=cached,
+                written=written,
+            ),
         )
     units: dict[str, int] = {"cache_write_tokens": written}
     cached_parts = _split({name: told(f"input_cached_{name}_tokens") for name in _MODALITIES}, cached)

@@ -18,6 +18,7 @@ from billing.invoices.lines import CoveredDay, FileKind, VendorLine
 from billing.invoices.openai_days import bucket_day
 from billing.invoices.openai_items import FOLDS
 from billing.invoices.openai_usage import RESULT_FIELDS, TOKEN_FIELDS, lines_of_row
+from billing.sentences import Sentence
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -65,7 +66,9 @@ class UsageApi:
                     only_known(source, where, result, _RESULT_KEYS)
                     told = result.get("object")
                     if told != RESULT:
-                        raise InvoiceRefused.at(source.name, where, "object", told, f"unknown; known is {RESULT}")
+                        raise InvoiceRefused.at(
+                            source.name, where, "object", told, Sentence("unknown; known is %(known)s", known=RESULT)
+                        )
                     yield from lines_of_row(source, where, day, _cells(source, where, result))
 
 

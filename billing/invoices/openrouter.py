@@ -20,6 +20,7 @@ from billing.invoices.lines import CoveredDay, FileKind, LineKind, VendorLine
 from billing.invoices.openai_days import count_of, decimal_of
 from billing.invoices.texts import text_of
 from billing.invoices.vendor_times import instant
+from billing.sentences import Sentence
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -65,8 +66,9 @@ class ActivityCsv:
         for place, row in rows_of(source, _COLUMNS, _REQUIRED):
             generation = text_of(source.name, place, "generation_id", row["generation_id"])
             if generation is None or generation in seen:
-                said = "a row names its generation" if generation is None else f"it stands in {seen[generation]} too"
-                raise InvoiceRefused.at(source.name, place, "generation_id", generation, said)
+                again = Sentence("it stands in %(place)s too", place=seen.get(generation or ""))
+                remedy = "a row names its generation" if generation is None else again
+                raise InvoiceRefused.at(source.name, place, "generation_id", generation, remedy)
             seen[generation] = place
             yield from _lines(source, place, row, generation)
 
@@ -118,7 +120,9 @@ def _units(source: SourceFile, place: str, row: Mapping[str, str]) -> dict[str, 
     reasoning = told("tokens_reasoning")
     for name, part, whole in (("tokens_cached", cached, prompt), ("tokens_reasoning", reasoning, completion)):
         if part > whole:
-            raise InvoiceRefused.at(source.name, place, name, part, f"it is part of {whole}, so it cannot be more")
+            raise InvoiceRefused.at(
+                source.name, place, name, part, Sentence("it is part of %(whole)s, so it cannot be more", whole=whole)
+            )
     return {
         "input_tokens": prompt - cached,
         "cache_read_tokens": cached,

@@ -21,6 +21,7 @@ from billing.invoices.lines import CoveredDay, FileKind, LineKind, VendorLine
 from billing.invoices.openai_days import count_of, decimal_of
 from billing.invoices.texts import text_of
 from billing.invoices.vendor_times import YEARS
+from billing.sentences import Sentence
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -66,8 +67,9 @@ class ActivityApi:
                 day = _day(source, place, row.get("date"))
                 key = (day, *(row.get(name) for name in ("model_permaslug", "endpoint_id", "workspace_id")))
                 if key in seen:
-                    said = f"this endpoint of {day} stands in {seen[key]} too; ask for the day once"
-                    raise InvoiceRefused.at(source.name, place, "endpoint_id", row.get("endpoint_id"), said)
+                    again = "this endpoint of %(day)s stands in %(place)s too; ask for the day once"
+                    remedy = Sentence(again, day=day, place=seen[key])
+                    raise InvoiceRefused.at(source.name, place, "endpoint_id", row.get("endpoint_id"), remedy)
                 seen[key] = place
                 yield CoveredDay(day, place)
                 yield from _lines(source, place, row, day)
@@ -100,8 +102,8 @@ def _units(source: SourceFile, place: str, row: Json) -> dict[str, int]:
         for name in ("prompt_tokens", "completion_tokens", "reasoning_tokens")
     )
     if reasoning > completion:
-        said = f"it is part of {completion}, so it cannot be more"
-        raise InvoiceRefused.at(source.name, place, "reasoning_tokens", reasoning, said)
+        remedy = Sentence("it is part of %(whole)s, so it cannot be more", whole=completion)
+        raise InvoiceRefused.at(source.name, place, "reasoning_tokens", reasoning, remedy)
     return {"input_tokens": prompt, "output_tokens": completion - reasoning, "reasoning_tokens": reasoning}
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from billing.invoices.errors import InvoiceRefused
+from billing.sentences import Sentence
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -88,7 +89,9 @@ class _Cells:
         if is_told or pa.types.is_decimal(kind) or pa.types.is_timestamp(kind) or pa.types.is_date(kind):
             return list(pc.cast(array, pa.string()).to_pylist())
         remedy = "write it as a decimal column" if pa.types.is_floating(kind) else "this type is not read"
-        raise InvoiceRefused.at(self.source.name, "schema", f"type of column {path}", kind, remedy)
+        raise InvoiceRefused.at(
+            self.source.name, "schema", Sentence("type of column %(path)s", path=path), kind, remedy
+        )
 
     def _structures(self, array: Any, path: str) -> list[dict[str, Any] | None]:
         names = [array.type.field(place).name for place in range(array.type.num_fields)]
@@ -103,8 +106,14 @@ class _Cells:
         longest = pc.max(pc.binary_length(array)).as_py()
         if longest is not None and longest > CELL_CHARACTERS_MAX:
             raise InvoiceRefused(
-                f"{self.source.name}, column {path}: a cell holds {longest} bytes, a bill's has at most "
-                f"{CELL_CHARACTERS_MAX}; nothing of this import was stored"
+                Sentence(
+                    "%(file)s, column %(path)s: a cell holds %(longest)s bytes, a bill's has "
+                    "at most %(most)s; nothing of this import was stored",
+                    file=self.source.name,
+                    path=path,
+                    longest=longest,
+                    most=CELL_CHARACTERS_MAX,
+                )
             )
         return list(array.to_pylist())
 
@@ -123,8 +132,11 @@ def _opened(source: SourceFile) -> Any:
         import pyarrow.parquet as pq  # type: ignore[import-untyped]
     except ImportError:
         raise InvoiceRefused(
-            f"{source.name} is Parquet, and pyarrow is not installed: pip install 'jangbu[system]', or export CSV; "
-            "nothing of this import was stored"
+            Sentence(
+                "%(file)s is Parquet, and pyarrow is not installed: pip install "
+                "'jangbu[system]', or export CSV; nothing of this import was stored",
+                file=source.name,
+            )
         ) from None
     try:
         schema = pq.ParquetFile(pa.BufferReader(source.content)).schema
@@ -137,8 +149,16 @@ def _opened(source: SourceFile) -> Any:
         raise _damaged(source, error) from None
     if known.num_rows > ROWS_MAX or unpacked > UNPACKED_BYTES_MAX:
         raise InvoiceRefused(
-            f"{source.name} says that it has {known.num_rows} rows and unpacks to {unpacked} bytes; a bill has at most "
-            f"{ROWS_MAX} and {UNPACKED_BYTES_MAX}: export fewer days a file; nothing of this import was stored"
+            Sentence(
+                "%(file)s says that it has %(rows)s rows and unpacks to %(unpacked)s bytes; a bill has "
+                "at most %(rows_most)s and %(bytes_most)s: export fewer days a "
+                "file; nothing of this import was stored",
+                file=source.name,
+                rows=known.num_rows,
+                unpacked=unpacked,
+                rows_most=ROWS_MAX,
+                bytes_most=UNPACKED_BYTES_MAX,
+            )
         )
     return file
 
@@ -156,6 +176,10 @@ def _batch_rows(file: Any) -> int:
 def _damaged(source: SourceFile, error: Exception) -> InvoiceRefused:
     said = str(error).partition("\n")[0][:200]
     return InvoiceRefused(
-        f"{source.name} is not readable Parquet ({said}): it is cut or damaged, fetch it again; "
-        "nothing of this import was stored"
+        Sentence(
+            "%(file)s is not readable Parquet (%(known)s): it is cut or damaged, "
+            "fetch it again; nothing of this import was stored",
+            file=source.name,
+            known=said,
+        )
     )

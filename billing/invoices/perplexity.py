@@ -22,6 +22,7 @@ from billing.invoices.openai_days import count_of, decimal_of
 from billing.invoices.texts import text_of
 from billing.invoices.vendor_times import YEARS
 from billing.money import exact, plain
+from billing.sentences import Sentence
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -75,12 +76,17 @@ class AnswerCosts:
             place = at.rstrip(": ") or "the document"
             for name in answer.keys() - _ANSWER_KEYS:
                 raise InvoiceRefused.at(
-                    source.name, place, "key", name, f"keep {', '.join(sorted(_ANSWER_KEYS))} only, no text of answers"
+                    source.name,
+                    place,
+                    Sentence("key"),
+                    name,
+                    Sentence("keep %(known)s only, no text of answers", known=", ".join(sorted(_ANSWER_KEYS))),
                 )
             answer_id = text_of(source.name, place, "id", answer.get("id"))
             if answer_id is None or answer_id in seen:
-                said = "an answer names its id" if answer_id is None else f"it stands in {seen[answer_id]} too"
-                raise InvoiceRefused.at(source.name, place, "id", answer_id, said)
+                again = Sentence("it stands in %(place)s too", place=seen.get(answer_id or ""))
+                remedy = "an answer names its id" if answer_id is None else again
+                raise InvoiceRefused.at(source.name, place, "id", answer_id, remedy)
             seen[answer_id] = place
             yield from _lines(source, place, answer, answer_id)
 
@@ -127,7 +133,11 @@ def _check_total(source: SourceFile, place: str, cost: Json, parts: Mapping[str,
         noise = max(abs(stated), abs(added)).scaleb(1 - FLOAT_DIGITS)
         if abs(added - stated) > noise:
             raise InvoiceRefused.at(
-                source.name, place, "usage.cost.total_cost", stated, f"the parts add up to {plain(added)}"
+                source.name,
+                place,
+                "usage.cost.total_cost",
+                stated,
+                Sentence("the parts add up to %(sum)s", sum=plain(added)),
             )
 
 

@@ -27,6 +27,7 @@ from billing.invoices.openrouter_days import ActivityApi
 from billing.invoices.parquet_rows import columns_of
 from billing.invoices.perplexity import AnswerCosts
 from billing.invoices.xai import Invoice
+from billing.sentences import Sentence
 
 if TYPE_CHECKING:
     from billing.invoices.lines import Importer
@@ -83,13 +84,20 @@ def recognise(source: SourceFile, importers: tuple[Importer, ...] = IMPORTERS) -
         raise InvoiceRefused.at(
             source.name,
             "line 1",
-            "content",
+            Sentence("content"),
             ", ".join(begins),
-            f"no vendor file that is known; known are {', '.join(importer.format for importer in importers)}",
+            Sentence(
+                "no vendor file that is known; known are %(known)s",
+                known=", ".join(importer.format for importer in importers),
+            ),
         )
     names = ", ".join(hit.importer.format for hit in found)
     raise InvoiceRefused(
-        f"{source.name} could be {names}: the content does not tell; nothing of this import was stored"
+        Sentence(
+            "%(file)s could be %(names)s: the content does not tell; nothing of this import was stored",
+            file=source.name,
+            names=names,
+        )
     )
 
 

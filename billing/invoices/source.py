@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, BinaryIO, cast
 
 from billing.invoices.errors import InvoiceRefused
 from billing.invoices.json_pages import Json, looks_like_json, pages_of
+from billing.sentences import Sentence
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,11 +42,18 @@ class SourceFile:
 
     def __post_init__(self) -> None:
         if not self.content.strip():
-            raise InvoiceRefused(f"{self.name} is empty: export it again; nothing of this import was stored")
+            raise InvoiceRefused(
+                Sentence("%(file)s is empty: export it again; nothing of this import was stored", file=self.name)
+            )
         if len(self.content) > FILE_BYTES_MAX:
             raise InvoiceRefused(
-                f"{self.name} has {len(self.content)} bytes, more than the {FILE_BYTES_MAX} that an invoice may have: "
-                "export fewer days a file; nothing of this import was stored"
+                Sentence(
+                    "%(file)s has %(bytes)s bytes, more than the %(most)s that an invoice may have: "
+                    "export fewer days a file; nothing of this import was stored",
+                    file=self.name,
+                    bytes=len(self.content),
+                    most=FILE_BYTES_MAX,
+                )
             )
 
     @cached_property
@@ -72,8 +80,12 @@ class SourceFile:
                 content = self._opened().read(FILE_BYTES_MAX + 1)
             if len(content) > FILE_BYTES_MAX:
                 raise InvoiceRefused(
-                    f"{self.name} unpacks to more than the {FILE_BYTES_MAX} bytes that an invoice may have: "
-                    "export fewer days a file; nothing of this import was stored"
+                    Sentence(
+                        "%(file)s unpacks to more than the %(most)s bytes that an invoice may have: "
+                        "export fewer days a file; nothing of this import was stored",
+                        file=self.name,
+                        most=FILE_BYTES_MAX,
+                    )
                 )
             return content.decode("utf-8-sig")
         except UnicodeDecodeError as error:
@@ -143,37 +155,58 @@ class SourceFile:
         return cast("BinaryIO", gzip.GzipFile(fileobj=raw)) if self.content[:2] == _GZIP else raw
 
     def _refuse_packed(self) -> None:
-        packed = {_ZSTD: "with zstd", _ZIP: "with zip"}.get(self.content[:4])
+        packed = {_ZSTD: "zstd", _ZIP: "zip"}.get(self.content[:4])
         if packed is not None:
             raise InvoiceRefused(
-                f"{self.name} is compressed {packed}: unpack it first; nothing of this import was stored"
+                Sentence(
+                    "%(file)s is compressed with %(packed)s: unpack it first; nothing of this import was stored",
+                    file=self.name,
+                    packed=packed,
+                )
             )
         if self.is_parquet:
             raise InvoiceRefused(
-                f"{self.name} is Parquet, which this format is not read from: export it as CSV (gzip is read as it "
-                "is), or as JSON lines; nothing of this import was stored"
+                Sentence(
+                    "%(file)s is Parquet, which this format is not read from: export it as CSV (gzip is "
+                    "read as it is), or as JSON lines; nothing of this import was stored",
+                    file=self.name,
+                )
             )
 
     def _damaged(self, error: Exception) -> InvoiceRefused:
         return InvoiceRefused(
-            f"{self.name} cannot be unpacked ({error}): it is cut or damaged, fetch it again; "
-            "nothing of this import was stored"
+            Sentence(
+                "%(file)s cannot be unpacked (%(error)s): it is cut or damaged, "
+                "fetch it again; nothing of this import was stored",
+                file=self.name,
+                error=error,
+            )
         )
 
     def _not_utf8(self, line: int, byte: int, found: bytes) -> InvoiceRefused:
         remedy = "the file is not UTF-8; export it again or convert it"
-        return InvoiceRefused.at(self.name, f"line {line}", f"byte {byte}", found.hex(), remedy)
+        return InvoiceRefused.at(self.name, f"line {line}", Sentence("byte %(byte)s", byte=byte), found.hex(), remedy)
 
     def _beyond(self, line: int, raw: bytes) -> InvoiceRefused:
         if b"\0" in raw:
             return InvoiceRefused.at(
-                self.name, f"line {line}", f"byte {raw.index(0)}", "00", "a text holds no such byte; export it again"
+                self.name,
+                f"line {line}",
+                Sentence("byte %(byte)s", byte=raw.index(0)),
+                "00",
+                "a text holds no such byte; export it again",
             )
-        what = "a line" if len(raw) > LINE_BYTES_MAX else "an unpacked file"
+        what = Sentence("a line") if len(raw) > LINE_BYTES_MAX else Sentence("an unpacked file")
         most = LINE_BYTES_MAX if len(raw) > LINE_BYTES_MAX else UNPACKED_BYTES_MAX
         return InvoiceRefused(
-            f"{self.name}, line {line}: {what} of an invoice has at most {most} bytes, this has more: it is no export "
-            "that is known; nothing of this import was stored"
+            Sentence(
+                "%(file)s, line %(line)s: %(what)s of an invoice has at most %(most)s bytes, this has "
+                "more: it is no export that is known; nothing of this import was stored",
+                file=self.name,
+                line=line,
+                what=what,
+                most=most,
+            )
         )
 
     @cached_property

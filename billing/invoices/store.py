@@ -22,6 +22,7 @@ from billing.invoices.line_copies import copied_blocks
 from billing.invoices.lines import ANYBODY, FileKind, LineKind, StatedTotal, VendorLine
 from billing.invoices.recognise import PARTS_ADD_UP, Recognised, mapped, recognise
 from billing.money import exact
+from billing.sentences import Sentence
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -96,7 +97,11 @@ def _refuse_known(connection: Connection, source: SourceFile, delivery: Delivery
     twin = next((one for one in done if one.sha256 == source.sha256), None)
     if twin is not None:
         raise AlreadyImported(
-            f"{source.name} holds the same bytes as {twin.file_name}: name it once; nothing was imported"
+            Sentence(
+                "%(file)s holds the same bytes as %(earlier)s: name it once; nothing was imported",
+                file=source.name,
+                earlier=twin.file_name,
+            )
         )
     row = connection.execute(
         text("""select i.id, i.file_name, i.imported_at, i.mapping_sha256, bool_and(d.superseded_by is null) as whole
@@ -108,11 +113,18 @@ def _refuse_known(connection: Connection, source: SourceFile, delivery: Delivery
     is_read_anew = row is not None and row.mapping_sha256 != (delivery.mapping and delivery.mapping.sha256)
     if row is None or (delivery.replace and (is_read_anew or not row.whole)):
         return
-    rest = "" if row.whole else " and days of it are superseded since; use --replace to let it count again"
-    rest = " by another mapping; use --replace to read it by this one" if is_read_anew else rest
+    rest = "" if row.whole else Sentence(" and days of it are superseded since; use --replace to let it count again")
+    rest = Sentence(" by another mapping; use --replace to read it by this one") if is_read_anew else rest
     raise AlreadyImported(
-        f"{source.name} is already imported as import {row.id} ({row.file_name}, {row.imported_at:%Y-%m-%d %H:%M} UTC)"
-        f"{rest}; nothing was imported"
+        Sentence(
+            "%(file)s is already imported as import %(number)s (%(earlier)s, "
+            "%(imported_at)s UTC)%(rest)s; nothing was imported",
+            file=source.name,
+            number=row.id,
+            earlier=row.file_name,
+            imported_at=f"{row.imported_at:%Y-%m-%d %H:%M}",
+            rest=rest,
+        )
     )
 
 
@@ -121,8 +133,15 @@ def _refuse_stranger(source: SourceFile, found: Recognised, delivery: Delivery) 
     vendor = delivery.vendor
     if found.importer.vendor not in {ANYBODY, vendor.vendor, *vendor.providers}:
         raise InvoiceRefused(
-            f"{source.name} is a file of {found.importer.vendor} ({found.why}), but vendor {vendor.vendor!r} bills for "
-            f"{', '.join(vendor.providers)}: name the right --vendor; nothing was imported"
+            Sentence(
+                "%(file)s is a file of %(other)s (%(why)s), but vendor %(vendor)s bills for "
+                "%(providers)s: name the right --vendor; nothing was imported",
+                file=source.name,
+                other=found.importer.vendor,
+                why=found.why,
+                vendor=repr(vendor.vendor),
+                providers=", ".join(vendor.providers),
+            )
         )
 
 
@@ -158,7 +177,11 @@ def _copy_lines(
 def _refuse_empty(source: SourceFile, imported: Imported, delivery: Delivery) -> None:
     if not imported.days:
         raise InvoiceRefused(
-            f"{source.name} covers no day{_of(delivery)}: export the month again; nothing was imported"
+            Sentence(
+                "%(file)s covers no day%(of_month)s: export the month again; nothing was imported",
+                file=source.name,
+                of_month=_of(delivery),
+            )
         )
 
 
@@ -180,7 +203,9 @@ def _within(
                     item.place,
                     "day",
                     item.day,
-                    f"it lies outside {month.name}; leave out --month to import every day of the file",
+                    Sentence(
+                        "it lies outside %(month)s; leave out --month to import every day of the file", month=month.name
+                    ),
                 )
             yield item
 
@@ -254,8 +279,13 @@ def _supersede(connection: Connection, imported: Imported, delivery: Delivery, d
             continue
         if twin is not None:
             raise InvoiceRefused(
-                f"{imported.file_name} and {row.file_name} both cover {row.days[0]}: import them one after the other "
-                "if the later replaces the earlier; nothing was imported"
+                Sentence(
+                    "%(file)s and %(earlier)s both cover %(day)s: import them one after the other "
+                    "if the later replaces the earlier; nothing was imported",
+                    file=imported.file_name,
+                    earlier=row.file_name,
+                    day=row.days[0],
+                )
             )
         _refuse_coarser(connection, imported, row.id, row.days, delivery)
         was = _day_sums(connection, row.id, row.days)
@@ -284,8 +314,14 @@ def _refuse_coarser(
     ).scalar_one()
     if has_detail:
         raise CoversAlready(
-            f"{imported.file_name} has day totals for {days[0]} to {days[-1]}, which import {old} knows by line item: "
-            "use --replace if the totals are to count instead; nothing was imported"
+            Sentence(
+                "%(file)s has day totals for %(first)s to %(last)s, which import %(number)s knows by line "
+                "item: use --replace if the totals are to count instead; nothing was imported",
+                file=imported.file_name,
+                first=days[0],
+                last=days[-1],
+                number=old,
+            )
         )
 
 
@@ -319,4 +355,4 @@ def _changes(was: dict[At, Decimal], now: dict[At, Decimal]) -> tuple[Change, ..
 
 
 def _of(delivery: Delivery) -> str:
-    return "" if delivery.month is None else f" of {delivery.month.name}"
+    return "" if delivery.month is None else Sentence(" of %(month)s", month=delivery.month.name)

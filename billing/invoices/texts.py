@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from billing.invoices.errors import InvoiceRefused
+from billing.sentences import Sentence
 
 CHARACTERS_MAX = 512
 
@@ -19,5 +20,7 @@ def text_of(file: str, place: str, field: str, value: object) -> str | None:
     if not text.isprintable():
         raise InvoiceRefused.at(file, place, field, value, "it holds characters that cannot be printed")
     if len(text) > CHARACTERS_MAX:
-        raise InvoiceRefused.at(file, place, field, value, f"it is longer than {CHARACTERS_MAX} characters")
+        raise InvoiceRefused.at(
+            file, place, field, value, Sentence("it is longer than %(most)s characters", most=CHARACTERS_MAX)
+        )
     return text or None

@@ -25,6 +25,7 @@ from billing.errors import BillingError, CellProblem, FileRefused
 from billing.invoices.errors import UnknownVendor, VendorsRefused
 from billing.money import minor_digits, parse_amount
 from billing.periods import Month, month_in
+from billing.sentences import Sentence, said_by
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -112,7 +113,11 @@ def read_vendors(raw: bytes, name: str) -> list[Vendor]:
     for line, vendor in read:
         first = first_line.setdefault((vendor.vendor, vendor.valid_from), line)
         if first != line:
-            remedy = f"line {first} says what holds from {vendor.valid_from or 'the beginning'} on: keep one"
+            remedy = Sentence(
+                "line %(first)s says what holds from %(valid_from)s on: keep one",
+                first=first,
+                valid_from=vendor.valid_from or Sentence("the beginning"),
+            )
             problems.append(CellProblem(name, line, "vendor", vendor.vendor, remedy))
     if problems:
         raise FileRefused(problems)
@@ -133,8 +138,13 @@ def with_new(known: Iterable[Vendor], new: Iterable[Vendor]) -> tuple[list[Vendo
             earlier.valid_to is None or earlier.valid_to > (later.valid_from or date.min)
         ):
             raise VendorsRefused(
-                f"vendor {later.vendor!r} has two rows on {later.valid_from}: give the row from "
-                f"{earlier.valid_from or 'the beginning'} the valid_to {later.valid_from}; nothing was imported"
+                Sentence(
+                    "vendor %(vendor)s has two rows on %(valid_from)s: give the row from "
+                    "%(earlier_from)s the valid_to %(valid_from)s; nothing was imported",
+                    vendor=repr(later.vendor),
+                    valid_from=later.valid_from,
+                    earlier_from=earlier.valid_from or Sentence("the beginning"),
+                )
             )
     return rows, changed
 
@@ -147,7 +157,10 @@ def vendor_for(register: Iterable[Vendor], name: str, month: str | None) -> Vend
     mine = [row for row in register if row.vendor == name] or ([BUILT_IN[name]] if name in BUILT_IN else [])
     if not mine:
         raise UnknownVendor(
-            f"no vendor is named {name!r}: import it with `jangbu vendor import FILE` (see `jangbu vendor list`)"
+            Sentence(
+                "no vendor is named %(name)s: import it with `jangbu vendor import FILE` (see `jangbu vendor list`)",
+                name=repr(name),
+            )
         )
     if month is None:
         return mine[-1]
@@ -155,7 +168,11 @@ def vendor_for(register: Iterable[Vendor], name: str, month: str | None) -> Vend
     first, last = ([row for row in mine if row.holds(day)] for day in (days[0], days[-1]))
     if not first and not last:
         raise UnknownVendor(
-            f"vendor {name!r} has no row that holds in {month}: import one with `jangbu vendor import FILE`"
+            Sentence(
+                "vendor %(name)s has no row that holds in %(month)s: import one with `jangbu vendor import FILE`",
+                name=repr(name),
+                month=month,
+            )
         )
     if not first or not last or first[0] != last[0]:
         if first and last and _same_terms(first[0], last[0]):
@@ -211,7 +228,7 @@ def _names(text: str) -> tuple[str, ...]:
 
 def _one_of(column: str, value: str, choices: tuple[str, ...]) -> str:
     if value.lower() not in choices:
-        raise CellError(column, value, f"use one of {', '.join(choices)}")
+        raise CellError(column, value, Sentence("use one of %(known)s", known=", ".join(choices)))
     return value.lower()
 
 
@@ -220,7 +237,7 @@ def _zone(value: str) -> str:
         for month in _CHECKED_MONTHS:
             month_in(month, value)
     except BillingError as error:
-        raise CellError("zone", value, str(error)) from None
+        raise CellError("zone", value, said_by(error)) from None
     return value
 
 
@@ -228,7 +245,7 @@ def _currency(value: str) -> str:
     try:
         minor_digits(value.upper())
     except ValueError as error:
-        raise CellError("currency", value, str(error)) from None
+        raise CellError("currency", value, said_by(error)) from None
     return value.upper()
 
 
@@ -236,9 +253,9 @@ def _tax_rate(value: str) -> Decimal:
     try:
         rate = parse_amount(value)
     except ValueError as error:
-        raise CellError("tax_rate", value, str(error)) from None
+        raise CellError("tax_rate", value, said_by(error)) from None
     if rate >= 1:
-        raise CellError("tax_rate", value, "write 10 % as 0.1")
+        raise CellError("tax_rate", value, Sentence("write 10 %% as 0.1"))
     return rate
 
 
@@ -246,13 +263,13 @@ def _tolerance(column: str, value: str) -> Decimal:
     try:
         return parse_amount(value)
     except ValueError as error:
-        raise CellError(column, value, str(error)) from None
+        raise CellError(column, value, said_by(error)) from None
 
 
 def _share(value: str) -> Decimal:
     share = _tolerance("tolerance_share", value)
     if share >= 1:
-        raise CellError("tolerance_share", value, "write 0.01 % as 0.0001")
+        raise CellError("tolerance_share", value, Sentence("write 0.01 %% as 0.0001"))
     return share
 
 
@@ -263,7 +280,10 @@ def _fx_policy(value: str) -> str:
 def _tax_in_price(value: str, tax_mode: str) -> str:
     found = _one_of("tax_in_price", value, TAX_IN_PRICE)
     if found == "included" and tax_mode not in ("vendor_charged", "domestic_invoice"):
-        remedy = f"with tax_mode {tax_mode} the vendor's prices hold no tax: leave it empty, or correct the mode"
+        remedy = Sentence(
+            "with tax_mode %(tax_mode)s the vendor's prices hold no tax: leave it empty, or correct the mode",
+            tax_mode=tax_mode,
+        )
         raise CellError("tax_in_price", value, remedy)
     return found
 
@@ -274,13 +294,17 @@ def _fx_day(value: str, fx_policy: str) -> int | None:
     if not re.fullmatch(r"[1-9]|[12][0-9]|3[01]", value):
         raise CellError("fx_day", value, "use a day of the following month from 1 to 31, or leave it empty")
     if FX_POLICY_WORDS.get(fx_policy.lower(), fx_policy.lower()) not in ("invoice_date", "payment_date", ""):
-        raise CellError("fx_day", value, f"with fx_policy {fx_policy} no such day counts: leave it empty")
+        raise CellError(
+            "fx_day",
+            value,
+            Sentence("with fx_policy %(fx_policy)s no such day counts: leave it empty", fx_policy=fx_policy),
+        )
     return int(value)
 
 
 def _settle_days(value: str) -> int:
     if not re.fullmatch(r"[0-9]{1,3}", value) or int(value) > SETTLE_DAYS_MAX:
-        raise CellError("settle_days", value, f"use whole days from 0 to {SETTLE_DAYS_MAX}")
+        raise CellError("settle_days", value, Sentence("use whole days from 0 to %(most)s", most=SETTLE_DAYS_MAX))
     return int(value)
 
 

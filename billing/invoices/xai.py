@@ -22,6 +22,7 @@ from billing.invoices.openai_days import count_of, decimal_of
 from billing.invoices.texts import text_of
 from billing.invoices.vendor_times import month_days
 from billing.money import exact, plain
+from billing.sentences import Sentence
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -120,7 +121,11 @@ def _line(source: SourceFile, place: str, days: Sequence[date], line: Json) -> V
         return _unread(source, place, days, line, text)
     if not isinstance(counted, str) or counted.strip().lower() not in _UNITS:
         raise InvoiceRefused.at(
-            source.name, place, "unitType", counted, f"unknown; known are {', '.join(sorted(_UNITS))}"
+            source.name,
+            place,
+            "unitType",
+            counted,
+            Sentence("unknown; known are %(known)s", known=", ".join(sorted(_UNITS))),
         )
     unit = _UNITS[counted.strip().lower()]
     surface = next((name for name in _SURFACES if text is not None and text.startswith(name)), None)
@@ -176,7 +181,11 @@ def _stated(
         with_tax = added + tax
     if stated not in {added, with_tax}:
         raise InvoiceRefused.at(
-            source.name, place, "totalWithCorr.val", total.get("val"), f"the lines add up to {plain(added)} dollars"
+            source.name,
+            place,
+            "totalWithCorr.val",
+            total.get("val"),
+            Sentence("the lines add up to %(sum)s dollars", sum=plain(added)),
         )
     with exact():
         return stated if stated == with_tax else stated + tax

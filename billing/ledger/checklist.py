@@ -21,6 +21,7 @@ from billing.ledger.closes import month_after, read_closes
 from billing.ledger.corrections import find_corrections
 from billing.ledger.reconciled import stale_reconciliations
 from billing.periods import hour_start, load_zone, month_in, month_of_hour
+from billing.sentences import Listed, Sentence
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -33,6 +34,8 @@ State = Literal["ok", "warn", "block"]
 ACCEPTABLE = ("quarantine", "unpriced", "unconverted", "unattributed", "reconciled", "breaks")
 """What a close goes past when it is named by --accept."""
 NAMED_MAX = 3
+PRICES_FIRST = Sentence("import prices with `jangbu price import FILE`")
+RATES_FIRST = Sentence("import rates with `jangbu fx import FILE`")
 QUARANTINE_BACK = timedelta(days=1)
 """An event may be somewhat later than its record (setting max_event_ahead_seconds, at most a year by far): records in
 quarantine count from a day before the month."""
@@ -88,8 +91,12 @@ def ended(computed: MonthStatements, now: datetime) -> Check:
     end = hour_start(month.end_hour)
     local = end.astimezone(load_zone(month.zone)).strftime("%Y-%m-%d %H:%M")
     if now >= end:
-        return Check("ended", "ok", f"{month.name} ended on {local} {month.zone}")
-    return Check("ended", "block", f"{month.name} has not ended: it does on {local} {month.zone}", "wait until then")
+        sentence = Sentence("%(month)s ended on %(moment)s %(zone)s", month=month.name, moment=local, zone=month.zone)
+        return Check("ended", "ok", sentence)
+    sentence = Sentence(
+        "%(month)s has not ended: it does on %(moment)s %(zone)s", month=month.name, moment=local, zone=month.zone
+    )
+    return Check("ended", "block", sentence, Sentence("wait until then"))
 
 
 def unattributed(computed: MonthStatements) -> Check:
@@ -98,15 +105,19 @@ def unattributed(computed: MonthStatements) -> Check:
     cost = Fraction(0) if found is None else max(Fraction(0), found.exact_total)
     share = cost / computed.exact_total if computed.exact_total > 0 else Fraction(0)
     limit = Fraction(computed.policy.unattributed_limit)
-    sentence = f"{_percent(share)} of the cost is attributed to nobody; the limit is {_percent(limit)}"
+    sentence = Sentence(
+        "%(share)s of the cost is attributed to nobody; the limit is %(limit)s",
+        share=_percent(share), limit=_percent(limit),
+    )  # fmt: skip
     if share <= limit:
         return Check("unattributed", "ok" if not cost else "warn", sentence)
-    return Check("unattributed", "block", sentence, "import who they belong to with `jangbu roster import FILE`")
+    remedy = Sentence("import who they belong to with `jangbu roster import FILE`")
+    return Check("unattributed", "block", sentence, remedy)
 
 
 def unconverted(computed: MonthStatements) -> Check:
     """Use, and shared costs, that no rate converts."""
-    check = _open_use(computed, "unconverted", "rate", "import rates with `jangbu fx import FILE`")
+    check = _open_use(computed, "unconverted")
     found = computed.of(None)
     pools = [] if found is None else [one.charge.document for one in found.charges
                                       if one.charge.section == "allocated"
@@ -114,8 +125,8 @@ def unconverted(computed: MonthStatements) -> Check:
     if check.state == "block" or not pools:
         return check
     named = "; ".join(f"{one['rule']} ({one['pool']}): {one['why']}" for one in pools[:NAMED_MAX])
-    return Check("unconverted", "block", f"{len(pools)} shared costs have no rate: {named}",
-                 "import rates with `jangbu fx import FILE`")  # fmt: skip
+    sentence = Sentence("%(count)s shared costs have no rate: %(named)s", count=len(pools), named=named)
+    return Check("unconverted", "block", sentence, RATES_FIRST)
 
 
 def accrued_providers(connection: Connection, computed: MonthStatements) -> frozenset[str]:
@@ -137,26 +148,38 @@ def _order(connection: Connection, computed: MonthStatements, last: Close | None
     name = computed.month.name
     earlier = earliest_open_use(connection, computed, last)
     if earlier is not None:
-        remedy = f"close it first: `jangbu period close {earlier}`"
-        return Check("order", "block", f"{earlier} holds use and is open", remedy)
+        return Check("order", "block", Sentence("%(month)s holds use and is open", month=earlier), _first(earlier))
     if last is not None and name > month_after(last.month.name):
         waiting = month_after(last.month.name)
         if any(one.charges for one in find_corrections(connection, waiting)):
-            return Check("order", "block", f"corrections of closed months wait for {waiting}",
-                         f"close it first: `jangbu period close {waiting}`")  # fmt: skip
-    return Check("order", "ok", "every earlier month with use is closed")
+            sentence = Sentence("corrections of closed months wait for %(month)s", month=waiting)
+            return Check("order", "block", sentence, _first(waiting))
+    return Check("order", "ok", Sentence("every earlier month with use is closed"))
+
+
+def _first(month: str) -> Sentence:
+    return Sentence("close it first: `jangbu period close %(month)s`", month=month)
 
 
 def _settings(computed: MonthStatements, last: Close | None) -> Check:
     """Hours may be neither counted twice nor left out, and corrections are in one currency."""
     policy = computed.policy
     if last is not None and policy.currency != last.policy.currency:
-        sentence = f"the currency is {policy.currency}, {last.month.name} was closed in {last.policy.currency}"
-        return Check("settings", "block", sentence, f"set JANGBU_CURRENCY={last.policy.currency}")
+        sentence = Sentence(
+            "the currency is %(currency)s, %(month)s was closed in %(then)s",
+            currency=policy.currency, month=last.month.name, then=last.policy.currency,
+        )  # fmt: skip
+        return Check("settings", "block", sentence, Sentence("set %(setting)s",
+                     setting=f"JANGBU_CURRENCY={last.policy.currency}"))  # fmt: skip
     if last is not None and month_in(last.month.name, policy.zone).end_hour != last.month.end_hour:
-        sentence = f"the zone is {policy.zone}; {last.month.name} was closed in {last.policy.zone}, other hours"
-        return Check("settings", "block", sentence, f"set JANGBU_TIMEZONE={last.policy.zone}")
-    return Check("settings", "ok", f"months of {policy.zone}, in {policy.currency}")
+        sentence = Sentence(
+            "the zone is %(zone)s; %(month)s was closed in %(then)s, other hours",
+            zone=policy.zone, month=last.month.name, then=last.policy.zone,
+        )  # fmt: skip
+        return Check("settings", "block", sentence, Sentence("set %(setting)s",
+                     setting=f"JANGBU_TIMEZONE={last.policy.zone}"))  # fmt: skip
+    sentence = Sentence("months of %(zone)s, in %(currency)s", zone=policy.zone, currency=policy.currency)
+    return Check("settings", "ok", sentence)
 
 
 def _quarantine(connection: Connection, computed: MonthStatements, closes: Sequence[Close]) -> Check:
@@ -171,60 +194,72 @@ def _quarantine(connection: Connection, computed: MonthStatements, closes: Seque
         {"since": hour_start(computed.month.first_hour) - QUARANTINE_BACK, "decided": decided},
     ).all()
     count, dismissed = (sum(int(row[place]) for row in rows) for place in (1, 2))
-    beside = f"; {dismissed} dismissed" if dismissed else ""
+    beside = Sentence("; %(count)s dismissed", count=dismissed) if dismissed else ""
     if not count:
-        return Check("quarantine", "ok", f"nothing is in quarantine{beside}")
+        return Check("quarantine", "ok", Sentence("nothing is in quarantine%(beside)s", beside=beside))
     kinds = ", ".join(f"{row.open} {row.code}" for row in rows[:NAMED_MAX] if row.open)
-    what = "1 record is" if count == 1 else f"{count:,} records are"
-    return Check("quarantine", "block", f"{what} in quarantine ({kinds}){beside}",
-                 "look at `jangbu quarantine list`; mend and `jangbu quarantine redrive`, or `dismiss`")  # fmt: skip
+    one = Sentence("1 record is in quarantine (%(kinds)s)%(beside)s", kinds=kinds, beside=beside)
+    more = Sentence("%(count)s records are in quarantine (%(kinds)s)%(beside)s", count=f"{count:,}", kinds=kinds,
+                    beside=beside)  # fmt: skip
+    remedy = Sentence("look at `jangbu quarantine list`; mend and `jangbu quarantine redrive`, or `dismiss`")
+    return Check("quarantine", "block", one if count == 1 else more, remedy)
 
 
 def _unpriced(connection: Connection, computed: MonthStatements) -> Check:
-    check = _open_use(computed, "unpriced", "price", "import prices with `jangbu price import FILE`")
+    check = _open_use(computed, "unpriced")
     if check.state == "block":
         return check
     late = [one for one in find_corrections(connection, computed.month.name) if one.late_unpriced]
     if not late:
         return check
-    text_ = ", ".join(f"{one.late_unpriced:,} of {one.month}" for one in late[:NAMED_MAX])
-    return Check("unpriced", "block", f"use came without a price for closed months: {text_}", check.remedy or
-                 "import prices with `jangbu price import FILE`")  # fmt: skip
+    months = Listed(
+        (Sentence("%(count)s of %(month)s", count=f"{one.late_unpriced:,}", month=one.month)
+         for one in late[:NAMED_MAX]), ", ",
+    )  # fmt: skip
+    sentence = Sentence("use came without a price for closed months: %(months)s", months=months)
+    return Check("unpriced", "block", sentence, PRICES_FIRST)
 
 
-def _open_use(computed: MonthStatements, status: PriceStatus, lacks: str, remedy: str) -> Check:
+def _open_use(computed: MonthStatements, status: PriceStatus) -> Check:
     quantities: dict[str, int] = {}
     for statement in computed.statements:
         for line in statement.lines:
             if line.key.status == status:
                 name = f"{line.key.provider}/{line.key.model} {line.key.unit}"
                 quantities[name] = quantities.get(name, 0) + line.quantity
+    lacks_price = status == "unpriced"
     if not quantities:
-        return Check(status, "ok", f"all use has a {lacks}")
+        return Check(status, "ok", Sentence("all use has a price") if lacks_price else Sentence("all use has a rate"))
     largest = sorted(quantities.items(), key=lambda item: (-item[1], item[0]))
     named = ", ".join(f"{quantity:,} {name}" for name, quantity in largest[:NAMED_MAX])
-    more = f" and {len(largest) - NAMED_MAX} more" if len(largest) > NAMED_MAX else ""
-    return Check(status, "block", f"{sum(quantities.values()):,} units of use have no {lacks}: {named}{more}", remedy)
+    left = len(largest) - NAMED_MAX
+    more = Sentence(" and %(count)s more", count=left) if left > 0 else ""
+    values = {"count": f"{sum(quantities.values()):,}", "named": named, "more": more}
+    if lacks_price:
+        sentence = Sentence("%(count)s units of use have no price: %(named)s%(more)s", **values)
+        return Check(status, "block", sentence, PRICES_FIRST)
+    sentence = Sentence("%(count)s units of use have no rate: %(named)s%(more)s", **values)
+    return Check(status, "block", sentence, RATES_FIRST)
 
 
 def _invoices(connection: Connection, computed: MonthStatements, now: datetime) -> Check:
     gaps = _invoice_gaps(connection, computed, now)
     if not gaps:
-        return Check("invoices", "ok", "the invoices of every provider in use are there and final")
-    remedy = "`jangbu invoice import FILE --vendor V`; what differs later is corrected in an open month"
+        return Check("invoices", "ok", Sentence("the invoices of every provider in use are there and final"))
+    remedy = Sentence("`jangbu invoice import FILE --vendor V`; what differs later is corrected in an open month")
     unknown = [gap.provider for gap in gaps if gap.sentence is None]
     told = [gap.sentence for gap in gaps if gap.sentence is not None]
     if unknown:
-        told.append(f"no vendor is registered for {', '.join(unknown)}")
-        remedy = f"`jangbu vendor import FILE`, {remedy}"
-    return Check("invoices", "warn", "accrued: " + "; ".join(told), remedy)
+        told.append(Sentence("no vendor is registered for %(providers)s", providers=", ".join(unknown)))
+        remedy = Sentence("`jangbu vendor import FILE`, %(then)s", then=remedy)
+    return Check("invoices", "warn", Sentence("accrued: %(gaps)s", gaps=Listed(told)), remedy)
 
 
 class _Gap(NamedTuple):
     """`sentence`: what a vendor's invoices lack; None where no vendor is registered."""
 
     provider: str
-    sentence: str | None
+    sentence: Sentence | None
 
 
 def _invoice_gaps(connection: Connection, computed: MonthStatements, now: datetime | None) -> list[_Gap]:
@@ -243,9 +278,14 @@ def _invoice_gaps(connection: Connection, computed: MonthStatements, now: dateti
         missing = sum(day not in covered for day in month.days)
         final = month.days[-1] + timedelta(days=1 + vendor.settle_days)
         if missing:
-            gaps.append(_Gap(provider, f"{vendor.vendor} has not invoiced {missing} of {len(month.days)} days"))
+            sentence = Sentence(
+                "%(vendor)s has not invoiced %(missing)s of %(days)s days",
+                vendor=vendor.vendor, missing=missing, days=len(month.days),
+            )  # fmt: skip
+            gaps.append(_Gap(provider, sentence))
         elif now is not None and now.astimezone(load_zone(vendor.zone)).date() < final:
-            gaps.append(_Gap(provider, f"the invoice of {vendor.vendor} is provisional until {final}"))
+            told = Sentence("the invoice of %(vendor)s is provisional until %(day)s", vendor=vendor.vendor, day=final)
+            gaps.append(_Gap(provider, told))
     return gaps
 
 
@@ -260,13 +300,17 @@ def _reconciled(connection: Connection, month: str, now: datetime, *, is_rebuilt
     Rebuilt sums end with our month and hold no whole month of a vendor's: there this was asked by the close before.
     """
     if is_rebuilt:
-        return Check("reconciled", "ok", "whether shared differences are up to date is not asked of rebuilt sums")
+        sentence = Sentence("whether shared differences are up to date is not asked of rebuilt sums")
+        return Check("reconciled", "ok", sentence)
     stale = stale_reconciliations(connection, month, now)
     if not stale:
-        return Check("reconciled", "ok", "no shared difference is out of date")
-    more = f"; and {len(stale) - NAMED_MAX} more" if len(stale) > NAMED_MAX else ""
-    remedy = f"`jangbu reconcile --vendor {stale[0].partition(' ')[0]} --month {month}`"
-    return Check("reconciled", "block", f"what is shared is out of date: {'; '.join(stale[:NAMED_MAX])}{more}", remedy)
+        return Check("reconciled", "ok", Sentence("no shared difference is out of date"))
+    left = len(stale) - NAMED_MAX
+    more = Sentence("; and %(count)s more", count=left) if left > 0 else ""
+    remedy = Sentence("`jangbu reconcile --vendor %(vendor)s --month %(month)s`", vendor=stale[0].vendor, month=month)
+    listed = Listed(one.sentence for one in stale[:NAMED_MAX])
+    sentence = Sentence("what is shared is out of date: %(stale)s%(more)s", stale=listed, more=more)
+    return Check("reconciled", "block", sentence, remedy)
 
 
 def _breaks(connection: Connection, month: str) -> Check:
@@ -274,18 +318,24 @@ def _breaks(connection: Connection, month: str) -> Check:
     ones do not count, and neither does rounding; what is disputed is decided, and said."""
     counts = count_breaks(connection, month)
     disputed = sum(count.disputed for count in counts)
-    beside = f"; {disputed} disputed" if disputed else ""
+    beside = Sentence("; %(count)s disputed", count=disputed) if disputed else ""
     open_breaks = [count for count in counts if count.open]
     if open_breaks:
-        named = ", ".join(f"{count.open} with {count.vendor} in {count.currency}" for count in open_breaks)
-        remedy = f"`jangbu break list --month {month} --state open`, then accept, dispute or write off"
-        return Check("breaks", "block", f"breaks are open: {named}{beside}", remedy)
+        named = Listed(
+            (Sentence("%(count)s with %(vendor)s in %(currency)s", count=one.open, vendor=one.vendor,
+                      currency=one.currency) for one in open_breaks), ", ",
+        )  # fmt: skip
+        remedy = Sentence(
+            "`jangbu break list --month %(month)s --state open`, then accept, dispute or write off", month=month
+        )
+        sentence = Sentence("breaks are open: %(named)s%(beside)s", named=named, beside=beside)
+        return Check("breaks", "block", sentence, remedy)
     if counts or connection.execute(
         text("select exists (select from reconciliation where month = :month)"), {"month": month}
     ).scalar_one():
-        return Check("breaks", "warn" if disputed else "ok", f"no break is open{beside}")
-    remedy = "`jangbu reconcile --vendor V --month M`"
-    return Check("breaks", "warn", "nothing has been reconciled for the month", remedy)
+        return Check("breaks", "warn" if disputed else "ok", Sentence("no break is open%(beside)s", beside=beside))
+    remedy = Sentence("`jangbu reconcile --vendor V --month M`")
+    return Check("breaks", "warn", Sentence("nothing has been reconciled for the month"), remedy)
 
 
 def _percent(share: Fraction) -> str:

@@ -9,7 +9,7 @@ charged are left alone.
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from sqlalchemy import Connection, text
 
@@ -19,6 +19,7 @@ from billing.breaks.shared import decided_vendors
 from billing.errors import BillingError
 from billing.money import plain
 from billing.reconciliation.month import reconcile_month
+from billing.sentences import Sentence, said_by
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -28,7 +29,14 @@ Totals = dict[str, tuple[Decimal, Decimal]]
 SHARED: Literal["invoice_difference"] = "invoice_difference"
 
 
-def stale_reconciliations(connection: Connection, month: str, now: datetime) -> list[str]:
+class Stale(NamedTuple):
+    """A vendor whose charged difference is out of date, and in what."""
+
+    vendor: str
+    sentence: Sentence
+
+
+def stale_reconciliations(connection: Connection, month: str, now: datetime) -> list[Stale]:
     """A sentence for each vendor whose charged difference is out of date in a month; the connection is a snapshot."""
     rules = in_force(read_rules(connection), month)
     shared = {rule.pool_of for rule in rules if rule.pool == SHARED and rule.pool_of is not None}
@@ -40,15 +48,19 @@ def stale_reconciliations(connection: Connection, month: str, now: datetime) -> 
         try:
             present = _present(connection, vendor, month, now)
         except BillingError as error:
-            found.append(f"{vendor} cannot be reconciled any more: {error}")
+            sentence = Sentence("%(vendor)s cannot be reconciled any more: %(why)s", vendor=vendor, why=said_by(error))
+            found.append(Stale(vendor, sentence))
             continue
         for currency in sorted(recorded.keys() | present.keys()):
             then, today = recorded.get(currency, _NOTHING), present.get(currency, _NOTHING)
             if then != today:
-                found.append(
-                    f"{vendor} was reconciled at invoice {plain(then[0])} and ours {plain(then[1])} {currency}, now "
-                    f"they are {plain(today[0])} and {plain(today[1])}"
-                )
+                sentence = Sentence(
+                    "%(vendor)s was reconciled at invoice %(invoice_then)s and ours %(ours_then)s %(currency)s, "
+                    "now they are %(invoice)s and %(ours)s",
+                    vendor=vendor, invoice_then=plain(then[0]), ours_then=plain(then[1]), currency=currency,
+                    invoice=plain(today[0]), ours=plain(today[1]),
+                )  # fmt: skip
+                found.append(Stale(vendor, sentence))
     return found
 
 

@@ -31,6 +31,7 @@ from billing.outputs.shown_text import visible
 from billing.outputs.texts import words
 from billing.outputs.xlsx import SUMS_HEAD_ROW, Book, sum_rows
 from billing.outputs.xlsx_reading import ReadBook, read_workbook
+from billing.sentences import Sentence
 from billing.statement_document import NOT_HASHED, content_hash
 
 if TYPE_CHECKING:
@@ -104,10 +105,14 @@ def _verify(name: str, raw: bytes, ledger: Ledger, *, is_member: bool) -> list[V
         try:
             return [_json(name, text, ledger)]
         except RecursionError:
-            raise BillingError(f"{name!r} is nested deeper than any statement") from None
+            raise BillingError(Sentence("%(name)s is nested deeper than any statement", name=repr(name))) from None
     if text.startswith(",".join(COLUMNS)):
         return [_csv(name, text, ledger)]
-    raise BillingError(f"{name!r} is no statement that jangbu made: PDF, XLSX, CSV, JSON or a zip of them is one")
+    raise BillingError(
+        Sentence(
+            "%(name)s is no statement that jangbu made: PDF, XLSX, CSV, JSON or a zip of them is one", name=repr(name)
+        )
+    )
 
 
 def _packed(name: str, raw: bytes, ledger: Ledger, *, is_member: bool) -> list[Verdict]:
@@ -116,7 +121,7 @@ def _packed(name: str, raw: bytes, ledger: Ledger, *, is_member: bool) -> list[V
     if "xl/workbook.xml" in members:
         return [_xlsx(name, raw, ledger)]
     if is_member:
-        raise BillingError(f"{name!r} is an archive within an archive: unpack it first")
+        raise BillingError(Sentence("%(name)s is an archive within an archive: unpack it first", name=repr(name)))
     verdicts = []
     for member, content in members.items():
         verdicts += _verify(f"{name}/{member}", content, ledger, is_member=True)
@@ -135,9 +140,9 @@ def _members(name: str, raw: bytes) -> dict[str, bytes]:
             else:
                 return {entry.filename: packed.read(entry) for entry in entries}
     except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError, ValueError, OSError) as error:
-        raise BillingError(f"{name!r} cannot be unpacked: {error}") from error
+        raise BillingError(Sentence("%(name)s cannot be unpacked: %(error)s", name=repr(name), error=error)) from error
     if not is_workbook:
-        raise BillingError(f"{name!r} unpacks to more than any month has: not read")
+        raise BillingError(Sentence("%(name)s unpacks to more than any month has: not read", name=repr(name)))
     return found
 
 
@@ -145,9 +150,13 @@ def _pdf(name: str, raw: bytes, ledger: Ledger) -> Verdict:
     try:
         recipe = read_recipe(raw)
     except ValueError as error:
-        raise BillingError(f"{name!r}: {error}") from error
+        raise BillingError(Sentence("%(name)s: %(error)s", name=repr(name), error=error)) from error
     if recipe is None:
-        raise BillingError(f"{name!r} is a PDF that does not say which statement it is: jangbu did not make it")
+        raise BillingError(
+            Sentence(
+                "%(name)s is a PDF that does not say which statement it is: jangbu did not make it", name=repr(name)
+            )
+        )
     begun = Verdict(name, "pdf", "unknown", recipe.month, recipe.department or "", recipe.content_hash)
     whole, documents = ledger.month(recipe.month)
     held = _held(whole, documents, recipe.kind, recipe.department)
@@ -169,9 +178,9 @@ def _json(name: str, text: str, ledger: Ledger) -> Verdict:
     try:
         document = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise BillingError(f"{name!r} is no JSON document: {error}") from error
+        raise BillingError(Sentence("%(name)s is no JSON document: %(error)s", name=repr(name), error=error)) from error
     if not isinstance(document, dict) or not isinstance(document.get("content_hash"), str) or "month" not in document:
-        raise BillingError(f"{name!r} is no statement: it has no month or no content_hash")
+        raise BillingError(Sentence("%(name)s is no statement: it has no month or no content_hash", name=repr(name)))
     kind = "organisation" if document.get("scope") == "organisation" else "department"
     department = document.get("department")
     said = document["content_hash"]
@@ -190,9 +199,15 @@ def _csv(name: str, text: str, ledger: Ledger) -> Verdict:
     try:
         rows = list(csv.reader(io.StringIO(text)))[1:]
     except csv.Error as error:
-        raise BillingError(f"{name!r} is no CSV: {error}") from error
+        raise BillingError(Sentence("%(name)s is no CSV: %(error)s", name=repr(name), error=error)) from error
     if not rows or any(len(row) != len(COLUMNS) for row in rows):
-        raise BillingError(f"{name!r}: a row has not the {len(COLUMNS)} columns that a statement has")
+        raise BillingError(
+            Sentence(
+                "%(name)s: a row has not the %(count)s columns that a statement has",
+                name=repr(name),
+                count=len(COLUMNS),
+            )
+        )
     month, is_whole = rows[0][0], any(row[COLUMNS.index("section")] == ORGANISATION for row in rows)
     said = rows[-1][COLUMNS.index("content_hash")]
     codes = dict.fromkeys(
@@ -241,7 +256,12 @@ def _xlsx(name: str, raw: bytes, ledger: Ledger) -> Verdict:
     read = read_workbook(raw)
     said = read.properties
     if not {"content_hash", "jangbu_kind", "month", "language"} <= said.keys() or said["language"] not in ("ko", "en"):
-        raise BillingError(f"{name!r} is a workbook that does not say which statement it is: jangbu did not make it")
+        raise BillingError(
+            Sentence(
+                "%(name)s is a workbook that does not say which statement it is: jangbu did not make it",
+                name=repr(name),
+            )
+        )
     kind = "organisation" if said["jangbu_kind"] == "organisation" else "department"
     shown = None if said["jangbu_kind"] in ("organisation", "unattributed") else said.get("department", "")
     begun = Verdict(name, "xlsx", "unknown", said["month"], shown or "", said["content_hash"])
@@ -350,4 +370,6 @@ def _text(raw: bytes) -> str:
     try:
         return raw.decode("utf-8-sig").replace("\r\n", "\n")
     except UnicodeDecodeError as error:
-        raise BillingError(f"the file is neither a PDF, a workbook nor UTF-8 text: {error}") from error
+        raise BillingError(
+            Sentence("the file is neither a PDF, a workbook nor UTF-8 text: %(error)s", error=error)
+        ) from error

@@ -15,6 +15,7 @@ from billing.csv_file import CellError, Columns, read_file
 from billing.errors import CellProblem, FileRefused
 from billing.money import exact, minor_digits, parse_amount, plain
 from billing.plans.departments import ORGANISATION
+from billing.sentences import Sentence, said_by
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -102,7 +103,11 @@ def read_budgets(raw: bytes, name: str, currency: str) -> list[BudgetRow]:
     for line, row in read:
         earlier = first.setdefault((row.department, row.period), line)
         if earlier != line:
-            remedy = f"line {earlier} gives {row.department or ORGANISATION}'s budget of that period: keep one"
+            remedy = Sentence(
+                "line %(earlier)s gives %(department)s's budget of that period: keep one",
+                earlier=earlier,
+                department=row.department or ORGANISATION,
+            )
             problems.append(CellProblem(name, line, "period", row.period, remedy))
     if problems:
         raise FileRefused(problems)
@@ -129,14 +134,22 @@ def _row(cells: Mapping[str, str], currency: str) -> BudgetRow:
     if not _PERIOD.fullmatch(period):
         raise CellError("period", period, "write a month (2026-10) or a year (2026)")
     if cells["currency"] != currency:
-        remedy = f"budgets are in the currency of the statements: write the amount in {currency}"
+        remedy = Sentence(
+            "budgets are in the currency of the statements: write the amount in %(currency)s", currency=currency
+        )
         raise CellError("currency", cells["currency"], remedy)
     try:
         amount = parse_amount(cells["amount"])
     except ValueError as error:
-        raise CellError("amount", cells["amount"], str(error)) from None
+        raise CellError("amount", cells["amount"], said_by(error)) from None
     digits = minor_digits(currency)
     if len(plain(amount).partition(".")[2]) > digits:
-        raise CellError("amount", cells["amount"], f"{currency} has {digits} digits after the point: write no more")
+        raise CellError(
+            "amount",
+            cells["amount"],
+            Sentence(
+                "%(currency)s has %(digits)s digits after the point: write no more", currency=currency, digits=digits
+            ),
+        )
     department = cells["department"]
     return BudgetRow(None if department in ("", ORGANISATION) else department, period, amount, currency)

@@ -17,6 +17,7 @@ from billing.csv_file import CellError, Columns, read_file
 from billing.errors import CellProblem, FileRefused
 from billing.periods import is_whole_hour
 from billing.roster import BEGINNING, parse_moment
+from billing.sentences import Sentence
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -90,7 +91,7 @@ def read_departments(raw: bytes, name: str, zone: str) -> list[Line]:
     for line in lines:
         earlier = first.setdefault(line.row.identity, line.number)
         if earlier != line.number:
-            remedy = f"line {earlier} says the same start: keep one"
+            remedy = Sentence("line %(earlier)s says the same start: keep one", earlier=earlier)
             problems.append(CellProblem(name, line.number, "department", line.row.department, remedy))
     if problems:
         raise FileRefused(problems)
@@ -167,13 +168,22 @@ def tree_problems(terms: Sequence[Term], lines: Sequence[Line], name: str) -> li
         if gap is not None:
             own = at.get(row.identity)
             number = own or by_parent.get(row.parent, 1)
-            since = "" if row.parent not in by_code else f" at {_shown(gap)}, when {row.department} belongs to it"
-            remedy = f"no such department{since}: add it, or give {row.department} another parent from there on"
+            since = Sentence(
+                "no such department at %(moment)s, when %(department)s belongs to it: "
+                "add it, or give %(department)s another parent from there on",
+                moment=_shown(gap),
+                department=row.department,
+            )
+            never = Sentence(
+                "no such department: add it, or give %(department)s another parent from there on",
+                department=row.department,
+            )
+            remedy = never if row.parent not in by_code else since
             problems.append(CellProblem(name, number, "parent", row.parent, remedy))
         elif (circle := _circle(by_code, term)) is not None:
             number = at.get(row.identity) or next((at[one.row.identity] for one in circle if one.row.identity in at), 1)
             path = " -> ".join(one.row.department for one in (*circle, term))
-            remedy = f"{path} is a circle: let one of them have no parent"
+            remedy = Sentence("%(path)s is a circle: let one of them have no parent", path=path)
             problems.append(CellProblem(name, number, "parent", row.parent, remedy))
     return problems
 
@@ -213,7 +223,11 @@ def _shown(moment: datetime) -> str:
 def _row(cells: Mapping[str, str], zone: str) -> Department:
     code = cells["department"]
     if not code or code == ORGANISATION:
-        raise CellError("department", code, f"give the department's code; {ORGANISATION!r} means all of them")
+        raise CellError(
+            "department",
+            code,
+            Sentence("give the department's code; %(organisation)s means all of them", organisation=repr(ORGANISATION)),
+        )
     if not cells["name"]:
         raise CellError("name", "", "name the department as statements shall show it")
     texts = {column: cells.get(column) or None for column in _TEXTS}

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
 
 from billing.csv_file import CellError, Columns, day_cell, read_file
 from billing.errors import CellProblem, FileRefused
+from billing.sentences import Sentence
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -98,7 +99,7 @@ def read_signatures(raw: bytes, name: str, today: date) -> list[Signature]:
     for line, row in read:
         earlier = first.setdefault((row.user, row.version, row.signed_on), line)
         if earlier != line:
-            remedy = f"line {earlier} is that signature already: keep one"
+            remedy = Sentence("line %(earlier)s is that signature already: keep one", earlier=earlier)
             problems.append(CellProblem(name, line, "user", row.user, remedy))
     if problems:
         raise FileRefused(problems)
@@ -108,10 +109,12 @@ def read_signatures(raw: bytes, name: str, today: date) -> list[Signature]:
 def _row(cells: Mapping[str, str], today: date) -> Signature:
     for column in ("user", "version"):
         if not cells[column]:
-            raise CellError(column, "", f"name the {column}")
+            raise CellError(column, "", Sentence("name the %(column)s", column=column))
     signed_on = day_cell("signed_on", cells["signed_on"])
     if signed_on > today:
-        raise CellError("signed_on", cells["signed_on"], f"today is {today}: nobody has signed later")
+        raise CellError(
+            "signed_on", cells["signed_on"], Sentence("today is %(today)s: nobody has signed later", today=today)
+        )
     expires_on = day_cell("expires_on", cells["expires_on"]) if cells.get("expires_on") else None
     if expires_on is not None and expires_on < signed_on:
         raise CellError("expires_on", cells["expires_on"], "let it end on the day of signing (taken back) or later")

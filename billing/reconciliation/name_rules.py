@@ -21,6 +21,7 @@ from billing.csv_file import CellError, Columns, read_file
 from billing.errors import CellProblem, FileRefused
 from billing.invoices.errors import VendorsRefused
 from billing.invoices.lines import LineKind
+from billing.sentences import Sentence
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -78,7 +79,11 @@ def read_rules_file(raw: bytes, name: str) -> list[NameRule]:
     for line, rule in read:
         first = first_line.setdefault((rule.vendor, rule.text, rule.valid_from), line)
         if first != line:
-            remedy = f"line {first} says what it means from {rule.valid_from or 'the beginning'} on: keep one"
+            remedy = Sentence(
+                "line %(first)s says what it means from %(valid_from)s on: keep one",
+                first=first,
+                valid_from=rule.valid_from or Sentence("the beginning"),
+            )
             problems.append(CellProblem(name, line, "text", rule.text, remedy))
     if problems:
         raise FileRefused(problems)
@@ -98,8 +103,14 @@ def with_new(known: Iterable[NameRule], new: Iterable[NameRule]) -> list[NameRul
         same = (earlier.vendor, earlier.text) == (later.vendor, later.text)
         if same and (earlier.valid_to is None or earlier.valid_to > (later.valid_from or date.min)):
             raise VendorsRefused(
-                f"{later.vendor}'s {later.text!r} has two meanings on {later.valid_from}: give the rule from "
-                f"{earlier.valid_from or 'the beginning'} the valid_to {later.valid_from}; nothing was imported"
+                Sentence(
+                    "%(vendor)s's %(text)s has two meanings on %(valid_from)s: give the rule from "
+                    "%(earlier_from)s the valid_to %(valid_from)s; nothing was imported",
+                    vendor=later.vendor,
+                    text=repr(later.text),
+                    valid_from=later.valid_from,
+                    earlier_from=earlier.valid_from or Sentence("the beginning"),
+                )
             )
     return changed
 

@@ -14,6 +14,7 @@ from billing.errors import BillingError, CellProblem, FileRefused
 from billing.money import MINOR_DIGITS, is_decimal_divisor, parse_amount
 from billing.periods import month_in, month_of_hour
 from billing.price_file import PER_MAX, YEARS, read_hour, read_unit
+from billing.sentences import Sentence, said_by
 from billing.terms.book import TIERS_MAX
 from billing.terms.term import ALL_TOKENS, KINDS, OBLIGATION_KINDS, TIER_KINDS, ContractTerm, Tier, terms_in_force
 
@@ -70,7 +71,7 @@ def read_terms(raw: bytes, name: str, zone: str) -> list[ContractTerm]:
     terms: list[ContractTerm] = []
     for line, term in read:
         if kinds.setdefault(term.name, term.kind) != term.kind:
-            remedy = f"{term.name} is a {kinds[term.name]} already: use another name"
+            remedy = Sentence("%(name)s is a %(kind)s already: use another name", name=term.name, kind=kinds[term.name])
             problems.append(CellProblem(name, line, "kind", term.kind, remedy))
         place = first_of.setdefault((term.name, term.from_hour), len(terms))
         if place == len(terms):
@@ -134,10 +135,10 @@ def _term(cells: Mapping[str, str], file_name: str, zone: str) -> ContractTerm:
     kind = _kind(cells["kind"])
     for column in ("name", "provider", *NEEDED[kind]):
         if not cells.get(column):
-            raise CellError(column, "", f"a {kind} needs it")
+            raise CellError(column, "", Sentence("a %(kind)s needs it", kind=kind))
     for column in EMPTY[kind]:
         if cells.get(column):
-            raise CellError(column, cells[column], f"a {kind} has none: leave it empty")
+            raise CellError(column, cells[column], Sentence("a %(kind)s has none: leave it empty", kind=kind))
     from_hour, to_hour = _validity(cells, kind, zone)
     currency = cells.get("currency") or None
     if currency is not None and currency not in MINOR_DIGITS:
@@ -165,7 +166,7 @@ def _kind(text: str) -> Kind:
     for kind in KINDS:
         if kind == text:
             return kind
-    raise CellError("kind", text, f"use one of {', '.join(KINDS)}")
+    raise CellError("kind", text, Sentence("use one of %(known)s", known=", ".join(KINDS)))
 
 
 def _name(column: str, text: str) -> str:
@@ -197,7 +198,11 @@ def _origin(text: str | None) -> Origin | None:
 def _tier(cells: Mapping[str, str], currency: str | None) -> Tier:
     above_text, percent, amount = cells["above"], cells.get("percent"), cells.get("amount")
     if not re.fullmatch(r"[0-9]{1,18}", above_text) or int(above_text) > ABOVE_MAX:
-        raise CellError("above", above_text, f"write the month's quantity, a whole number from 0 to {ABOVE_MAX}")
+        raise CellError(
+            "above",
+            above_text,
+            Sentence("write the month's quantity, a whole number from 0 to %(most)s", most=ABOVE_MAX),
+        )
     above = int(above_text)
     if bool(percent) == bool(amount):
         raise CellError("percent", percent or "", "give either a percentage off, or an amount with per and currency")
@@ -217,7 +222,7 @@ def _percent(text: str, *, least_above_zero: bool = True) -> Decimal:
     try:
         percent = parse_amount(text)
     except ValueError as error:
-        raise CellError("percent", text, str(error)) from None
+        raise CellError("percent", text, said_by(error)) from None
     if percent > 100 or (least_above_zero and not percent):
         raise CellError("percent", text, "write what is taken off as a percentage above 0, at most 100: 12.5")
     return percent
@@ -227,7 +232,7 @@ def _amount(text: str, *, least_above_zero: bool = False) -> Decimal:
     try:
         amount = parse_amount(text)
     except ValueError as error:
-        raise CellError("amount", text, str(error)) from None
+        raise CellError("amount", text, said_by(error)) from None
     if least_above_zero and not amount:
         raise CellError("amount", text, "give an amount above 0, or leave the term out")
     return amount
@@ -243,7 +248,9 @@ def _validity(cells: Mapping[str, str], kind: str, zone: str) -> tuple[int, int 
     if kind == "minimum_fee":
         for column, hour in (("valid_from", from_hour), ("valid_to", to_hour)):
             if hour is not None and month_in(month_of_hour(hour, zone), zone).first_hour != hour:
-                remedy = f"a minimum fee is for whole months of {zone}: write a month such as 2026-10"
+                remedy = Sentence(
+                    "a minimum fee is for whole months of %(zone)s: write a month such as 2026-10", zone=zone
+                )
                 raise CellError(column, cells[column], remedy)
     return from_hour, to_hour
 
@@ -254,7 +261,7 @@ def _hour(column: str, text: str, zone: str) -> int:
     try:
         month = month_in(text, zone)
     except BillingError as error:
-        raise CellError(column, text, str(error)) from None
+        raise CellError(column, text, said_by(error)) from None
     if int(text[:4]) not in YEARS:
-        raise CellError(column, text, f"use a year from {YEARS[0]} to {YEARS[-1]}")
+        raise CellError(column, text, Sentence("use a year from %(least)s to %(most)s", least=YEARS[0], most=YEARS[-1]))
     return month.first_hour

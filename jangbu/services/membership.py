@@ -13,6 +13,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from billing.sentences import Sentence
 from jangbu.errors import RefusedByStateError, SettingsError
 from jangbu.services import private_files, processes
 from jangbu.services.state import (
@@ -145,8 +146,11 @@ class _Membership:
             missing = [name for name in self._embedded if not _runs(state, name)]
             if "kafka" in missing and not start_broker:
                 raise SettingsError(
-                    f"no broker runs in {self._settings.data_dir} and JANGBU_KAFKA_BOOTSTRAP is not set: "
-                    "start `jangbu up` there, or set JANGBU_KAFKA_BOOTSTRAP to your Kafka"
+                    Sentence(
+                        "no broker runs in %(directory)s and JANGBU_KAFKA_BOOTSTRAP is not set: "
+                        "start `jangbu up` there, or set JANGBU_KAFKA_BOOTSTRAP to your Kafka",
+                        directory=self._settings.data_dir,
+                    )
                 )
             state["members"].append(self._me)
             for name in missing:

@@ -43,7 +43,7 @@ def import_action(path: str, title: str, rule: Rule, going: str, work: Work, abo
                 connection.rollback()
         document = {**import_state(dry_run=not confirmed), **outcome.result}
         if confirmed:
-            return Done(going, outcome.sentence, document)
+            return Done(going, ask.wording.told(outcome.sentence) or outcome.sentence, document)
         shown = {
             "document": document, "sentence": outcome.sentence, "details": list(outcome.details), "name": name,
             "has_changes": outcome.has_changes, "carried": base64.b64encode(raw).decode("ascii"), "path": path,

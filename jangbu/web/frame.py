@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 import json
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote, unquote, urlencode
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup, escape
 from starlette.responses import HTMLResponse
 
 from jangbu.web import charts
 from jangbu.web.figures import Figures
+from jangbu.web.kept_words import told_again
 from jangbu.web.navigation import places_of
 from jangbu.web.static_files import static_url
-from jangbu.web.wording import chosen_language, wording
+from jangbu.web.wording import ENGLISH, chosen_language, wording
 
 if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
 
     from jangbu.settings import Settings
+    from jangbu.web.wording import Wording
 
 TEMPLATES: Final = Path(__file__).parent / "templates"
 LANGUAGE_COOKIE: Final = "jangbu_language"
@@ -97,6 +100,17 @@ def path_part(value: str) -> str:
     return quote(value, safe="")
 
 
+def told(words: str, texts: Wording) -> Markup:
+    """What the books say, in the page's language; the original marked as English where no catalogue has it."""
+    if texts.language == ENGLISH:
+        return escape(words)
+    found = texts.told(words)
+    found = told_again(words, texts.language) if found is None else found
+    if found is None and words.isascii():
+        return Markup('<span lang="en">{}</span>').format(words)
+    return escape(found or words)
+
+
 @cache
 def environment(language: str, zone: str) -> Environment:
     """The templates in one language and zone."""
@@ -108,6 +122,7 @@ def environment(language: str, zone: str) -> Environment:
     found.install_gettext_callables(texts.gettext, texts.ngettext, newstyle=True)  # type: ignore[attr-defined]
     found.filters.update(Figures(texts, zone).filters())
     found.filters["path_part"] = path_part
+    found.filters["told"] = partial(told, texts=texts)
     found.globals.update(static=static_url, with_query=with_query, charts=charts)
     return found
 

@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from billing.errors import FileRefused
 from billing.ledger.close import MonthBlocked
 from billing.sentences import Sentence, sentence_of
-from jangbu.web.wording import PSEUDO
+from jangbu.web.wording import ENGLISH
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from billing.ledger.checklist import Check
     from jangbu.web.answers import Refused
     from jangbu.web.wording import Wording
 
 Kind = TypeVar("Kind", bound=BaseException)
-ENGLISH: Final = "en"
 PROBLEMS_SHOWN_MAX: Final = 20
 LEADS: Final = {
     "input": Sentence("What was sent cannot be taken. The text below says what, which value, and what to do."),
@@ -49,9 +49,10 @@ def refusal_lines(refused: Refused, texts: Wording) -> list[Line]:
     file = _cause(refused, FileRefused)
     if file is not None:
         return list(_of_file(file, texts))
-    if _cause(refused, MonthBlocked) is not None:
-        return [Line(texts.gettext(BLOCKED)), Line(str(refused), ENGLISH)]
-    found = _told(sentence_of(refused) or str(refused), texts)
+    blocked = _cause(refused, MonthBlocked)
+    if blocked is not None:
+        return [Line(texts.gettext(BLOCKED)), *(_of_check(one, texts) for one in blocked.checks)]
+    found = texts.told(sentence_of(refused) or str(refused))
     if found is not None:
         return [Line(found)]
     return [Line(texts.gettext(LEADS.get(refused.code, OTHER))), Line(str(refused), ENGLISH)]
@@ -65,11 +66,20 @@ def _cause(error: BaseException, kind: type[Kind]) -> Kind | None:
     return seen
 
 
+def _of_check(check: Check, texts: Wording) -> Line:
+    """What stands against a close, and what to do there."""
+    words = [one for one in (check.sentence, check.remedy) if one]
+    told = [texts.told(one) for one in words]
+    if None in told:
+        return Line(f"  {check.name}: {'; '.join(words)}", ENGLISH)
+    return Line(f"  {check.name}: {'. '.join(one for one in told if one)}")
+
+
 def _of_file(error: FileRefused, texts: Wording) -> Iterator[Line]:
     """Every place in the file; what to do there in English where the catalogue does not have it."""
     count = len(error.problems)
     head = Sentence("The file was refused whole, nothing was imported. Problems: %(count)s", count=count)
-    yield Line(_told(head, texts) or head)
+    yield Line(texts.told(head) or head)
     for one in error.problems[:PROBLEMS_SHOWN_MAX]:
         place = {"file": one.shown_file, "line": one.line, "value": one.shown_value}
         if one.column:
@@ -78,23 +88,10 @@ def _of_file(error: FileRefused, texts: Wording) -> Iterator[Line]:
             )
         else:
             where = Sentence("%(file)s, line %(line)s: %(value)s", **place)
-        remedy = _told(one.remedy, texts)
-        yield Line(f"  {_told(where, texts) or where}" + ("" if remedy is None else f": {remedy}"))
+        remedy = texts.told(one.remedy)
+        yield Line(f"  {texts.told(where) or where}" + ("" if remedy is None else f": {remedy}"))
         if remedy is None:
             yield Line(f"    {one.remedy}", ENGLISH)
     if count > PROBLEMS_SHOWN_MAX:
         more = Sentence("and %(count)s more", count=count - PROBLEMS_SHOWN_MAX)
-        yield Line(f"  {_told(more, texts) or more}")
-
-
-def _told(words: str, texts: Wording) -> str | None:
-    """A sentence in the reader's language; None where the catalogue does not have it."""
-    template = words.template if isinstance(words, Sentence) else words
-    if not (texts.knows(template) or (texts.language == PSEUDO and isinstance(words, Sentence))):
-        return None
-    if not isinstance(words, Sentence):
-        return texts.gettext(words)
-    values = {
-        name: (_told(one, texts) or one) if isinstance(one, Sentence) else one for name, one in words.values.items()
-    }
-    return texts.gettext(template) % values
+        yield Line(f"  {texts.told(more) or more}")

@@ -12,12 +12,15 @@ from typing import TYPE_CHECKING, Final
 
 from babel.messages.pofile import read_po
 
+from billing.sentences import Listed, Sentence
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from babel.messages.catalog import Message
 
 LANGUAGES: Final = ("ko", "en")
+ENGLISH: Final = "en"
 PSEUDO: Final = "xx"
 CATALOGUE: Final = Path(__file__).parent / "catalogue"
 _LONGER: Final = str.maketrans("aeiouAEIOUcnsy", "åéîöüÅÉÎÖÜçñšý")
@@ -39,6 +42,21 @@ class Wording:
     def knows(self, message: str) -> bool:
         """Whether the catalogue has a text in this language."""
         return message in self._texts
+
+    def told(self, words: str) -> str | None:
+        """A sentence, with those among its values, in this language; None where the catalogue does not have it."""
+        if isinstance(words, Listed):
+            return words.separator.join(self.told(one) or one for one in words.parts)
+        template = words.template if isinstance(words, Sentence) else words
+        if not (self.knows(template) or (self.language == PSEUDO and isinstance(words, Sentence))):
+            return None
+        if not isinstance(words, Sentence):
+            return self.gettext(words)
+        values = {
+            name: (self.told(one) or one) if isinstance(one, Sentence | Listed) else one
+            for name, one in words.values.items()
+        }
+        return self.gettext(template) % values
 
     def ngettext(self, one: str, many: str, number: int) -> str:
         """The text for a number of things. Korean has one form: that of many."""
@@ -75,15 +93,26 @@ def pseudo(message: str) -> str:
 def messages(language: str) -> Iterator[Message]:
     """Every message of a language's files."""
     for file in sorted((CATALOGUE / language).glob("*.po")):
-        with file.open("rb") as opened:
-            for message in read_po(opened, locale=language):
-                if message.id:
-                    yield message
+        yield from _messages_of(file)
+
+
+def read_texts(file: Path) -> dict[str, str]:
+    """What one file of a catalogue says, by message."""
+    return _by_message(_messages_of(file))
+
+
+def _messages_of(file: Path) -> Iterator[Message]:
+    with file.open("rb") as opened:
+        yield from (message for message in read_po(opened, locale=file.parent.name) if message.id)
 
 
 def _texts(language: str) -> dict[str, str]:
+    return _by_message(messages(language))
+
+
+def _by_message(read: Iterable[Message]) -> dict[str, str]:
     found: dict[str, str] = {}
-    for message in messages(language):
+    for message in read:
         if isinstance(message.id, str) and isinstance(message.string, str) and message.string:
             found[message.id] = message.string
         elif isinstance(message.id, tuple | list) and message.string:

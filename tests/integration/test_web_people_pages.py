@@ -135,6 +135,38 @@ def test_a_quota_is_set_with_a_reason_and_the_trail_says_who(web: Web) -> None:
     assert refused.status_code == 403
 
 
+def test_a_programme_and_its_places_are_set_with_a_reason(web: Web) -> None:
+    finance = signed_in(web, "finance")
+    shown = finance.get("/programmes/p%2F1").text
+    assert 'action="/programmes/set"' in shown
+    fields = {"programme": "q", "name": "<b>", "starts_on": "2026-01-01", "ends_on": "2030-01-01", "places": "3",
+              "department_places": "D001:1\nD002:2", "models": "gpt-*\no3", "rules": "no names\ncite",
+              "csrf": csrf_of(finance)}  # fmt: skip
+    assert "reason" in finance.post("/programmes/set", data=fields).text
+    wrong = finance.post("/programmes/set", data={**fields, "places": "4", "reason": "x"})
+    assert (wrong.status_code, "3 together" in wrong.text) == (400, True)
+    assert finance.post("/programmes/set", data={**fields, "reason": "a pilot"}).status_code == 303
+    found = finance.get("/api/v1/programmes/q").json()
+    assert (found["department_places"], found["models"]) == ({"D001": 1, "D002": 2}, ["gpt-*", "o3"])
+    assert (found["rules"], found["taken"]) == (["no names", "cite"], 0)
+    place = {"programme": "q", "user": "u-1", "csrf": fields["csrf"], "reason": "asked by telephone"}
+    asked = finance.post("/programmes/places/set", data={**place, "what": "apply"})
+    assert asked.headers["location"].startswith("/programmes/q")
+    assert finance.get("/api/v1/programmes/q").json()["taken"] == 1
+    assert finance.post("/programmes/places/set", data={**place, "what": "apply"}).status_code == 409
+    assert finance.post("/programmes/places/set", data={**place, "what": "leave"}).status_code == 303
+    assert finance.get("/api/v1/programmes/q").json()["taken"] == 0
+    assert finance.post("/programmes/places/set", data={**place, "what": "leave"}).status_code == 409
+    unknown = finance.post("/programmes/places/set", data={**place, "what": "apply", "user": "nobody"})
+    assert (unknown.status_code, "nobody" in unknown.text) == (400, True)
+    trail = web.rows("select action, actor from web_event where subject = 'q' order by id")
+    assert trail == [("programme_set", "web:finance-1"), ("programme_place_apply", "web:finance-1"),
+                     ("programme_place_leave", "web:finance-1")]  # fmt: skip
+    auditor = signed_in(web, "auditor")
+    refused = auditor.post("/programmes/set", data={**fields, "reason": "x", "csrf": csrf_of(auditor)})
+    assert refused.status_code == 403
+
+
 def test_nothing_is_written_by_looking_at_a_file(web: Web) -> None:
     platform = signed_in(web, "platform")
     before = web.rows("select count(*) from quota")
@@ -145,6 +177,28 @@ def test_nothing_is_written_by_looking_at_a_file(web: Web) -> None:
     bad = platform.post("/quotas/import", data={"csrf": csrf_of(platform)}, files={"file": (HOSTILE, "a,b\n1,2\n")})
     assert bad.status_code == 400
     assert HOSTILE not in bad.text
+
+
+def test_budgets_and_departments_are_brought_as_files(web: Web) -> None:
+    """Looked at first, then taken over; refused whole, with the cell; not by whoever only reads."""
+    finance = signed_in(web, "finance")
+    assert 'action="/departments/budgets"' in finance.get("/departments").text
+    budgets = "department,period,amount,currency\nD777,2026-10,5000,KRW\n"
+    looked = finance.post("/departments/budgets", data={"csrf": csrf_of(finance)}, files={"file": ("b.csv", budgets)})
+    assert "1 budgets added" in looked.text
+    assert "D777" in looked.text
+    assert web.rows("select count(*) from budget where department = 'D777'") == [(0,)]
+    assert bring(finance, "/departments/budgets", budgets).status_code == 303
+    assert bring(finance, "/departments/import", "department,name\nD777,=cmd\n").status_code == 303
+    assert web.rows("select department, amount::int from budget where department = 'D777'") == [("D777", 5000)]
+    assert web.rows("select name from department where department = 'D777'") == [("=cmd",)]
+    wrong = budgets.replace("5000", "many")
+    refused = finance.post("/departments/budgets", data={"csrf": csrf_of(finance)}, files={"file": ("b.csv", wrong)})
+    assert (refused.status_code, "many" in refused.text) == (400, True)
+    auditor = signed_in(web, "auditor")
+    assert 'action="/departments/budgets"' not in auditor.get("/departments").text
+    refused = auditor.post("/departments/budgets", data={"csrf": csrf_of(auditor)}, files={"file": ("b.csv", budgets)})
+    assert refused.status_code == 403
 
 
 def test_programmes_say_places_who_waits_and_what_is_left(web: Web) -> None:

@@ -48,14 +48,35 @@ def told_by_code() -> Iterator[tuple[str, str]]:
     yield from (("design", words) for _, words in TOKENS)
 
 
+REMEDIES = {"InvoiceRefused.at": 4, "CellError": 2, "CellProblem": 4, "_refused": 3, "self._refused": 3}
+"""Where a call takes what to do about a value: words, or a sentence with values."""
+REMEDY_NAMES = ("remedy", "again")
+"""Of variables, in modules that refuse."""
+
+
 def told_by_refusals() -> Iterator[tuple[str, str]]:
-    """(place, template) of every `Sentence("…")` of the books and the pages."""
-    for file in sorted([*WEB.rglob("*.py"), *Path(billing.__file__).parent.rglob("*.py")]):
-        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Sentence":
-                first = node.args[0]
-                if isinstance(first, ast.Constant):
-                    yield f"{file.name}:{node.lineno}", str(first.value)
+    """(place, template) of every `Sentence("…")` of the books and the pages, and of the remedies of files."""
+    for place, words in said_in_code():
+        if isinstance(words, ast.Constant) and isinstance(words.value, str):
+            yield place, words.value
+
+
+def said_in_code() -> Iterator[tuple[str, ast.expr]]:
+    """(place, words) of every sentence and remedy, whatever they are made of."""
+    for file in sorted([*WEB.parent.rglob("*.py"), *Path(billing.__file__).parent.rglob("*.py")]):
+        source = file.read_text(encoding="utf-8")
+        refuses = "FileRefused" in source or "InvoiceRefused" in source
+        for node in ast.walk(ast.parse(source)):
+            words: list[ast.expr] = []
+            if isinstance(node, ast.Call):
+                called = ast.unparse(node.func)
+                at = 0 if called == "Sentence" else REMEDIES.get(called)
+                words = [] if at is None else node.args[at : at + 1]
+            elif refuses and isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) in REMEDY_NAMES:
+                words = [node.value]
+            for one in words:
+                for choice in (one.body, one.orelse) if isinstance(one, ast.IfExp) else (one,):
+                    yield f"{file.name}:{choice.lineno}", choice
 
 
 def missing(language: str) -> list[str]:
@@ -68,6 +89,11 @@ def missing(language: str) -> list[str]:
 
 def test_every_message_has_its_korean() -> None:
     assert missing("ko") == []
+
+
+def test_remedies_are_never_put_together_in_english() -> None:
+    put_together = (ast.JoinedStr, ast.BinOp)
+    assert [place for place, words in said_in_code() if isinstance(words, put_together)] == []
 
 
 def test_a_message_without_korean_is_found(monkeypatch: pytest.MonkeyPatch) -> None:

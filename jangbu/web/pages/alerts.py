@@ -29,9 +29,13 @@ def read_alert_list(ask: Ask) -> Document:
     """Alerts, the newest first; a head sees those of the own departments and their people."""
     kind, severity = ask.one("kind"), ask.one("severity")
     if kind is not None and kind not in KINDS:
-        raise UsageError(f"{kind!r} is no kind of alert: use {', '.join(KINDS)}")
+        raise UsageError(
+            Sentence("%(kind)s is no kind of alert: use %(known)s", kind=repr(kind), known=", ".join(KINDS))
+        )
     if severity is not None and severity not in SEVERITIES:
-        raise UsageError(f"{severity!r} is no severity: use {', '.join(SEVERITIES)}")
+        raise UsageError(
+            Sentence("%(severity)s is no severity: use %(known)s", severity=repr(severity), known=", ".join(SEVERITIES))
+        )
     wanted = Wanted(0, kind, severity, ask.one("department"), None, None)
     found = [one for one in reversed(read_alerts(ask.connection, wanted)) if may_see_alert(ask, one)]
     shown = page_of(ask, found)
@@ -95,7 +99,9 @@ def silence(ask: Ask, form: Form) -> Done:
         until = until.replace(tzinfo=ZoneInfo(ask.books.settings.timezone))
     kind = form.optional("kind")
     if kind is not None and kind not in KINDS:
-        raise UsageError(f"{kind!r} is no kind of alert: use {', '.join(KINDS)}")
+        raise UsageError(
+            Sentence("%(kind)s is no kind of alert: use %(known)s", kind=repr(kind), known=", ".join(KINDS))
+        )
     with ask.books.change() as connection:
         made = add_silence(
             connection, kind=kind, quota=None, department=form.optional("department"), until=until.astimezone(UTC),
@@ -108,7 +114,7 @@ def lift(ask: Ask, form: Form) -> Done:
     """End a silence."""
     number = form.text("silence")
     if not number.isascii() or not number.isdigit():
-        raise UsageError(f"{number!r} is no silence: the list has their numbers")
+        raise UsageError(Sentence("%(number)s is no silence: the list has their numbers", number=repr(number)))
     with ask.books.change() as connection:
         lift_silence(connection, int(number), reason=form.text("reason"), actor=ask.identity)
     return Done("/alerts", ask.text("Silence %(number)s is lifted.", number=number), {"lifts": int(number)})

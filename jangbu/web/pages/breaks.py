@@ -118,7 +118,13 @@ def note_breaks(ask: Ask, form: Form) -> Done:
 def _decide(ask: Ask, form: Form, actions: tuple[BreakAction, ...]) -> Done:
     action = next((one for one in actions if one == form.text("action")), None)
     if action is None:
-        raise UsageError(f"the action is {form.text('action')!r}: use one of {', '.join(actions)}")
+        raise UsageError(
+            Sentence(
+                "the action is %(action)s: use one of %(known)s",
+                action=repr(form.text("action")),
+                known=", ".join(actions),
+            )
+        )
     seen = dict(_seen(word) for word in form.many("breaks"))
     if not seen:
         raise UsageError(Sentence("no break is ticked: tick those that are meant and send again"))
@@ -149,7 +155,12 @@ def _seen(word: str) -> tuple[BreakName, int]:
     """`2026-10-1f2e3d4c5b@3`: a break and how many rows its history had when the person looked."""
     name, sign, place = word.rpartition("@")
     if not sign or not (place.isascii() and place.isdigit()) or len(place) > 9:
-        raise UsageError(f"{word[:100]!r} is no break as it was seen: write NAME@NUMBER, such as 2026-10-1f2e3d4c5b@0")
+        raise UsageError(
+            Sentence(
+                "%(word)s is no break as it was seen: write NAME@NUMBER, such as 2026-10-1f2e3d4c5b@0",
+                word=repr(word[:100]),
+            )
+        )
     return parse_name(name), int(place)
 
 
@@ -184,7 +195,9 @@ _MEDIA: Final = {
 def _form_of(ask: Ask, forms: tuple[str, ...]) -> str:
     form = ask.one("form", forms[0]) or forms[0]
     if form not in forms:
-        raise UsageError(f"{form!r} is none of {', '.join(forms)}: use one of them")
+        raise UsageError(
+            Sentence("%(form)s is none of %(known)s: use one of them", form=repr(form), known=", ".join(forms))
+        )
     return form
 
 

@@ -127,7 +127,7 @@ def read_quarantine(ask: Ask) -> Document:
     """Records of one state and reason, the newest first, with the field that was wrong."""
     state = ask.one("state", "open")
     if state not in STATES:
-        raise UsageError(f"{state!r} is no state: use {', '.join(STATES)}")
+        raise UsageError(Sentence("%(state)s is no state: use %(known)s", state=repr(state), known=", ".join(STATES)))
     number = page_number(ask)
     asked = {"state": state, "code": ask.one("code"), **part_of(number)}
     rows = [dict(row._mapping) for row in ask.connection.execute(text(_LIST), asked)]

@@ -27,7 +27,7 @@ ITEM_COLUMNS: Final = ("number", "section", "name", "quantity", "price_id", "amo
 
 
 def read_explained(ask: Ask) -> Document:
-    """`jangbu explain`: of the whole statement, or of the line asked for with its events."""
+    """`jangbu explain`: of the whole statement, or of the line asked for with its hours and events."""
     try:
         return _explained(ask, ask.month(), code_of(ask), ask.one("line"))
     except NotOnStatement as error:
@@ -37,7 +37,10 @@ def read_explained(ask: Ask) -> Document:
 def _explained(ask: Ask, month: str, code: Department, line: str | None) -> Document:
     end_hour, first = month_in(month, ask.books.policy.zone).end_hour, _first(ask)
     if line is None:
-        whole = ask.unchanged("proof", end_hour, lambda: explain_statement(_books(ask, month, code), code), month, code)
+        def explain() -> Document:
+            return explain_statement(_books(ask, month, code), code, by_hours=False)
+
+        whole = ask.unchanged("proof", end_hour, explain, month, code)
         document = {**whole, "shown": page_of(ask, whole["items"])}
     else:
         document = explain_item(_books(ask, month, code), code, line, Page(EVENTS_SHOWN, first), with_users=True)

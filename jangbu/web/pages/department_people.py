@@ -21,7 +21,6 @@ from jangbu.web.views import Ask, Document, Parameter, Registered, Table, View
 
 if TYPE_CHECKING:
     from billing.charges import Department
-    from billing.prices import PriceBook
     from billing.pseudonyms import Pseudonyms
 
 BY: Final = ("user", "provider", "model", "unit")
@@ -50,8 +49,7 @@ def _rows(
     ask: Ask, people: Pseudonyms | None, month: str, code: Department, model: str | None
 ) -> tuple[list[dict[str, Any]], int]:
     """Each person's row, and how many have use without a price."""
-    book = ask.book
-    now, earlier = (_uses(ask, book, name, code, model) for name in (month, month_before(month)))
+    earlier, now = _uses(ask, (month_before(month), month), code, model)
     rows: list[dict[str, Any]] = []
     for currency in sorted({*now, *earlier} - {None}, key=str):
         found = movers(earlier.get(currency, {}), now.get(currency, {}), DIGITS)
@@ -65,18 +63,20 @@ def _rows(
     return rows, len(unpriced)
 
 
-def _uses(ask: Ask, book: PriceBook, month: str, code: Department, model: str | None) -> Uses:
-    """By currency: quantities and costs by user and what they used. Under None: what has no price."""
-    days = month_in(month, ask.books.policy.zone).days
+def _uses(ask: Ask, months: tuple[str, str], code: Department, model: str | None) -> tuple[Uses, Uses]:
+    """Of two months that follow each other, by currency: quantities and costs by user and what they used. Under None:
+    what has no price."""
+    zone = ask.books.policy.zone
     filters = {"department": (code,), **({} if model is None else {"model": (model,)})}
-    wanted = Slice(days[0], days[-1], ask.books.policy.zone, filters)
-    found: Uses = {}
-    for row in read_slice(ask.connection, wanted, book, BY):
-        user, *thing = row.group
+    wanted = Slice(month_in(months[0], zone).days[0], month_in(months[1], zone).days[-1], zone, filters)
+    found: tuple[Uses, Uses] = ({}, {})
+    for row in read_slice(ask.connection, wanted, ask.book, ("month", *BY)):
+        name, user, *thing = row.group
         if row.price_status == "not_billable":
             continue
         used = Used(row.quantity or 0, row.cost)
-        found.setdefault(row.currency, {})[None if user is None else str(user), tuple(map(str, thing))] = used
+        uses = found[months.index(str(name))]
+        uses.setdefault(row.currency, {})[None if user is None else str(user), tuple(map(str, thing))] = used
     return found
 
 

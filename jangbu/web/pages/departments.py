@@ -7,16 +7,22 @@ from typing import TYPE_CHECKING, Any, Final
 
 from billing.ledger.closes import month_before
 from billing.money import exact, plain
+from billing.sentences import Sentence
+from jangbu.department_imports import import_budgets, import_departments
 from jangbu.errors import UsageError
+from jangbu.web.file_import import import_action
 from jangbu.web.months import brief_of, brief_with_budgets
 from jangbu.web.paging import PAGE, page_of
-from jangbu.web.rights import SCOPED
+from jangbu.web.rights import FINANCE_OR_PLATFORM, SCOPED
 from jangbu.web.statements import forecast_of, word_of
 from jangbu.web.views import Ask, Document, Parameter, Registered, Table, View
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from sqlalchemy import Connection
+
+    from jangbu.importing import Outcome
 
 SORTS: Final = ("total", "department", "share", "budget", "difference", "forecast")
 COLUMNS: Final = ("department", "department_name", "currency", "total", "budget", "budget_period", "budget_spent",
@@ -32,7 +38,7 @@ def read_departments(ask: Ask) -> Document:
     """Every department that has a statement, a budget's share used, and what it comes to by the month's end."""
     month, sort = ask.month(), ask.one("sort", "total") or "total"
     if sort not in SORTS:
-        raise UsageError(f"{sort!r} is no order: use {', '.join(SORTS)}")
+        raise UsageError(Sentence("%(sort)s is no order: use %(known)s", sort=repr(sort), known=", ".join(SORTS)))
     whole, documents = brief_with_budgets(ask, month)
     last = {one["department"]: one["total"] for one in brief_of(ask, month_before(month)).departments}
     forecast = forecast_of(ask, month)
@@ -102,9 +108,21 @@ def _table(_ask: Ask, document: Document) -> Table:
     return Table(f"{document['month']}-departments", COLUMNS, rows, FIGURES)
 
 
+def _departments(ask: Ask, connection: Connection, raw: bytes, name: str) -> Outcome[dict[str, Any]]:
+    return import_departments(connection, raw, name, ask.identity, ask.books.policy.zone)
+
+
+def _budgets(ask: Ask, connection: Connection, raw: bytes, name: str) -> Outcome[dict[str, Any]]:
+    return import_budgets(connection, raw, name, ask.identity, ask.books.policy.currency)
+
+
 REGISTERED: Final[tuple[Registered, ...]] = (
     View(path="/departments", title="Departments", rule=SCOPED, read=read_departments, template="departments.html",
          table=_table, about="What each department owes for a month, beside its budget, forecast and the month before.",
          parameters=(Parameter("month", "the organisation's month", example="2026-10"),
                      Parameter("sort", "the largest first; department: by code", SORTS), PAGE)),
+    import_action("/departments/import", "Import departments", FINANCE_OR_PLATFORM, "/departments", _departments,
+                  "A CSV file of departments with their dates; rows are never overwritten."),
+    import_action("/departments/budgets", "Import budgets", FINANCE_OR_PLATFORM, "/departments", _budgets,
+                  "A CSV file of budgets; a later row replaces an earlier one of its department and period."),
 )  # fmt: skip

@@ -22,6 +22,7 @@ from billing.money import plain
 from billing.reconciliation.document import month_document
 from billing.reconciliation.month import reconcile_month
 from billing.reconciliation.record import record
+from billing.sentences import Sentence
 from billing.store import snapshot
 from jangbu.commands.invoices import imported_document, refusals
 from jangbu.errors import UsageError
@@ -115,7 +116,13 @@ def _brought(form: Form) -> list[tuple[str, bytes]]:
         except (binascii.Error, ValueError):
             raise UsageError("the field 'carried' is no Base64: choose the files again") from None
     if not 1 <= len(files) <= FILES_MAX:
-        raise UsageError(f"{len(files)} files were chosen: choose from 1 to {FILES_MAX} and send again")
+        raise UsageError(
+            Sentence(
+                "%(count)s files were chosen: choose from 1 to %(most)s and send again",
+                count=len(files),
+                most=FILES_MAX,
+            )
+        )
     return files
 
 
@@ -129,7 +136,11 @@ def _vendor_of(sources: list[SourceFile], register: list[Vendor]) -> str:
     if next(iter(surfaces), None) in fits and len(surfaces) == 1:
         return next(iter(surfaces))
     names = ", ".join(fits or sorted({row.vendor for row in rows}))
-    raise UsageError(f"the content does not tell which vendor bills this: choose one of {names} and send again")
+    raise UsageError(
+        Sentence(
+            "the content does not tell which vendor bills this: choose one of %(names)s and send again", names=names
+        )
+    )
 
 
 def run_month(ask: Ask, form: Form) -> Done:

@@ -41,7 +41,9 @@ def read_pledges(ask: Ask) -> Document:
     """As `pledge list --json`, with departments and places where to sign."""
     states = ask.many("state") or list(STATES)
     if unknown := set(states) - set(STATES):
-        raise UsageError(f"{min(unknown)!r} is no state: use {', '.join(STATES)}")
+        raise UsageError(
+            Sentence("%(state)s is no state: use %(known)s", state=repr(min(unknown)), known=", ".join(STATES))
+        )
     asked = ask.one("department")
     departments = ask.scope
     if asked is not None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import threading
 from typing import TYPE_CHECKING, Any, Final
 
@@ -18,6 +16,7 @@ from billing.quotas.quota import MODES, SCOPES
 from billing.quotas.register import held_quotas
 from billing.quotas.states import STATES, Prices, QuotaState, states_at
 from billing.quotas.windows import WINDOW_KINDS
+from billing.sentences import Sentence
 from jangbu.errors import UsageError
 from jangbu.register_imports import import_quotas
 from jangbu.web.file_import import import_action
@@ -44,7 +43,14 @@ def read_quotas(ask: Ask) -> Document:
     scope, state = ask.one("scope"), ask.one("state")
     for name, word, known in (("scope", scope, SCOPES), ("state", state, STATES)):
         if word is not None and word not in known:
-            raise UsageError(f"{word!r} is no {name} of a quota: use {', '.join(known)}")
+            raise UsageError(
+                Sentence(
+                    "%(word)s is no %(name)s of a quota: use %(known)s",
+                    word=repr(word),
+                    name=name,
+                    known=", ".join(known),
+                )
+            )
     states = [one for one in states_of(ask) if _may_see(ask, one)]
     counts = {name: sum(1 for one in states if one.state == name) for name in STATES}
     wanted = [
@@ -134,12 +140,8 @@ def set_quota(ask: Ask, form: Form) -> Done:
     """Add one row: a new quota, another limit, an override with an end, or no limit (withdrawn)."""
     reason = form.text("reason")
     names = [*FILE_COLUMNS.required, *FILE_COLUMNS.optional]
-    told = io.StringIO()
-    writer = csv.writer(told, lineterminator="\n")
-    writer.writerow(names)
-    writer.writerow([form.optional(name) or "" for name in names])
     with ask.books.change() as connection:
-        outcome = import_quotas(connection, told.getvalue().encode(), f"page: {reason[:200]}", ask.identity)
+        outcome = import_quotas(connection, form.as_file(names), f"page: {reason[:200]}", ask.identity)
         if outcome.has_changes:
             note(connection, ask.identity, "quota_set", form.optional("subject") or "organisation",
                  detail={"reason": reason, **{name: form.optional(name) for name in names}})  # fmt: skip

@@ -17,6 +17,7 @@ from billing.money import exact, plain
 from billing.periods import month_in
 from billing.reconciliation.groups import BreakClass
 from billing.reconciliation.trend import classes_seen, read_trend
+from billing.sentences import Sentence
 from jangbu.errors import UsageError
 from jangbu.web.charts import Step
 from jangbu.web.paging import PAGE, page_of
@@ -140,7 +141,9 @@ def _wanted(ask: Ask, vendor: str, month: str) -> Wanted:
     cls, state = ask.one("class"), ask.one("state")
     for word, known in ((cls, CLASSES), (state, STATES)):
         if word is not None and word not in known:
-            raise UsageError(f"{word!r} is none of {', '.join(known)}: use one of them")
+            raise UsageError(
+                Sentence("%(word)s is none of %(known)s: use one of them", word=repr(word), known=", ".join(known))
+            )
     return Wanted(month, vendor, cls, next((one for one in STATES if one == state), None), ask.one("owner"))
 
 
@@ -206,7 +209,7 @@ def read_year(ask: Ask) -> Document:
     vendor = ask.path["vendor"]
     asked = ask.path["year"]
     if not (asked.isascii() and asked.isdigit() and 2015 <= int(asked[:5]) <= 2099):
-        raise UsageError(f"{asked!r} is no year: write one such as 2026")
+        raise UsageError(Sentence("%(asked)s is no year: write one such as 2026", asked=repr(asked)))
     months = read_trend(ask.connection, vendor, int(asked))
     classes = classes_seen(months)
     drawn: dict[str, list[list[Decimal]]] = {}

@@ -80,7 +80,7 @@ def delete(ask: Ask, form: Form) -> Done:
     """Take one's own view away."""
     number = form.text("view")
     if not number.isascii() or not number.isdigit() or len(number) > 18:
-        raise UsageError(f"{number!r} is no view: the list has their numbers")
+        raise UsageError(Sentence("%(number)s is no view: the list has their numbers", number=repr(number)))
     with ask.books.change() as connection:
         gone = connection.execute(
             text("delete from usage_view where id = :id and owner = :owner returning name, query, is_shared"),
@@ -107,11 +107,17 @@ def _noted(number: int, name: str, query: str, *, is_shared: bool) -> dict[str, 
 def _asked_only(query: str) -> str:
     """An address's query without what is no question. Raises UsageError where it is too long."""
     if len(query) > 2 * QUERY_MAX:
-        raise UsageError(f"the address has {len(query)} characters: ask for less at once")
+        raise UsageError(Sentence("the address has %(count)s characters: ask for less at once", count=len(query)))
     kept = [(name, value) for name, value in parse_qsl(query.lstrip("?")) if name in KEPT]
     found = urlencode(kept)
     if len(found) > QUERY_MAX:
-        raise UsageError(f"the address has {len(found)} characters: ask for less at once, at most {QUERY_MAX}")
+        raise UsageError(
+            Sentence(
+                "the address has %(count)s characters: ask for less at once, at most %(most)s",
+                count=len(found),
+                most=QUERY_MAX,
+            )
+        )
     return found
 
 

@@ -126,7 +126,9 @@ def value_word(dimension: str, value: object) -> str:
 def _word(ask: Ask, name: str, words: tuple[str, ...], default: str) -> str:
     found = ask.one(name, default) or default
     if found not in words:
-        raise UsageError(f"{name} is {found!r}: use {' or '.join(words)}")
+        raise UsageError(
+            Sentence("%(name)s is %(found)s: use %(known)s", name=name, found=repr(found), known=" or ".join(words))
+        )
     return found
 
 
@@ -223,7 +225,11 @@ def _filters(ask: Ask) -> dict[str, tuple[str, ...]]:
     field, value = ask.one("field"), ask.one("value")
     if field is not None and value is not None:
         if field not in FILTERS:
-            raise UsageError(f"{field!r} is nothing to filter by: use {', '.join(FILTERS)}")
+            raise UsageError(
+                Sentence(
+                    "%(field)s is nothing to filter by: use %(known)s", field=repr(field), known=", ".join(FILTERS)
+                )
+            )
         found[field] = tuple(dict.fromkeys((*found[field], value)))
     if any("\0" in value for values in found.values() for value in values):
         raise UsageError("a filter holds a sign of no name (NUL): take it out")
