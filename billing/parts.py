@@ -64,7 +64,8 @@ def read_source(
     mark = _read_mark(connection)
     if mark is None:
         return _of_parts(connection, _HOURS, hours)
-    days = _sort_days(_read_days(connection, hours), {first_hour, end_hour, *edges}, models_at)
+    loose = {hour: models for hour, models in models_at.items() if first_hour < hour < end_hour}
+    days = _sort_days(_read_days(connection, hours), {first_hour, end_hour, *edges}, loose)
     values = {**hours, **mark, **days.values}
     beside = _of_parts(connection, f"{_HOURS} and ({_SINCE}{days.beside})", values)
     if not days.rolled:
@@ -128,6 +129,18 @@ def first_and_last_hour(connection: Connection) -> tuple[int, int] | None:
             mark,
         ).one()
     return None if row[0] is None else (int(row[0]), int(row[1]))
+
+
+def last_own_hour(connection: Connection, user: str) -> int | None:
+    """An hour in the local day of a user's last use; None where there is none."""
+    mark = _read_mark(connection)
+    whose = 'payer_id = any(array(select id from payer where "user" = :own_user))'
+    query = f"select max(hour) from usage_part where {whose}"
+    if mark is not None:
+        query = f"""select max(last) from (select max(first_hour) as last from usage_roll_person where {whose}
+                    union all select max(hour) from usage_part where {whose} and {_SINCE}) both_of_them"""
+    found = connection.execute(text(query), {"own_user": user, **(mark or {})}).scalar()
+    return None if found is None else int(found)
 
 
 def count_parts(connection: Connection, first_hour: int, end_hour: int) -> int:

@@ -23,7 +23,7 @@ from billing.plans.registers import (
 from billing.sentences import Sentence
 from billing.store import sha256_of
 from jangbu.importing import Outcome
-from jangbu.register_imports import DIFF_LINES_MAX, Done
+from jangbu.register_imports import Done, first_lines
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -59,7 +59,7 @@ def import_budgets(connection: Connection, raw: bytes, name: str, actor: str, cu
         ],
         "unknown_departments": unknown,
     }
-    return Outcome(document, bool(found.new_rows), sentence, tuple([*warned, *lines][:DIFF_LINES_MAX]))
+    return Outcome(document, bool(found.new_rows), sentence, first_lines([*warned, *lines]))
 
 
 def import_departments(connection: Connection, raw: bytes, name: str, actor: str, zone: str) -> Done:
@@ -95,7 +95,7 @@ def import_departments(connection: Connection, raw: bytes, name: str, actor: str
         ],
         "left_behind": [{"department": code, "memberships": count} for code, count in behind.items()],
     }
-    return Outcome(document, bool(found.new_rows), sentence, tuple([*warned, *lines][:DIFF_LINES_MAX]))
+    return Outcome(document, bool(found.new_rows), sentence, first_lines([*warned, *lines]))
 
 
 def _whose(row: budgets.BudgetRow) -> str:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from billing.money import plain
 from billing.plans.registers import lock_registers, unknown_departments
-from billing.pledges.pledge import new_rows, read_signatures
+from billing.pledges.pledge import counting, new_rows, read_signatures
 from billing.pledges.register import held_signatures, write_signatures
 from billing.programmes.programme import read_applications, read_programmes
 from billing.programmes.register import (
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
+    from billing.pledges.pledge import Signature
     from billing.quotas.quota import Quota, QuotaChanges
     from billing.quotas.windows import WindowKind
 
@@ -66,7 +67,7 @@ def import_quotas(connection: Connection, raw: bytes, name: str, actor: str) -> 
         "changes": [{**quota_document(after), "before": quota_document(before)} for before, after in found.changed],
         "unknown_departments": unknown,
     }
-    details = tuple([*warned, *_difference(found)][:DIFF_LINES_MAX])
+    details = first_lines([*warned, *_difference(found)])
     return Outcome(document, bool(found.new_rows), _said("quotas", name, counts), details)
 
 
@@ -98,12 +99,51 @@ def import_signatures(connection: Connection, raw: bytes, name: str, actor: str,
     """Add signatures of the pledge; what is known already is left as it is."""
     rows = read_signatures(raw, name, today)
     lock_registers(connection)
-    added, known = new_rows(held_signatures(connection), rows)
+    held = held_signatures(connection)
+    added, known = new_rows(held, rows)
     write_signatures(connection, added, name=name, sha256=sha256_of(raw), actor=actor)
+    before = {row[:3]: row for row in counting(held)}
+    changed = [(before[row[:3]], row) for row in added if row[:3] in before]
     sentence = Sentence(
         "%(file)s: %(added)s signatures added, %(known)s known already", file=name, added=len(added), known=known
     )
-    return Outcome({"source": name, "added": len(added), "unchanged": known}, bool(added), sentence)
+    document = {
+        "source": name,
+        "added": len(added),
+        "unchanged": known,
+        "changes": [{**row._asdict(), "before": {"expires_on": old.expires_on}} for old, row in changed],
+    }
+    lines = [_signature(row) for row in added if row[:3] not in before]
+    lines += [_other_end(old, row) for old, row in changed]
+    return Outcome(document, bool(added), sentence, first_lines(lines))
+
+
+def _signature(row: Signature) -> Sentence:
+    said = {"user": row.user, "version": row.version, "day": row.signed_on}
+    if row.expires_on is None:
+        return Sentence("+ %(user)s, version %(version)s, signed on %(day)s", **said)
+    return Sentence(
+        "+ %(user)s, version %(version)s, signed on %(day)s, until before %(end)s", **said, end=row.expires_on
+    )
+
+
+def _other_end(old: Signature, row: Signature) -> Sentence:
+    return Sentence(
+        "~ %(user)s, version %(version)s, signed on %(day)s: until before %(before)s -> %(end)s",
+        user=row.user,
+        version=row.version,
+        day=row.signed_on,
+        before=old.expires_on or Sentence("(no end)"),
+        end=row.expires_on or Sentence("(no end)"),
+    )
+
+
+def first_lines(lines: Sequence[str]) -> tuple[str, ...]:
+    """As many lines as are looked at before a file is written, and how many more there are."""
+    more = len(lines) - DIFF_LINES_MAX
+    if more <= 0:
+        return tuple(lines)
+    return (*lines[:DIFF_LINES_MAX], Sentence("and %(count)s more", count=more))
 
 
 def import_programmes(connection: Connection, raw: bytes, name: str, actor: str, currency: str) -> Done:

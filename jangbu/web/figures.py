@@ -47,23 +47,34 @@ class Figures:
         """A count, with thousands."""
         return self._unknown() if value is None else grouped(Decimal(str(value)))
 
-    def money(self, value: Any, currency: str | None = None, *, exact: bool = False) -> Any:
-        """An amount, with its currency where that stands in no heading. `exact`: every digit."""
+    def money(self, value: Any, currency: str | None = None, *, exact: bool = False, bare: bool = False) -> Any:
+        """An amount, with its currency where that stands in no heading. `exact`: every digit; `bare`: rounded as the
+        currency is, which a heading names."""
+        return self._unknown() if value is None else self._amount(Decimal(str(value)), currency, "", exact, bare)
+
+    def change(self, value: Any, currency: str | None = None, *, bare: bool = False) -> Any:
+        """An amount by which something is more or less: always with its sign."""
         if value is None:
             return self._unknown()
         amount = Decimal(str(value))
-        digits = MINOR_DIGITS.get(currency or "KRW", 2)
-        shown = grouped(amount if exact else amount.quantize(Decimal(1).scaleb(-digits), ROUND_HALF_UP))
+        return self._amount(amount, currency, "+" if amount > 0 else "", exact=False, bare=bare)
+
+    def _amount(self, amount: Decimal, currency: str | None, plus: str, exact: bool, bare: bool) -> str:
+        """An amount as text. One that would round to nothing says what it is less than (a negative one: more than),
+        with every digit as its title: a little is not zero."""
+        named = None if bare else currency
+        step = Decimal(1).scaleb(-MINOR_DIGITS.get(currency or "KRW", 2))
+        rounded = amount if exact else amount.quantize(step, ROUND_HALF_UP)
+        if rounded or not amount:
+            return plus + self._of_currency(grouped(rounded), named)
+        edge = f"> {grouped(-step)}" if amount < 0 else f"< {plus}{grouped(step)}"
+        every_digit = self._of_currency(grouped(amount), currency)
+        return Markup('<span title="{}">{}</span>').format(plus + every_digit, self._of_currency(edge, named))
+
+    def _of_currency(self, shown: str, currency: str | None) -> str:
         if currency is None:
             return shown
-        if currency == "KRW" and self._wording.language == "ko":
-            return f"{shown}원"
-        return f"{shown} {currency}"
-
-    def change(self, value: Any, currency: str | None = None) -> Any:
-        """An amount by which something is more or less: always with its sign."""
-        shown = self.money(value, currency)
-        return f"+{shown}" if value is not None and Decimal(str(value)) > 0 else shown
+        return f"{shown}원" if currency == "KRW" and self._wording.language == "ko" else f"{shown} {currency}"
 
     def percent(self, value: Any, digits: int = 0) -> Any:
         """A share (1 is the whole) in percent."""

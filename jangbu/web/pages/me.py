@@ -6,7 +6,8 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
 from billing.money import exact, plain
-from billing.periods import month_in
+from billing.parts import last_own_hour
+from billing.periods import month_in, month_of_hour
 from billing.plans.registers import lock_registers
 from billing.pledges.documents import person_document
 from billing.pledges.pledge import Signature, new_rows, state_of
@@ -44,6 +45,7 @@ def read_me(ask: Ask) -> Document:
         "month": month,
         "rows": [row.document(BY) for row in rows],
         "models": _by_model(rows),
+        "last_used_month": None if rows else _last_used_month(ask, user),
         "quotas": [one.document() for one in own_quotas(ask, user, department)],
         "pledge": {
             **person_document(pledge, department, None), "wanted_version": ask.books.settings.pledge_version,
@@ -52,6 +54,12 @@ def read_me(ask: Ask) -> Document:
         "programmes": own_places,
         "open_programmes": open_programmes,
     }  # fmt: skip
+
+
+def _last_used_month(ask: Ask, user: str) -> str | None:
+    """The month of one's own last use; None where there is none."""
+    hour = last_own_hour(ask.connection, user)
+    return None if hour is None else month_of_hour(hour, ask.books.settings.timezone)
 
 
 def _by_model(rows: list[UsageRow]) -> list[dict[str, Any]]:

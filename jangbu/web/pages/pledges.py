@@ -10,6 +10,7 @@ from sqlalchemy import text
 from billing.periods import load_zone
 from billing.pledges.documents import pledges_document
 from billing.pledges.pledge import STATES, PledgeRules
+from billing.pledges.register import signatures_by_user
 from billing.sentences import Sentence
 from jangbu.errors import UsageError
 from jangbu.register_imports import import_signatures
@@ -53,10 +54,12 @@ def read_pledges(ask: Ask) -> Document:
     day = _day(ask)
 
     def compute() -> Document:
-        return pledges_document(
+        found = pledges_document(
             ask.connection, rules_of(ask), ask.books.settings.timezone, day, departments=departments, states=states,
             people=people,
         )  # fmt: skip
+        # As for gateways (billing.quotas.access): where no register holds a signature nobody is asked for one.
+        return {**found, "is_asked": found["version"] is not None or bool(signatures_by_user(ask.connection))}
 
     # The roster is an input, so that its changes are seen at once; signatures are told by their last row.
     last = ask.connection.execute(text("select max(id) from pledge")).scalar()
