@@ -34,11 +34,21 @@ _DAYS: Final = """
   select (committed_at at time zone :zone)::date as day, sum(records)::bigint as records, sum(stored)::bigint as stored,
          sum(duplicates)::bigint as duplicates, sum(quarantined)::bigint as quarantined
   from stream_chunk where committed_at > :now - make_interval(days => :days) group by 1 order by 1 desc"""
-_PARTITIONS: Final = """
-  select l.topic, o.log_id, o.partition, o.next_offset,
-         (select max(committed_at) from stream_chunk c where (c.log_id, c.partition) = (o.log_id, o.partition)) as last
-  from stream_offset o join topic_log l on l.id = o.log_id
-  where o.log_id = (select max(id) from topic_log) order by o.partition"""
+_LAST_CHUNK: Final = """(select committed_at from stream_chunk c
+  where (c.log_id, c.partition) = (o.log_id, o.partition) order by first_offset desc limit 1)"""
+_LOGS: Final = f"""
+  select l.id, l.topic, l.first_seen, count(*) as partitions, sum(o.next_offset)::bigint as read_up_to,
+         max({_LAST_CHUNK}) as last, coalesce(max(q.records), 0) as quarantined
+  from topic_log l join stream_offset o on o.log_id = l.id
+  left join (select log_id, count(*) as records from quarantine where state = 'open' group by 1) q on q.log_id = l.id
+  group by l.id order by greatest(max({_LAST_CHUNK}), l.first_seen) desc, l.id desc"""
+"""The lives of the topic that were read, the last one first: a topic that is made anew begins at 0 again."""
+_PARTITIONS: Final = f"""
+  select l.topic, o.log_id, o.partition, o.next_offset, {_LAST_CHUNK} as last
+  from stream_offset o join topic_log l on l.id = o.log_id where o.log_id = :log order by o.partition"""
+_STORED: Final = """
+  select o.partition, o.next_offset from stream_offset o join topic_log l on l.id = o.log_id
+  where (l.cluster_id, l.topic, l.topic_id) = (:cluster, :topic, :topic_id)"""
 _LATE: Final = """
   with read_then as (select * from jsonb_to_recordset(cast(:cut_offs as jsonb))
                      as c (log smallint, partition integer, next_offset bigint))
@@ -59,14 +69,17 @@ def read_quality(ask: Ask) -> Document:
     zone = ask.books.settings.timezone
     days = connection.execute(text(_DAYS), {"zone": zone, "now": ask.now, "days": DAYS_SHOWN})
     lost = connection.execute(
-        text("""select partition, first_offset, next_offset, reason, accepted_by, accepted_at
-                from stream_lost order by accepted_at""")
+        text("""select l.topic, s.log_id, partition, first_offset, next_offset, reason, accepted_by, accepted_at
+                from stream_lost s join topic_log l on l.id = s.log_id order by accepted_at""")
     )
+    logs = [dict(row._mapping) for row in connection.execute(text(_LOGS))]
+    log = logs[0] if logs else None
+    partitions = connection.execute(text(_PARTITIONS), {"log": None if log is None else log["id"]})
     return {
         "quarantine": [dict(row._mapping) for row in codes],
         "days": [dict(row._mapping) for row in days],
         "sources": _sources(ask),
-        "partitions": [dict(row._mapping) for row in connection.execute(text(_PARTITIONS))],
+        "log": log, "earlier_logs": logs[1:], "partitions": [dict(row._mapping) for row in partitions],
         "lag": _lag(ask) if ask.one("lag") == "1" else None,
         "closed_until": last_closed(connection), "late": _late(ask) if ask.one("late") == "1" else None,
         "lost": [dict(row._mapping) for row in lost],
@@ -96,10 +109,12 @@ def _lag(ask: Ask) -> list[dict[str, Any]] | None:
         with ask.books.context.services(kafka=True) as endpoints:
             if endpoints.kafka_bootstrap is None:
                 return None
-            ends = reach(endpoints.kafka_bootstrap, describe_log(endpoints.kafka_bootstrap, settings.topic))
+            log = describe_log(endpoints.kafka_bootstrap, settings.topic)
+            ends = reach(endpoints.kafka_bootstrap, log)
     except (KafkaError, TopicMissing, JangbuError):
         return None
-    stored = {row.partition: row.next_offset for row in ask.connection.execute(text(_PARTITIONS))}
+    life = {"cluster": log.cluster_id, "topic": log.topic, "topic_id": log.topic_id}
+    stored = {row.partition: row.next_offset for row in ask.connection.execute(text(_STORED), life)}
     return [
         {"partition": partition, "stored": stored.get(partition, 0), "end": place.end,
          "waiting": max(0, place.end - stored.get(partition, 0))}

@@ -35,9 +35,11 @@ for (const form of document.querySelectorAll("form[data-at-once]")) {
   form.addEventListener("change", () => form.requestSubmit());
 }
 
-// One box ticks all boxes of its table.
+// One box ticks all boxes of its table but those that are ticked one by one only; it unticks all.
 for (const all of document.querySelectorAll("input[data-ticks]")) {
   all.addEventListener("change", () => {
-    for (const box of document.querySelectorAll(`input[name="${all.dataset.ticks}"]`)) box.checked = all.checked;
+    for (const box of document.querySelectorAll(`input[name="${all.dataset.ticks}"]`)) {
+      box.checked = all.checked && !("alone" in box.dataset);
+    }
   });
 }
