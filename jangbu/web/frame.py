@@ -16,6 +16,7 @@ from jangbu.web import charts
 from jangbu.web.figures import Figures
 from jangbu.web.kept_words import told_again
 from jangbu.web.navigation import places_of
+from jangbu.web.paths import name_part, path_part
 from jangbu.web.static_files import static_url
 from jangbu.web.wording import ENGLISH, chosen_language, wording
 
@@ -95,11 +96,6 @@ def path_of(request: Request) -> str:
     return "/" + quote(sent, safe="/%:@!$&'()*+,;=~").lstrip("/")
 
 
-def path_part(value: str) -> str:
-    """A value as one part of a path: nothing of it separates."""
-    return quote(value, safe="")
-
-
 def told(words: str, texts: Wording) -> Markup:
     """What the books say, in the page's language; the original marked as English where no catalogue has it."""
     if texts.language == ENGLISH:
@@ -121,7 +117,7 @@ def environment(language: str, zone: str) -> Environment:
     texts = wording(language)
     found.install_gettext_callables(texts.gettext, texts.ngettext, newstyle=True)  # type: ignore[attr-defined]
     found.filters.update(Figures(texts, zone).filters())
-    found.filters["path_part"] = path_part
+    found.filters.update(path_part=path_part, name_part=name_part)
     found.filters["told"] = partial(told, texts=texts)
     found.globals.update(static=static_url, with_query=with_query, charts=charts)
     return found

@@ -19,6 +19,7 @@ from billing.sentences import Sentence
 from jangbu.errors import NotFoundError, UsageError
 from jangbu.month_letters import bridge_file, dispute_files
 from jangbu.web.paging import PAGE, page_of
+from jangbu.web.paths import name_of, name_part, path_part
 from jangbu.web.rights import FINANCE, FINANCE_OR_PLATFORM, ORGANISATION
 from jangbu.web.signin.trail import note
 from jangbu.web.views import (
@@ -142,7 +143,7 @@ def _decide(ask: Ask, form: Form, actions: tuple[BreakAction, ...]) -> Done:
     document = {"action": action, "reason": asked.reason, "actor": asked.actor,
                 "breaks": [decided_document(one) for one in done]}  # fmt: skip
     first = items[0]
-    going = f"/reconciliation/{first.vendor}/{first.month}"
+    going = f"/reconciliation/{name_part(first.vendor)}/{first.month}"
     if form.optional("from") == "break" and len(items) == 1:
         going = f"/reconciliation/breaks/{first.name}"
     waiting = sum(one.action == "propose" for one in done)
@@ -172,7 +173,7 @@ def _place_of(seen: dict[BreakName, int], item: WorkItem) -> int:
 def make_letter(ask: Ask) -> File:
     """The dispute letter or its table."""
     form = _form_of(ask, LETTERS)
-    vendor, month = ask.path["vendor"], ask.month()
+    vendor, month = name_of(ask.path["vendor"]), ask.month()
     files = dispute_files(ask.connection, vendor, month, ask.books.settings.organisation, _language(ask)).files
     name = next(one for one in files if one.endswith(f".{form}"))
     return File(name, files[name], _MEDIA[form])
@@ -181,7 +182,7 @@ def make_letter(ask: Ask) -> File:
 def make_bridge(ask: Ask) -> File:
     """The bridge as a workbook or a page."""
     form = _form_of(ask, BRIDGES)
-    vendor, month = ask.path["vendor"], ask.month()
+    vendor, month = name_of(ask.path["vendor"]), ask.month()
     content, _ = bridge_file(ask.connection, vendor, month, ask.books.settings.organisation, _language(ask), form)
     return File(f"bridge-{vendor}-{month}.{form}", content, _MEDIA[form])
 
@@ -226,7 +227,10 @@ def add_name_rule(ask: Ask, form: Form) -> Done:
                 name: form.optional(name) for name in RULE_COLUMNS})  # fmt: skip
     month = form.optional("month")
     vendor = rules[0].vendor
-    going = f"/reconciliation/{vendor}/{month}" if month else f"/reconciliation/names?vendor={vendor}"
+    going = (
+        f"/reconciliation/{name_part(vendor)}/{path_part(month)}" if month
+        else f"/reconciliation/names?vendor={path_part(vendor)}"
+    )  # fmt: skip
     told_now = ask.text("The rule holds: reconcile the month again.") if changed else ask.text("Nothing changed.")
     return Done(going, told_now, {"added": len(changed), "rules": [form.optional("text")]})
 

@@ -28,6 +28,7 @@ from jangbu.commands.invoices import imported_document, refusals
 from jangbu.errors import UsageError
 from jangbu.importing import import_state
 from jangbu.web.paging import PAGE, page_of
+from jangbu.web.paths import name_part, path_part
 from jangbu.web.rights import FINANCE_OR_PLATFORM, ORGANISATION
 from jangbu.web.views import Action, Ask, Document, Done, Field, Form, Parameter, Registered, Table, View
 
@@ -88,7 +89,7 @@ def import_invoice(ask: Ask, form: Form) -> Done:
     imports = [imported_document(one) for one in done]
     document = {**import_state(dry_run=not confirmed), "vendor": name, "imports": imports}
     if confirmed:
-        going = f"{PATH}?vendor={name}" if month is None else f"/reconciliation/{name}/{month}"
+        going = f"/reconciliation/{name_part(name)}/{month}" if month else f"{PATH}?vendor={path_part(name)}"
         return Done(going, ask.text("%(count)s files were imported. Reconcile the month now.", count=len(done)),
                     document)  # fmt: skip
     size = sum(len(raw) for _, raw in files)
@@ -155,7 +156,7 @@ def run_month(ask: Ask, form: Form) -> Done:
         ask.text("The month was reconciled; breaks are open.") if is_open
         else ask.text("The month was reconciled; nothing is open.")
     )  # fmt: skip
-    return Done(f"/reconciliation/{vendor}/{month}", sentence, month_document(found) | {"open": is_open})
+    return Done(f"/reconciliation/{name_part(vendor)}/{month}", sentence, month_document(found) | {"open": is_open})
 
 
 def _table(_ask: Ask, document: Document) -> Table:

@@ -4,7 +4,6 @@ and what months would have cost by other prices."""
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import unquote
 
 from sqlalchemy import text
 
@@ -20,9 +19,9 @@ from billing.whatif.months import Supposed, what_if
 from billing.whatif.scenario import UnknownModel
 from jangbu.book_imports import check_book, import_prices, import_rates
 from jangbu.errors import NotFoundError, UsageError
-from jangbu.web.answers import Refused
 from jangbu.web.file_import import import_action
 from jangbu.web.paging import PAGE, page_of
+from jangbu.web.paths import name_of
 from jangbu.web.rights import FINANCE, ORGANISATION
 from jangbu.web.views import Action, Ask, Document, Done, Field, Form, Parameter, Registered, Table, View
 
@@ -82,7 +81,7 @@ def _findings(ask: Ask) -> tuple[list[Finding], list[Finding]]:
 
 def read_model(ask: Ask) -> Document:
     """Every row of one model of the book, with where it really ends: unit by unit, in time."""
-    provider, model = provider_of(ask.path["provider"]), ask.path["model"]
+    provider, model = name_of(ask.path["provider"]), ask.path["model"]
     of_model = ask.of_inputs("price rows", lambda: _rows_by_model(ask)).get((provider.lower(), model.lower()), [])
     rows = price_documents(of_model, with_replaced=True)
     if not rows and not any(name == model for _, name in _used(ask, provider)):
@@ -107,15 +106,6 @@ def read_model(ask: Ask) -> Document:
         "rows": rows,
         "terms": _terms(ask, provider, model, of_model),
     }  # fmt: skip
-
-
-def provider_of(part: str) -> str:
-    """A provider from its part of a path, which links encode twice: the server decodes once before it parts a path, so
-    that a slash in the name stays one of the name. Raises Refused for a sign that no database keeps."""
-    provider = unquote(part)
-    if "\0" in provider:
-        raise Refused(400, "text", "the provider holds a sign that is none (NUL): leave it out")
-    return provider
 
 
 def _rows_by_model(ask: Ask) -> dict[tuple[str, str], list[PriceRow]]:

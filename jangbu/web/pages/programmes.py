@@ -14,11 +14,11 @@ from billing.sentences import Sentence
 from jangbu.errors import NotFoundError, RefusedByStateError, UsageError
 from jangbu.register_imports import import_applications, import_programmes
 from jangbu.web.file_import import import_action
-from jangbu.web.frame import path_part
 from jangbu.web.pages.own_places import department_of, programme_named, standing_of, write
 from jangbu.web.pages.pledges import today_of
 from jangbu.web.pages.programme_pace import pace
 from jangbu.web.paging import PAGE, page_of
+from jangbu.web.paths import path_part
 from jangbu.web.rights import FINANCE_OR_PLATFORM, SCOPED
 from jangbu.web.signin.trail import note
 from jangbu.web.views import Action, Ask, Document, Done, Field, Form, Registered, Table, View

@@ -21,6 +21,7 @@ from billing.sentences import Sentence
 from jangbu.errors import UsageError
 from jangbu.web.charts import Step
 from jangbu.web.paging import PAGE, page_of
+from jangbu.web.paths import name_of
 from jangbu.web.rights import ORGANISATION
 from jangbu.web.views import Ask, Document, Parameter, Registered, Table, View
 
@@ -115,7 +116,7 @@ def _after(month: str) -> str:
 
 def read_month(ask: Ask) -> Document:
     """A vendor's month as it was reconciled last. Raises UsageError, UnknownVendor."""
-    vendor, month = ask.path["vendor"], ask.month()
+    vendor, month = name_of(ask.path["vendor"]), ask.month()
     month_in(month, "UTC")
     bridges = read_bridges(ask.connection, vendor, month)
     if not bridges:
@@ -206,7 +207,7 @@ def _imports(ask: Ask, vendor: str, month: str) -> list[Document]:
 
 def read_year(ask: Ask) -> Document:
     """A vendor's year by class, as its months were recorded last."""
-    vendor = ask.path["vendor"]
+    vendor = name_of(ask.path["vendor"])
     asked = ask.path["year"]
     if not (asked.isascii() and asked.isdigit() and 2015 <= int(asked[:5]) <= 2099):
         raise UsageError(Sentence("%(asked)s is no year: write one such as 2026", asked=repr(asked)))
