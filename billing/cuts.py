@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from sqlalchemy import Connection, text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
     from billing.fx_policy import Conversion
     from billing.periods import Month
@@ -64,7 +64,7 @@ def money_cuts(books: Iterable[Asked], used: Used, conversion: Conversion) -> li
 
 def price_edges(book: PriceBook, instead: Mapping[Model, Model], used: Used, month: Month) -> set[int]:
     """The UTC hours within a month at which some price of what is in use changes, or some contract term."""
-    edges = set(_price_changes(book, instead, used, month))
+    edges = set(price_changes(book, instead, used, month.first_hour, month.end_hour))
     if book.contract is not None:
         edges |= {hour for hour in book.contract.edges() if month.first_hour < hour < month.end_hour}
     return edges
@@ -80,17 +80,34 @@ def models_at(books: Iterable[Asked], used: Used, conversion: Conversion) -> dic
             if book.contract.has_tiers:
                 return {}
             others |= book.contract.edges()
-        for hour, models in _price_changes(book, instead, used, conversion.month).items():
+        month = conversion.month
+        for hour, models in price_changes(book, instead, used, month.first_hour, month.end_hour).items():
             found.setdefault(hour, set()).update(models)
     return {hour: frozenset(models) for hour, models in found.items() if hour not in others}
 
 
-def _price_changes(book: PriceBook, instead: Mapping[Model, Model], used: Used, month: Month) -> dict[int, set[Model]]:
-    """By hour the models in use of which some price begins or ends. A price of a tier or region that the model is not
-    used in changes nothing."""
+def slice_cuts(
+    book: PriceBook, used: Used, first_hour: int, end_hour: int, others: Collection[int] = ()
+) -> tuple[list[int], dict[int, frozenset[Model]]]:
+    """The UTC hours that no sum of a stretch may cross, and those among them at which nothing changes but prices of
+    these models: then a day can be taken whole for all others. `others`: what else cuts."""
+    changes = price_changes(book, {}, used, first_hour, end_hour)
+    contract = book.contract
+    edges = {*others, *(set() if contract is None else contract.edges())}
+    only = {hour: frozenset(models) for hour, models in changes.items() if hour not in edges}
+    if contract is not None and contract.has_tiers:
+        only = {}
+    return sorted(hour for hour in {*edges, *changes} if first_hour < hour < end_hour), only
+
+
+def price_changes(
+    book: PriceBook, instead: Mapping[Model, Model], used: Used, first_hour: int, end_hour: int
+) -> dict[int, set[Model]]:
+    """By UTC hour strictly between two, the models in use of which some price begins or ends. A price of a tier or
+    region that the model is not used in changes nothing."""
     found: dict[int, set[Model]] = {}
     for model, ways in used.models.items():
-        for hour in book.price_cuts(month.first_hour, month.end_hour, instead.get(model, model), ways):
+        for hour in book.price_cuts(first_hour, end_hour, instead.get(model, model), ways):
             found.setdefault(hour, set()).add(model)
     return found
 

@@ -8,11 +8,11 @@ in one row the quantity is None, because unlike things have no sum.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from billing.cuts import read_used
+from billing.cuts import read_used, slice_cuts
 from billing.errors import BillingError
 from billing.money import exact, plain
 from billing.periods import Month, hour_start
@@ -20,7 +20,7 @@ from billing.rating import PriceStatus, RatedQuantity, rate, rate_month
 from billing.sums import PAYER_DIMENSIONS, ROUTE_DIMENSIONS, read_own_sums, read_sums
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from datetime import date
 
     from sqlalchemy import Connection
@@ -85,12 +85,9 @@ def parse_by(words: str | None) -> tuple[str, ...]:
 def month_usage(connection: Connection, month: Month, book: PriceBook, by: Sequence[str]) -> list[UsageRow]:
     """The rows of a month, sorted by group; the connection is a snapshot."""
     stored = tuple(name for name in by if name in PAYER_DIMENSIONS or name in ROUTE_DIMENSIONS)
-    cuts = book.cuts(month.first_hour, month.end_hour, read_used(connection).models)
-    if "hour" in by:
-        cuts |= set(range(month.first_hour, month.end_hour))
-    elif "day" in by:
-        cuts |= set(month.day_hours)
-    sums = read_sums(connection, month.first_hour, month.end_hour, sorted(cuts), stored)
+    others = range(month.first_hour, month.end_hour) if "hour" in by else month.day_hours if "day" in by else ()
+    cuts, only = slice_cuts(book, read_used(connection), month.first_hour, month.end_hour, others)
+    sums = read_sums(connection, month.first_hour, month.end_hour, cuts, stored, models_at=only)
     return group_rated(rate_month(sums, book), month, by, stored)
 
 
@@ -119,85 +116,90 @@ def group_by(
 ) -> list[UsageRow]:
     """Rated quantities to rows. `labels` says, for a dimension of time, what each first UTC hour of a sum is called."""
     groups: dict[tuple[Cell, ...], _Group] = {}
-    place_of = {name: place for place, name in enumerate(stored)}
+    prices: dict[int, PriceRow] = {}
+    cell_of = [_cell_of(name, labels, stored) for name in by]
     for part in rated:
-        usage = part.usage
-        cells: list[Cell] = []
-        for name in by:
-            if name == "unit":
-                cells.append(part.unit)
-            elif name == "hour":
-                cells.append(usage.hour)
-            elif name in labels:
-                cells.append(labels[name][usage.hour])
-            else:
-                cells.append(usage.dimensions[place_of[name]])  # type: ignore[arg-type]
-        groups.setdefault(tuple(cells), _Group()).take(part)
+        cells = tuple([cell(part) for cell in cell_of])
+        group = groups.get(cells)
+        if group is None:
+            group = groups[cells] = _Group()
+        price = part.price
+        if price is None:
+            group.take(part.unit, part.status, part.quantity)
+        else:
+            prices[price.id] = price
+            group.take(part.unit, price.id, part.quantity)
     with exact():
-        rows = [row for key in sorted(groups, key=_order) for row in groups[key].rows(key)]
+        rows = [row for key in sorted(groups, key=_order) for row in groups[key].rows(key, prices)]
     return [_with_times(row, by) for row in rows] if "hour" in by else rows
 
 
-@dataclass(slots=True)
-class _Group:
-    """What a group adds up to: quantities by unit, and by price row, whose cost is taken once."""
+def _cell_of(
+    name: str, labels: Mapping[str, Mapping[int, str]], stored: Sequence[str]
+) -> Callable[[RatedQuantity], Cell]:
+    """What tells a rated quantity's cell of a dimension."""
+    if name == "unit":
+        return lambda part: part.unit
+    if name == "hour":
+        return lambda part: part.usage.hour
+    if name in labels:
+        named = labels[name]
+        return lambda part: named[part.usage.hour]
+    place = list(stored).index(name)
+    return lambda part: part.usage.dimensions[place]  # type: ignore[return-value]
 
-    prices: dict[int, PriceRow] = field(default_factory=dict)
-    priced: dict[int, int] = field(default_factory=dict)
-    by_unit: dict[str, int] = field(default_factory=dict)
-    units_in: dict[str, set[str]] = field(default_factory=dict)
-    unpriced: dict[str, int] = field(default_factory=dict)
-    free: dict[str, int] = field(default_factory=dict)
-    quantity_in: dict[str, int] = field(default_factory=dict)
 
-    def take(self, part: RatedQuantity) -> None:
-        self.by_unit[part.unit] = self.by_unit.get(part.unit, 0) + part.quantity
-        if part.price is not None:
-            currency = part.price.currency
-            self.prices[part.price.id] = part.price
-            self.priced[part.price.id] = self.priced.get(part.price.id, 0) + part.quantity
-            self.units_in.setdefault(currency, set()).add(part.unit)
-            self.quantity_in[currency] = self.quantity_in.get(currency, 0) + part.quantity
-        else:
-            kept = self.unpriced if part.status == "unpriced" else self.free
-            kept[part.unit] = kept.get(part.unit, 0) + part.quantity
+class _Group(dict[tuple[str, int | PriceStatus], int]):
+    """What a group adds up to: quantities by unit and price row (its id), or why it has none. A row's cost is taken
+    once, of its sum."""
 
-    def rows(self, key: tuple[Cell, ...]) -> list[UsageRow]:
+    __slots__ = ()
+
+    def take(self, unit: str, priced_by: int | PriceStatus, quantity: int) -> None:
+        named = unit, priced_by
+        self[named] = self.get(named, 0) + quantity
+
+    def rows(self, key: tuple[Cell, ...], prices: Mapping[int, PriceRow]) -> list[UsageRow]:
         """One row a currency; a group with at most one currency is one row. Within `exact()`."""
         costs: dict[str, Decimal] = {}
-        for price_id, quantity in self.priced.items():
-            price = self.prices[price_id]
-            part = price.price * quantity / price.per
-            costs[price.currency] = costs[price.currency] + part if price.currency in costs else part
-        unpriced = sum(self.unpriced.values())
-        amount = next(iter(self.by_unit.values())) if len(self.by_unit) == 1 else None
+        for (_unit, priced_by), quantity in self.items():
+            if isinstance(priced_by, int):
+                price = prices[priced_by]
+                part = price.price * quantity / price.per
+                costs[price.currency] = costs[price.currency] + part if price.currency in costs else part
         if len(costs) > 1:
-            return self._rows_by_currency(key, costs, unpriced)
-        if self.unpriced:
+            return self._rows_by_currency(key, costs, prices)
+        unpriced = [quantity for (_unit, priced_by), quantity in self.items() if priced_by == "unpriced"]
+        amount = sum(self.values()) if len(self) == 1 or len({unit for unit, _ in self}) == 1 else None
+        if unpriced:
             currency, cost = next(iter(costs.items()), (None, None))
-            return [UsageRow(key, amount, None, currency, "unpriced", unpriced, cost)]
+            return [UsageRow(key, amount, None, currency, "unpriced", sum(unpriced), cost)]
         if costs:
             ((currency, cost),) = costs.items()
             return [UsageRow(key, amount, cost, currency, "priced", 0)]
         return [UsageRow(key, amount, Decimal(0), None, "not_billable", 0)]
 
-    def _rows_by_currency(self, key: tuple[Cell, ...], costs: dict[str, Decimal], unpriced: int) -> list[UsageRow]:
+    def _rows_by_currency(
+        self, key: tuple[Cell, ...], costs: dict[str, Decimal], prices: Mapping[int, PriceRow]
+    ) -> list[UsageRow]:
+        amounts: dict[str, dict[str, int]] = {}
+        for (unit, priced_by), quantity in self.items():
+            kept = amounts.setdefault(prices[priced_by].currency if isinstance(priced_by, int) else priced_by, {})
+            kept[unit] = kept.get(unit, 0) + quantity
         rows = [
-            UsageRow(
-                key,
-                self.quantity_in[currency] if len(self.units_in[currency]) == 1 else None,
-                costs[currency],
-                currency,
-                "priced",
-                0,
-            )
+            UsageRow(key, _of_one_unit(amounts[currency]), costs[currency], currency, "priced", 0)
             for currency in sorted(costs)
         ]
-        if self.unpriced:
-            rows.append(UsageRow(key, unpriced if len(self.unpriced) == 1 else None, None, None, "unpriced", unpriced))
-        if len(self.by_unit) == 1 and self.free:
-            rows.append(UsageRow(key, sum(self.free.values()), Decimal(0), None, "not_billable", 0))
+        if "unpriced" in amounts:
+            unpriced = amounts["unpriced"]
+            rows.append(UsageRow(key, _of_one_unit(unpriced), None, None, "unpriced", sum(unpriced.values())))
+        if "not_billable" in amounts and len({unit for unit, _ in self}) == 1:
+            rows.append(UsageRow(key, sum(amounts["not_billable"].values()), Decimal(0), None, "not_billable", 0))
         return rows
+
+
+def _of_one_unit(amounts: Mapping[str, int]) -> int | None:
+    return sum(amounts.values()) if len(amounts) == 1 else None
 
 
 def _days(month: Month) -> dict[int, date]:

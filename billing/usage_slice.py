@@ -14,7 +14,7 @@ from decimal import Decimal
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
-from billing.cuts import read_used
+from billing.cuts import read_used, slice_cuts
 from billing.money import exact, plain
 from billing.periods import day_start, month_in
 from billing.rating import rate, rate_month
@@ -137,11 +137,12 @@ def takes_tiers(wanted: Slice, book: PriceBook) -> bool:
 def _rated(
     connection: Connection, wanted: Slice, book: PriceBook, by: Sequence[str], stored: Sequence[str]
 ) -> Iterator[RatedQuantity]:
-    models = read_used(connection).models
-    for part in _months(wanted) if takes_tiers(wanted, book) else [wanted]:
-        cuts = book.cuts(part.first_hour, part.end_hour, models) | _time_cuts(part, by)
-        sums = read_sums(connection, part.first_hour, part.end_hour, sorted(cuts), stored, wanted.filters)
-        yield from rate_month(sums, book) if takes_tiers(wanted, book) else rate(sums, book)
+    used, with_tiers = read_used(connection), takes_tiers(wanted, book)
+    for part in _months(wanted) if with_tiers else [wanted]:
+        first_hour, end_hour = part.first_hour, part.end_hour
+        cuts, only = slice_cuts(book, used, first_hour, end_hour, _time_cuts(part, by))
+        sums = read_sums(connection, first_hour, end_hour, cuts, stored, wanted.filters, models_at=only)
+        yield from rate_month(sums, book) if with_tiers else rate(sums, book)
 
 
 def _months(wanted: Slice) -> list[Slice]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from billing.cuts import read_used
+from billing.cuts import read_used, slice_cuts
 from billing.explaining.basis import Basis, LineGroup, find_bases
 from billing.explaining.checks import Check, all_agree, compare, statement_checks
 from billing.explaining.hours import read_all_hours, read_payers, read_routes, usage_sums
@@ -56,9 +56,11 @@ def explain_statement(books: MonthBooks, department: Department, *, by_hours: bo
 def _sums(
     books: MonthBooks, department: Department, span: tuple[int, int], *, by_hours: bool
 ) -> Iterable[UsageSum]:
-    cuts = books.book.cuts(*span, read_used(books.connection).models)
+    used = read_used(books.connection)
     if not by_hours:
-        return read_sums(books.connection, *span, sorted(cuts), (), {"department": (department,)})
+        edges, only = slice_cuts(books.book, used, *span)
+        return read_sums(books.connection, *span, edges, (), {"department": (department,)}, models_at=only)
+    cuts = books.book.cuts(*span, used.models)
     hours = read_all_hours(books.connection, span, read_payers(books.connection, department), cuts)
     return usage_sums(hours, read_routes(books.connection))
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from billing.parts import count_parts, first_and_last_hour, read_source, roll_up
@@ -110,6 +110,10 @@ def insert(connection: Connection, rows: Sequence[Part]) -> None:
 
 
 @settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@example(  # the stretch begins within a day, at an hour that is of some models only
+    steps=[("write", [(FIRST + 112, 0, 2, 4, "input_tokens", 8)], "Asia/Seoul"), ("roll", [], "Asia/Seoul")],
+    edges=[FIRST, FIRST + 114, FIRST + 172], span=(FIRST + 114, FIRST + 235), zone="Asia/Seoul",
+)  # fmt: skip
 @given(
     steps=steps, edges=st.lists(hours, min_size=1, max_size=3), span=st.tuples(hours, hours),
     zone=st.sampled_from(ZONES),
