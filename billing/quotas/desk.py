@@ -86,7 +86,8 @@ class Desk:
         if process.is_closed or report.number not in (process.last_report, process.last_report + 1):
             return {"number": report.number, "lost": True, "granted": []}
         is_new = report.number == process.last_report + 1
-        by_process = store.slices_of(connection, sorted(accounts))
+        alike = {one for asked in report.asked for one in self._alike(asked.account)}
+        by_process = store.slices_of(connection, sorted(accounts | alike))
         mine = by_process.setdefault(process.id, {})
         apply_report(report, mine, is_new=is_new)
         if is_new:
@@ -94,6 +95,7 @@ class Desk:
             self._hear(connection)
             free = {asked.account: self._free(asked.account, by_process, moment) for asked in report.asked}
             apply_grants(report, mine, free, store.live_processes(connection))
+        mine = {account: one for account, one in mine.items() if account in accounts}
         store.write_slices(connection, process.id, mine)
         store.note_report(connection, process.id, report.number, closing=report.closing)
         if document.get("drained") is True:
@@ -164,12 +166,18 @@ class Desk:
             return 0
         state = self.running.states.get((account.quota, account.subject))
         used = state.used if state is not None and state.window == window else Decimal(0)
+        alike = self._alike(account)
         return free_of(
             ticks_of(quota.limit, quota.key.unit, ROUND_FLOOR),
             ticks_of(used, quota.key.unit),
-            self._settled.get(account, 0),
-            (held[account] for held in by_process.values() if account in held),
+            sum(self._settled.get(one, 0) for one in alike),
+            (held[one] for held in by_process.values() for one in alike if one in held),
         )
+
+    def _alike(self, account: Account) -> list[Account]:
+        """The same subject's accounts of all rows of a quota in the window: a row that takes another's place, as an
+        override does, takes on what was leased and settled of that one."""
+        return [account._replace(quota=one) for one in self.running.table.rows_of(account.quota, account.subject)]
 
 
 def _report(document: dict[str, Any], source: str) -> Report:
@@ -182,9 +190,7 @@ def _report(document: dict[str, Any], source: str) -> Report:
             )
             for hour, event_id, used in document["settled"]
         )
-        asked = tuple(
-            Asked(_account(entry), *(_amount(one) for one in entry[3:])) for entry in document["accounts"]
-        )
+        asked = tuple(Asked(_account(entry), *(_amount(one) for one in entry[3:])) for entry in document["accounts"])
         return Report(_amount(document["number"]), document.get("closing") is True, settled, asked)
     except (KeyError, TypeError, ValueError, OverflowError, IndexError) as error:
         raise WrongReport(f"a report of leases cannot be read ({type(error).__name__}: {error})") from None
@@ -194,6 +200,10 @@ def _account(entry: Any) -> Account:
     quota, subject, hour = entry[:3]
     if not (isinstance(quota, int) and isinstance(subject, str) and isinstance(hour, int)):
         raise TypeError(f"{entry[:3]!r} names no quota, subject and window")
+    if not (0 <= quota < 2**31 and 0 <= hour < 2**31):
+        raise ValueError("a quota or an hour that there cannot be")
+    if "\x00" in subject or any("\ud800" <= letter <= "\udfff" for letter in subject):
+        raise ValueError("a subject with characters that no database keeps")
     return Account(quota, subject, hour)
 
 

@@ -30,6 +30,10 @@ class QuotaTable:
     def __init__(self, rows: Iterable[Quota]) -> None:
         self.rows = tuple(rows)
         self.ids = frozenset(row.id for row in self.rows)
+        self._keys = {row.id: row.key for row in self.rows}
+        self._ids: dict[QuotaKey, list[int]] = {}
+        for row in self.rows:
+            self._ids.setdefault(row.key, []).append(row.id)
         self._held = _Held(_LAST, _LAST, {}, {}, frozenset())
 
     def in_force(self, moment: datetime) -> list[Quota]:
@@ -39,6 +43,12 @@ class QuotaTable:
     def by_id(self, moment: datetime, quota_id: int) -> Quota | None:
         """A quota by its row, where that holds at an instant."""
         return self._at(moment).by_id.get(quota_id)
+
+    def rows_of(self, quota_id: int, subject: str) -> list[int]:
+        """Every row that says, or said, how much a subject may use of what a row limits in the same window: whatever
+        counted against one of them counts against the one that holds now."""
+        key = self._keys[quota_id]
+        return [one for who in dict.fromkeys((subject, EACH)) for one in self._ids.get(key._replace(subject=who), ())]
 
     def same_until(self, moment: datetime) -> datetime:
         """Until when the same rows hold as at an instant."""

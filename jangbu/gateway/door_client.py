@@ -15,11 +15,16 @@ class DoorAway(ConnectionError):
     """No usable answer; the sentence says what there was."""
 
 
+class DoorRefuses(DoorAway):
+    """What was asked is wrong (400): asked again as it is, it is refused again."""
+
+
 class DoorClient:
     """One connection, kept open. Not for several threads."""
 
     def __init__(self, url: str, token: str) -> None:
         self._url = urlsplit(url)
+        self._where = self._url.netloc.rpartition("@")[2]
         self._headers = {"authorization": f"Bearer {token}", "content-type": "application/json"}
         self._connection: http.client.HTTPConnection | None = None
 
@@ -46,14 +51,16 @@ class DoorClient:
         except (OSError, http.client.HTTPException) as error:
             self.close()
             if not was_open:
-                raise DoorAway(f"{self._url.netloc}: {error or type(error).__name__}") from None
+                raise DoorAway(f"{self._where}: {error or type(error).__name__}") from None
             return self._ask(method, path, body)
+        if status == http.HTTPStatus.BAD_REQUEST:
+            raise DoorRefuses(f"{self._where} refuses what it was asked (400)")
         if status != http.HTTPStatus.OK:
-            raise DoorAway(f"{self._url.netloc} answers {status}")
+            raise DoorAway(f"{self._where} answers {status}")
         try:
             found: dict[str, Any] = json.loads(said)
         except ValueError:
-            raise DoorAway(f"{self._url.netloc} answers no JSON") from None
+            raise DoorAway(f"{self._where} answers no JSON") from None
         return found
 
     def _once(self, method: str, path: str, body: bytes | None) -> tuple[int, bytes]:

@@ -12,13 +12,14 @@ import socket
 import threading
 import time
 import uuid
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from billing.quotas.leases import Account
 from jangbu.gateway import bounds, refusals
-from jangbu.gateway.door_client import DoorAway, DoorClient
-from jangbu.gateway.known import Asked, Caller, Known, Left, Rates, most
+from jangbu.gateway.asked_models import AskedModels
+from jangbu.gateway.door_client import DoorAway, DoorClient, DoorRefuses
+from jangbu.gateway.known import Asked, Caller, Known, Left, most
 from jangbu.gateway.slices import Slices
 
 if TYPE_CHECKING:
@@ -37,6 +38,8 @@ LEASE_WAIT_S: Final = 2.0
 LEASE_TRIES: Final = 4
 RETRY_S: Final = 0.5
 SAY_AGAIN_S: Final = 60.0
+WINDOW_KEPT_S: Final = 600
+"""So long after a window's end its accounts are kept: a call that waits for a slice of it is over by then."""
 _log = logging.getLogger("jangbu.gateway")
 
 
@@ -62,7 +65,7 @@ class Enforcer:
         self.enforces = settings.quota == "enforce"
         self.slices = Slices()
         self.known = Known()
-        self.rates: Rates = {}
+        self.models = AskedModels()
         self.counts = {"refused": 0, "would_refuse": 0, "undecided": 0, "lease_waits": 0}
         self._settings = settings
         self._slot = f"{socket.gethostname()}:{slot}"
@@ -70,7 +73,6 @@ class Enforcer:
         self._drained = drained
         self._say = say
         self._known_at_s = float("-inf")
-        self._models: set[tuple[str, str]] = set()
         self._waiting: list[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = []
         self._lock = threading.Lock()
         self._wake = threading.Event()
@@ -86,8 +88,9 @@ class Enforcer:
         client = self._client()
         try:
             self._learn(client, 0.0)
-        except DoorAway as error:
-            self._say_now_and_then(f"quotas are not known yet ({error}): calls {self._then()}")
+        except Exception as error:  # noqa: BLE001 - a gateway starts whatever stands at the door's address
+            said = str(error) if isinstance(error, DoorAway) else f"{type(error).__name__} in what the door says"
+            self._say_now_and_then(f"quotas are not known yet ({said}): calls {self._then()}")
         finally:
             client.close()
         for thread in self._threads:
@@ -102,7 +105,7 @@ class Enforcer:
             return self._unknown()
         verdict = self.judge(caller, asked, data, call_type, datetime.now(UTC))
         if verdict.unpriced:
-            self._models.update(asked.models)
+            self.models.ask(asked.models, now_s)
             await self._answer()
             verdict = self.judge(caller, asked, data, call_type, datetime.now(UTC))
         if verdict.refusal is not None:
@@ -126,9 +129,7 @@ class Enforcer:
             bounds.set_output(data, call_type, default)
         return None
 
-    def judge(
-        self, caller: Caller, asked: Asked, data: Mapping[str, Any], call_type: str, moment: datetime
-    ) -> Verdict:
+    def judge(self, caller: Caller, asked: Asked, data: Mapping[str, Any], call_type: str, moment: datetime) -> Verdict:
         """What memory says, without holding anything."""
         known = self.known
         if not known.has_signed(caller.user):
@@ -146,10 +147,12 @@ class Enforcer:
         bound = bounds.bound_of(data, call_type, self._settings.quota_output_tokens_max)
         needs: list[tuple[Left, int]] = []
         for left in hard:
-            amount = most(left, asked, bound, self.rates)
+            amount = most(left, asked, bound, self.models.rates)
             if amount is None:
-                is_unpriced = left.quota.currency is not None and not set(asked.models) <= self._models
+                is_unpriced = left.quota.currency is not None and not self.models.has_asked(asked.models)
                 return Verdict(refusals.unbounded(left), (), left, is_unpriced)
+            if amount > left.limit:  # no slice can hold it, and none is asked for
+                return Verdict(refusals.over_quota(left, moment, amount), (), left)
             if amount:
                 needs.append((left, amount))
         return Verdict(None, tuple(needs), telling)
@@ -166,7 +169,7 @@ class Enforcer:
     def written(self, call_id: str, event: UsageEvent) -> None:
         """An event of a call stands in the outbox: what it used is settled."""
         hour = int(event.time.timestamp()) // 3600
-        self.slices.settle(call_id, hour, event.id, self.known.settled(event, self.rates))
+        self.slices.settle(call_id, hour, event.id, self.known.settled(event, self.models.rates))
 
     def headers(self, caller: Caller, asked: Asked) -> dict[str, str]:
         """What an answer tells."""
@@ -216,13 +219,18 @@ class Enforcer:
         """Wait for the door's next answer; False where none comes."""
         self.counts["lease_waits"] += 1
         event = asyncio.Event()
+        entry = (asyncio.get_running_loop(), event)
         with self._lock:
-            self._waiting.append((asyncio.get_running_loop(), event))
+            self._waiting.append(entry)
         self._wake.set()
         try:
             await asyncio.wait_for(event.wait(), LEASE_WAIT_S)
         except TimeoutError:
             return False
+        finally:
+            with self._lock:
+                if entry in self._waiting:  # whoever waits no more is not kept: the door may be away for hours
+                    self._waiting.remove(entry)
         return True
 
     def _follow(self) -> None:
@@ -274,11 +282,19 @@ class Enforcer:
         sent_s = time.monotonic()
         try:
             report = self.slices.report(closing=closing)
-            models = sorted(self._models)
+            models = self.models.latest(sent_s)
             answer = client.report({
                 **report, "life": self._life, "slot": self._slot, "source": self._settings.source,
                 "drained": self._drained(), "models": models,
             })  # fmt: skip
+        except DoorRefuses as error:
+            self._life = uuid.uuid4().hex
+            lost = self.slices.refused()
+            also = f"; {lost} settled calls count only once their events are in the sums" if lost else ""
+            self._say_now_and_then(f"a report of leases is refused for good ({error}): begun anew{also}")
+            with self._lock:
+                self._waiting = waiting + self._waiting
+            raise
         except DoorAway:
             with self._lock:
                 self._waiting = waiting + self._waiting  # their own patience ends their waiting
@@ -288,12 +304,11 @@ class Enforcer:
             self.slices.begin_anew()
             self._wake.set()
         else:
-            for currency, provider, model, of_units in answer.get("rates", ()):
-                self.rates[currency, provider, model] = of_units
+            self.models.learn(answer.get("rates", ()))
             granted = [(Account(*entry[:3]), entry[3]) for entry in answer["granted"]]
             self.slices.answered(answer["number"], granted, sent_s)
-            moment = datetime.now(UTC)
-            self.slices.forget_before(lambda account: self.known.is_over(account, moment))
+            moment = datetime.now(UTC) - timedelta(seconds=WINDOW_KEPT_S)
+            self.slices.forget_before(self.known.over_at(moment))
         for loop, event in waiting:
             try:
                 loop.call_soon_threadsafe(event.set)

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from billing.quotas.leases import TICKS, Account, ticks_of
 from billing.quotas.quota import EACH, Quota, QuotaKey
 from billing.quotas.table import QuotaTable
-from billing.quotas.windows import Window, window_of
+from billing.quotas.windows import Window, WindowKind, window_of
 from jangbu.gateway.bounds import Bound, most_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from producers.contract import UsageEvent
 
@@ -75,6 +75,7 @@ class Known:
         self._zone = zone
         self._table = QuotaTable(())
         self._limits: dict[int, int] = {}
+        self._window_kinds: dict[int, WindowKind] = {}
         self._used: dict[tuple[int, str], tuple[int, int]] = {}
         self._windows: dict[str, tuple[datetime, Window]] = {}
         self._users: dict[str, str] = {}
@@ -88,10 +89,11 @@ class Known:
         known = Known(news["zone"])
         known.epoch, known.version = news["epoch"], news["version"]
         if news["quotas"] is None:
-            known._table, known._limits = self._table, self._limits
+            known._table, known._limits, known._window_kinds = self._table, self._limits, self._window_kinds
         else:
             rows = [_quota(row) for row in news["quotas"]]
             known._table = QuotaTable(rows)
+            known._window_kinds = {row.id: row.key.window for row in rows}
             known._limits = {
                 row.id: ticks_of(row.limit, row.key.unit, ROUND_FLOOR) for row in rows if row.limit is not None
             }
@@ -169,10 +171,18 @@ class Known:
             if not models or any(may_count(one.lower(), names) for one in models)
         ]
 
-    def is_over(self, account: Account, moment: datetime) -> bool:
-        """Whether an account's window is another than the present one."""
-        quota = self._table.by_id(moment, account.quota)
-        return quota is None or self._window(quota, moment).first_hour != account.window_hour
+    def over_at(self, moment: datetime) -> Callable[[Account], bool]:
+        """Whether an account's window had ended at an instant. While it lasts its row may hold again, as after an
+        override."""
+        first_hours = {
+            kind: window_of(kind, moment, self._zone).first_hour for kind in set(self._window_kinds.values())
+        }
+
+        def is_over(account: Account) -> bool:
+            kind = self._window_kinds.get(account.quota)
+            return kind is None or first_hours[kind] > account.window_hour
+
+        return is_over
 
     def _left(self, quota: Quota, subject: str, moment: datetime) -> Left:
         window = self._window(quota, moment)
@@ -212,8 +222,8 @@ def most(left: Left, asked: Asked, bound: Bound, rates: Rates) -> int | None:
     dearest = 0
     for provider, model in asked.models:
         of_model = rates_of(rates, currency, provider, model)
-        if not of_model:
-            return None
+        if (bound.prompt and "input_tokens" not in of_model) or (bound.output and "output_tokens" not in of_model):
+            return None  # half a price is none: what the other half costs is unknown
         of_input = max((rate for unit, rate in of_model.items() if most_of(unit, _INPUT)), default=0)
         of_output = max((rate for unit, rate in of_model.items() if most_of(unit, _OUTPUT)), default=0)
         of_call = of_model.get("requests", 0) * bound.calls

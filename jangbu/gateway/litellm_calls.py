@@ -12,6 +12,7 @@ from litellm.proxy._types import ProxyException
 
 from jangbu.gateway.known import Asked, Caller
 from producers.adapters import litellm_names as names
+from producers.contract import EventRefused, check_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -65,10 +66,19 @@ def caller_of(user_api_key: Any, data: Mapping[str, Any], department_from: str) 
     def told(name: str) -> str | None:
         value = metadata.get(name) if isinstance(metadata, dict) and name.startswith("user_api_key_") else None
         value = value or getattr(user_api_key, name.removeprefix("user_api_key_"), None)
-        return value if isinstance(value, str) and value else None
+        return value if isinstance(value, str) and value and _is_name(value) else None
 
     alias = getattr(user_api_key, "key_alias", None) or getattr(user_api_key, "api_key", None)
     return Caller(told("user_api_key_user_id"), told(department_from), alias if isinstance(alias, str) else None)
+
+
+def _is_name(value: str) -> bool:
+    """Whether an event may carry it: one that is refused counts for nobody, so no quota of that name is asked for."""
+    try:
+        check_name("subject", value)
+    except EventRefused:
+        return False
+    return True
 
 
 def _models(name: str) -> set[tuple[str, str]]:

@@ -186,7 +186,8 @@ class Slices:
             self.valid_until_s = sent_s + LEASE_S
 
     def forget_before(self, is_over: Callable[[Account], bool]) -> None:
-        """Drop accounts of windows that are over and in which nothing is held, free, or unreported."""
+        """Drop accounts of windows that are over for good and in which nothing is held, free, or unreported: what was
+        given back and settled of one that counts again would be taken for free."""
         with self._lock:
             told = {account for _, _, used in self._settled for account, _ in used}
             for account, share in list(self._shares.items()):
@@ -210,6 +211,23 @@ class Slices:
             for _, _, used in self._settled:
                 for account, amount in used:
                     self._shares.setdefault(account, _Share()).settled += amount
+
+    def refused(self) -> int:
+        """The door will never take the report that is unanswered. Begin anew without what may have been wrong with it:
+        accounts in which nothing is held and, where a new life's first report was refused already, its settled calls;
+        returns how many those are, which are told no more."""
+        with self._lock:
+            unanswered = self._unanswered
+            lost = 0
+            if unanswered is not None and unanswered["number"] == 1:
+                lost, unanswered["settled"] = len(unanswered["settled"]), []
+        self.begin_anew()
+        with self._lock:
+            told = {account for _, _, used in self._settled for account, _ in used}
+            for account, share in list(self._shares.items()):
+                if share.held == 0 and account not in told:
+                    del self._shares[account]
+        return lost
 
     def is_clear(self) -> bool:
         """Whether all that was settled has been told and answered."""
