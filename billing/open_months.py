@@ -135,7 +135,7 @@ def read_kept_totals(
     seen_until = {named[one["month"]].end_hour: dict(one) for one in kept}
     held = [seen_until[hour]["month"] for hour in without_newer_parts(connection, seen_until)]
     rows = connection.execute(
-        text("""select month, cast(document as json) ->> 'total' as total from open_statement
+        text("""select month, total from open_statement
                 where month = any(:held) and kind = 'department' and department is not distinct from :department"""),
         {"held": held, "department": department},
     )
