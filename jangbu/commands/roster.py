@@ -7,18 +7,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from jangbu.importing import Outcome, file_import_options, print_import, refusals, write
+from jangbu.importing import file_import_options, print_import, write
 from jangbu.output import print_json, print_rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from sqlalchemy import Connection
-
-    from billing.roster import Moved, RosterChanges
     from jangbu.context import Context
-
-NOBODY = "(unattributed)"
 
 
 @click.group()
@@ -31,34 +26,13 @@ def roster() -> None:
 @click.pass_obj
 def roster_import(ctx: Context, file: Path, dry_run: bool, yes: bool, as_json: bool) -> None:
     """Add and change memberships from a CSV file, and attribute again the use that they touch."""
-    from billing.roster import changes, held_roster, read_roster, write_roster
+    from jangbu.roster_imports import import_roster
 
-    with refusals():
-        rows = read_roster(file.read_bytes(), file.name, ctx.settings.timezone)
-
-    def work(connection: Connection) -> Outcome[tuple[RosterChanges, list[Moved]]]:
-        difference = changes(held_roster(connection), rows)
-        moved = write_roster(connection, difference)
-        sentence = (
-            f"{file.name}: {len(difference.added)} memberships added, {len(difference.changed)} changed, "
-            f"{difference.unchanged} as they were; {sum(row.events for row in moved)} events attributed anew"
-        )
-        details = tuple(
-            f"{row.events} events: {row.old_department or NOBODY} -> {row.new_department or NOBODY}"
-            for row in moved[:20]
-        )
-        return Outcome((difference, moved), difference.since is not None, sentence, details)
-
-    outcome = write(ctx, work, dry_run=dry_run, yes=yes)
-    difference, moved = outcome.result
-    document = {
-        "source": file.name,
-        "added": len(difference.added),
-        "changed": len(difference.changed),
-        "unchanged": difference.unchanged,
-        "moved": [{"from": row.old_department, "to": row.new_department, "events": row.events} for row in moved],
-    }
-    print_import(document, outcome, as_json=as_json, dry_run=dry_run)
+    raw, zone = file.read_bytes(), ctx.settings.timezone
+    outcome = write(
+        ctx, lambda connection: import_roster(connection, raw, file.name, ctx.actor, zone), dry_run=dry_run, yes=yes
+    )
+    print_import(outcome.result, outcome, as_json=as_json, dry_run=dry_run)
 
 
 @roster.command("list")

@@ -10,6 +10,7 @@ from billing.money import exact, plain
 from billing.sentences import Sentence
 from jangbu.department_imports import import_budgets, import_departments
 from jangbu.errors import UsageError
+from jangbu.roster_imports import import_roster
 from jangbu.web.file_import import import_action
 from jangbu.web.months import brief_of, brief_with_budgets
 from jangbu.web.paging import PAGE, page_of
@@ -116,6 +117,10 @@ def _budgets(ask: Ask, connection: Connection, raw: bytes, name: str) -> Outcome
     return import_budgets(connection, raw, name, ask.identity, ask.books.policy.currency)
 
 
+def _roster(ask: Ask, connection: Connection, raw: bytes, name: str) -> Outcome[dict[str, Any]]:
+    return import_roster(connection, raw, name, ask.identity, ask.books.settings.timezone)
+
+
 REGISTERED: Final[tuple[Registered, ...]] = (
     View(path="/departments", title="Departments", rule=SCOPED, read=read_departments, template="departments.html",
          table=_table, about="What each department owes for a month, beside its budget, forecast and the month before.",
@@ -125,4 +130,6 @@ REGISTERED: Final[tuple[Registered, ...]] = (
                   "A CSV file of departments with their dates; rows are never overwritten."),
     import_action("/departments/budgets", "Import budgets", FINANCE_OR_PLATFORM, "/departments", _budgets,
                   "A CSV file of budgets; a later row replaces an earlier one of its department and period."),
+    import_action("/departments/roster", "Import the roster", FINANCE_OR_PLATFORM, "/departments", _roster,
+                  "A CSV file of who belongs to which department; use that it touches is attributed again."),
 )  # fmt: skip
