@@ -22,6 +22,7 @@ from jangbu.errors import SettingsError
 from jangbu.gateway import settings as gateway_settings
 from jangbu.gateway.attempts import Attempts, Call
 from jangbu.gateway.bounds import is_free
+from jangbu.gateway.call_ids import CallIds
 from jangbu.gateway.enforcing import Enforcer
 from jangbu.gateway.litellm_calls import CalledModels, Refused, caller_of
 from jangbu.gateway.metering import Meter
@@ -52,6 +53,7 @@ class JangbuCallback(CustomLogger):
     def __init__(self) -> None:
         super().__init__()
         self._attempts = Attempts()
+        self._call_ids = CallIds()
         self._department = "user_api_key_team_id"
         self._unmetered = 0
         self._unmetered_said_s = 0.0
@@ -107,6 +109,10 @@ class JangbuCallback(CustomLogger):
         """Before a request reaches a vendor: refused where a quota, the pledge or a programme says so."""
         if self._forked:
             self._begin()
+        try:
+            self._call_ids.make_own(data)
+        except Exception:  # noqa: BLE001 - never a request's trouble
+            _log.exception("a call could not be given an id of its own")
         enforcer, meter = self.enforcer, self.meter
         if enforcer is None or meter is None or is_free(str(call_type)):
             return
