@@ -65,7 +65,7 @@ def carry(
         if key.window != window.kind:
             continue
         counting = [row for row in by_key[key] if row.holds(window.start)]
-        why = _why_not(state, window, counting, known_since)
+        why = _why_not(state, window, counting, known_since) or _changes_within(by_key[key], window)
         if why is not None:
             left_out.append(Left(state.quota.id, key, why))
             continue
@@ -91,6 +91,15 @@ def _why_not(
         return "it is withdrawn"
     if any((row.valid_from, row.valid_to) == (window.start, window.end) for row in counting):
         return "the window has a row of its own already"
+    return None
+
+
+def _changes_within(rows: Iterable[Quota], window: Window) -> str | None:
+    """A row for the whole window would stand before an override that begins in it, and go on where one ends in it."""
+    for row in rows:
+        for edge in (row.valid_from, row.valid_to):
+            if edge is not None and window.start < edge < window.end:
+                return f"row {row.id} begins or ends within the window: give the window rows of its own"
     return None
 
 
