@@ -60,11 +60,25 @@ def parse_recipients(text: str) -> tuple[str, ...]:
     for part in (part.strip() for part in text.split(";")):
         if part:
             try:
-                parse_recipient(part)
+                _check_address(parse_recipient(part))
             except ValueError as error:
                 raise ValueError(f"{part!r} is nobody that can be told: {error}") from None
             found[part] = None
     return tuple(found)
+
+
+def _check_address(recipient: Recipient) -> None:
+    """Raises ValueError for an address to which nothing can ever be sent: no such port, no such host name."""
+    if recipient.channel not in ("slack", "webhook"):
+        return
+    parts = urlsplit(recipient.address)
+    try:
+        is_one = recipient.address.isprintable() and parts.port != 0
+        (parts.hostname or "").encode("idna")
+    except ValueError:
+        is_one = False
+    if not is_one:
+        raise ValueError("the host or the port of this address cannot be: check it")
 
 
 def is_command_name(text: str) -> bool:

@@ -66,17 +66,20 @@ class Registers:
         return []
 
     def deputy_for(self, address: str, code: str | None) -> str | None:
-        """Who is told instead where the mail of a department's head is given up."""
+        """Who is told instead where the mail of a department's head is given up; nobody who has left."""
         row = self.departments.get(code or "")
         if row is None or mail_of_user(row.head_user, self.mail_domain) != address:
+            return None
+        if not self._is_there(row.deputy_user):
             return None
         deputy = mail_of_user(row.deputy_user, self.mail_domain)
         return deputy if deputy != address else None
 
     def _of_row(self, row: Department, severity: Severity) -> list[str]:
         found: list[str] = []
-        with contextlib.suppress(ValueError):  # the register takes any text; what cannot be told is nobody
-            found += parse_recipients(row.notify or "")
+        for entry in (row.notify or "").split(";"):  # the register takes any text
+            with contextlib.suppress(ValueError):  # who cannot be told keeps nobody else from it
+                found += parse_recipients(entry)
         head = mail_of_user(row.head_user, self.mail_domain) if self._is_there(row.head_user) else None
         deputy = mail_of_user(row.deputy_user, self.mail_domain) if self._is_there(row.deputy_user) else None
         if head is not None:

@@ -70,11 +70,20 @@ class Senders:
             self._session.pop().close()
 
     def send(self, parcel: Parcel) -> None:
-        """Hand one message to its receiver. Raises NotTaken."""
+        """Hand one message to its receiver. Raises NotTaken, whatever is wrong with it or its address: one message that
+        cannot be sent must not keep those behind it from being sent."""
         try:
             recipient = parse_recipient(parcel.recipient)
         except ValueError as error:
             raise NotTaken(str(error), for_good=True) from None
+        try:
+            self._hand_over(parcel, recipient)
+        except NotTaken:
+            raise
+        except Exception as error:
+            raise NotTaken(f"{recipient.shown} cannot be sent to ({type(error).__name__})") from error
+
+    def _hand_over(self, parcel: Parcel, recipient: Recipient) -> None:
         shown = [(one.id, self._shown(one.alert)) for one in parcel.deliveries]
         if recipient.channel == "mail":
             self._mail(parcel.id, shown, recipient)

@@ -140,6 +140,23 @@ def test_what_is_refused_for_now_is_tried_again_under_the_same_id(
     assert (len(box.mails), len(hook.posts)) == (1, 3)
 
 
+@pytest.mark.parametrize("odd", ["http://a..b/x", "https://h:abc/x", "http://h/\x7f"])
+def test_an_address_that_cannot_be_keeps_no_other_from_being_told(
+    shell: CommandShell, house: House, engine: Engine, hook: WebHook, senders: Senders, tmp_path: Path, odd: str,
+) -> None:  # fmt: skip
+    """Such an address may stand in the database from before they were refused at the import."""
+    file = tmp_path / "quotas.csv"
+    file.write_text(f"{HEADER}user,*,,tokens,100,day,50,a@city.example;{odd}\n", encoding="utf-8")
+    assert shell.run("quota", "import", file)[0] != 0
+    due(shell, house, engine, tmp_path, hook.url)
+    with engine.begin() as connection:
+        query = """insert into alert_delivery (id, alert_id, recipient, bundles, is_fallback, next_at)
+                   select repeat('0', 32), alert_id, :odd, false, false, now() - interval '1 h' from alert_delivery"""
+        connection.execute(text(query), {"odd": odd})
+    assert deliver_due(engine, senders) == 1
+    assert sorted((state, attempts) for _, state, attempts in left(shell)) == [("sent", 1), ("waiting", 1)]
+
+
 def test_what_is_refused_for_good_is_kept_and_may_be_tried_again(
     shell: CommandShell,
     house: House,

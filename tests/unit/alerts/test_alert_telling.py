@@ -111,6 +111,7 @@ def test_a_department_its_head_and_deputy() -> None:
     assert gone.recipients_of(due()) == ("budget@city.example", "lee@city.example"), "the head has left"
     assert gone.deputy_for("kim@city.example", "D001") == "lee@city.example"
     assert gone.deputy_for("budget@city.example", "D001") is None
+    assert registers(row, members=frozenset({"kim"})).deputy_for("kim@city.example", "D001") is None, "has left too"
     assert registers(row).recipients_of(due(notify=("own@city.example",))) == ("own@city.example",)
 
 
@@ -118,6 +119,8 @@ def test_the_department_above_and_the_organisation() -> None:
     above, below = department("D000", notify="top@city.example"), department("D001", "D000", notify="javascript:1")
     assert registers(above, below).recipients_of(due()) == ("top@city.example",)
     assert registers(below).recipients_of(due()) == ("ops@city.example",)
+    half = department("D001", notify="not an address; a@city.example;https://h:abc/x")
+    assert registers(half).recipients_of(due()) == ("a@city.example",), "one that cannot be told silences no other"
     circle = (department("D001", "D002"), department("D002", "D001"))
     assert registers(*circle).recipients_of(due()) == ("ops@city.example",)
     assert registers().recipients_of(due(None, scope="")) == ("ops@city.example",)
