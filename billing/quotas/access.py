@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, text
 
-from billing.periods import load_zone
+from billing.periods import day_start, hour_start, load_zone
 from billing.pledges.pledge import state_of
 from billing.pledges.register import signatures_by_user
 from billing.programmes.places import places_of
@@ -41,6 +42,21 @@ def read_access(
     users, keys = (_departments(connection, column, moment) for column in ("user", "key"))
     pledges = {"holding": holding, "sign_at": sign_at} if signed else None
     return {"users": users, "keys": keys, "pledges": pledges, "programmes": programmes}
+
+
+def access_until(connection: Connection, zone: str, moment: datetime) -> datetime:
+    """Until when `read_access` says the same as at an instant where no register changes: the next local midnight, or
+    where somebody's row of the roster or place begins or ends before it."""
+    tomorrow = moment.astimezone(load_zone(zone)).date() + timedelta(days=1)
+    edges = connection.execute(
+        text("""select min(edge) from (
+                  select valid_from as edge from roster union all select valid_to from roster
+                  union all select applied_at from programme_application
+                  union all select left_at from programme_application) edges where edge > :moment"""),
+        {"moment": moment},
+    ).scalar()
+    midnight = hour_start(day_start(tomorrow, zone))
+    return midnight if edges is None else min(midnight, edges)
 
 
 def _departments(connection: Connection, column: str, moment: datetime) -> dict[str, str]:

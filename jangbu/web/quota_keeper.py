@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import exc, text
 
-from billing.quotas.access import read_access
+from billing.quotas.access import access_until, read_access
 from billing.quotas.board import Board
 from billing.quotas.desk import Desk, WrongReport
 from billing.store import snapshot
@@ -39,6 +39,7 @@ LOOKS_APART_S: Final = 0.2
 TIDY_EVERY_S: Final = 5.0
 STALE_S: Final = 60.0
 FIRST_WAIT_S: Final = 3.0
+LISTEN_AGAIN_S: Final = 5.0
 REPORTS_WAITING_MAX: Final = 1_000
 _AWAY: Final = (JangbuError, exc.OperationalError, exc.InterfaceError)
 _log = logging.getLogger("jangbu.web")
@@ -82,6 +83,7 @@ class QuotaKeeper:
         self._changed = threading.Event()
         self._first = threading.Event()
         self._access_read_for: object = None
+        self._access_until = datetime.max.replace(tzinfo=UTC)
 
     def start(self) -> bool:
         """Begin; whether this call began it."""
@@ -177,10 +179,10 @@ class QuotaKeeper:
             now = datetime.now(UTC)
             changed = desk.look(connection, now)
             running = desk.running
-            day = now.date(), now.hour
-            if self._access_read_for != (running.registers, day):
+            if self._access_read_for != running.registers or now >= self._access_until:
                 self.feed.take_access(read_access(connection, self._pledge_rules, self._zone, now, self._sign_at))
-                self._access_read_for = (running.registers, day)
+                self._access_until = access_until(connection, self._zone, now)
+                self._access_read_for = running.registers
         self.feed.take_states(running.table.rows, running.states, changed)
         board = Board(running.table, dict(running.states), self._zone, now, running.members)
         self._kept = KeptBoard(board, desk.reserved)
@@ -204,17 +206,20 @@ class QuotaKeeper:
                 answer.set_result(found)
 
     def _hear(self, reading: Engine, over: threading.Event) -> None:
-        """Wake the keeper whenever PostgreSQL tells of a change; without this it looks each second all the same."""
-        try:
-            with reading.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-                connection.execute(text("listen jangbu_sums"))
-                driver: Any = connection.connection.driver_connection
-                while not over.is_set():
-                    for _ in driver.notifies(timeout=1.0, stop_after=1):
-                        self._changed.set()
-                        self._wake.set()
-        except Exception as error:  # noqa: BLE001 - a pooler that cannot listen, a connection lost: looked at each second
-            _log.info("changes are not told (%s): quotas are looked at each second", type(error).__name__)
+        """Wake the keeper whenever PostgreSQL tells of a change, again after a connection was lost; without this it
+        looks each second all the same."""
+        while not over.is_set():
+            try:
+                with reading.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+                    connection.execute(text("listen jangbu_sums"))
+                    driver: Any = connection.connection.driver_connection
+                    while not over.is_set():
+                        for _ in driver.notifies(timeout=1.0, stop_after=1):
+                            self._changed.set()
+                            self._wake.set()
+            except Exception as error:  # noqa: BLE001 - a pooler that cannot listen, a connection lost: tried again
+                _log.info("changes are not told (%s): quotas are looked at each second", type(error).__name__)
+                over.wait(LISTEN_AGAIN_S)
 
     def _refuse_waiting(self, error: Exception) -> None:
         while True:
