@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from sqlalchemy import text
 
+from billing.sentences import Listed, Sentence
 from jangbu.errors import NotFoundError, RefusedByStateError, UsageError
 
 if TYPE_CHECKING:
@@ -41,18 +42,34 @@ def decide(
     All or none: NotFoundError names numbers that do not exist, RefusedByStateError the entries in another state.
     """
     if bool(ids) == bool(code):
-        raise UsageError("name records by their numbers, or all of one kind by --code: `jangbu quarantine list`")
+        sentence = Sentence("name records by their numbers, or all of one kind by --code: `jangbu quarantine list`")
+        raise UsageError(sentence)
     if not reason.strip() or len(reason) > REASON_CHARACTERS_MAX:
-        raise UsageError(f"--reason {reason[:40]!r}: say why in at most {REASON_CHARACTERS_MAX} characters; it is kept")
+        raise UsageError(
+            Sentence(
+                "--reason %(reason)s: say why in at most %(most)s characters; it is kept",
+                reason=repr(reason[:40]),
+                most=REASON_CHARACTERS_MAX,
+            )
+        )
     wanted = _TAKEN_FROM[decision]
     found = _lock(connection, ids, code, wanted)
     missing = sorted(set(ids) - {one.id for one in found})
     if missing or not found:
-        named = ", ".join(map(str, missing)) or f"{wanted} ones with code {code!r}"
-        raise NotFoundError(f"no quarantine entry {named}: see `jangbu quarantine list --state all`")
+        named = ", ".join(map(str, missing)) or Sentence(
+            "%(state)s ones with code %(code)s", state=Sentence(wanted), code=repr(code)
+        )
+        raise NotFoundError(
+            Sentence("no quarantine entry %(named)s: see `jangbu quarantine list --state all`", named=named)
+        )
     others = [one for one in found if one.state != wanted]
     if others:
-        raise RefusedByStateError(f"nothing was {decision}: {_states(others)}; only what is {wanted} can be {decision}")
+        states = _states(others)
+        raise RefusedByStateError(
+            Sentence("nothing was dismissed: %(states)s; only what is open can be dismissed", states=states)
+            if decision == "dismissed"
+            else Sentence("nothing was reopened: %(states)s; only what is dismissed can be reopened", states=states)
+        )
     numbers = [one.id for one in found]
     connection.execute(
         text("""insert into quarantine_decision (quarantine_id, decision, reason, actor)
@@ -68,10 +85,19 @@ def why_not_sent(connection: Connection, ids: Sequence[int]) -> RefusedByStateEr
     missing = sorted(set(ids) - {one.id for one in found})
     if missing:
         named = ", ".join(map(str, missing))
-        return NotFoundError(f"no open quarantine entry among {named}: see `jangbu quarantine list`")
+        return NotFoundError(
+            Sentence("no open quarantine entry among %(named)s: see `jangbu quarantine list`", named=named)
+        )
     dismissed = [one.id for one in found if one.state == "dismissed"]
-    remedy = f"; `jangbu quarantine reopen {dismissed[0]} --reason TEXT` comes first" if dismissed else ""
-    return RefusedByStateError(f"nothing was sent again: {_states(found)}{remedy}")
+    if not dismissed:
+        return RefusedByStateError(Sentence("nothing was sent again: %(states)s", states=_states(found)))
+    return RefusedByStateError(
+        Sentence(
+            "nothing was sent again: %(states)s; `jangbu quarantine reopen %(first)s --reason TEXT` comes first",
+            states=_states(found),
+            first=dismissed[0],
+        )
+    )
 
 
 def _lock(connection: Connection, ids: Sequence[int], code: str | None, state: str) -> list[Entry]:
@@ -90,17 +116,22 @@ def _lock(connection: Connection, ids: Sequence[int], code: str | None, state: s
     return [Entry(*row) for row in rows]
 
 
-def _states(entries: Sequence[Entry]) -> str:
+def _states(entries: Sequence[Entry]) -> Listed:
     """What stands against it, entry by entry."""
-    named = "; ".join(_state(one) for one in entries[:NAMED_MAX])
-    return named + (f"; and {len(entries) - NAMED_MAX} more" if len(entries) > NAMED_MAX else "")
+    named = [_state(one) for one in entries[:NAMED_MAX]]
+    more = len(entries) - NAMED_MAX
+    return Listed([*named, Sentence("and %(count)s more", count=more)] if more > 0 else named)
 
 
-def _state(entry: Entry) -> str:
+def _state(entry: Entry) -> Sentence:
+    told = {"number": entry.id}
     if entry.state == "dismissed":
-        return f"{entry.id} was dismissed by {entry.actor} at {entry.decided_at}: {entry.reason}"
+        return Sentence(
+            "%(number)s was dismissed by %(actor)s at %(moment)s: %(reason)s", **told, actor=entry.actor,
+            moment=entry.decided_at, reason=entry.reason,
+        )  # fmt: skip
     if entry.state == "redriven":
-        return f"{entry.id} has been sent again"
+        return Sentence("%(number)s has been sent again", **told)
     if entry.code == "duplicate_other_time":
-        return f"{entry.id} is a copy that was taken out: its event is in the ledger"
-    return f"{entry.id} ({entry.code}) is {entry.state}"
+        return Sentence("%(number)s is a copy that was taken out: its event is in the ledger", **told)
+    return Sentence("%(number)s (%(code)s) is %(state)s", **told, code=entry.code, state=Sentence(entry.state))

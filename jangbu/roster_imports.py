@@ -6,9 +6,10 @@ The roster keeps no imports of its own, so that who brought which file stands in
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, time
 from typing import TYPE_CHECKING
 
+from billing.periods import load_zone
 from billing.plans.registers import lock_registers
 from billing.roster import BEGINNING, changes, held_roster, read_roster, write_roster
 from billing.sentences import Sentence
@@ -48,7 +49,8 @@ def import_roster(connection: Connection, raw: bytes, name: str, actor: str, zon
         **counts,
         "moved": [{"from": row.old_department, "to": row.new_department, "events": row.events} for row in moved],
     }
-    return Outcome(document, found.since is not None, sentence, first_lines([*_moves(moved), *_difference(found)]))
+    details = first_lines([*_moves(moved), *_difference(found, zone)])
+    return Outcome(document, found.since is not None, sentence, details)
 
 
 def _moves(moved: list[Moved]) -> Iterator[Sentence]:
@@ -58,18 +60,19 @@ def _moves(moved: list[Moved]) -> Iterator[Sentence]:
         yield Sentence("%(events)s events: %(before)s -> %(after)s", events=row.events, before=before, after=after)
 
 
-def _difference(found: RosterChanges) -> Iterator[Sentence]:
+def _difference(found: RosterChanges, zone: str) -> Iterator[Sentence]:
     for row in found.added:
         yield Sentence(
             "+ %(who)s in %(department)s from %(moment)s", who=_who(row), department=row.department,
-            moment=_shown(row.valid_from),
+            moment=_shown(row.valid_from, zone),
         )  # fmt: skip
     for old, row in found.changed:
         before, after = old._asdict(), row._asdict()
         cells = ", ".join(
-            f"{name} {_shown(before[name])} -> {_shown(after[name])}" for name in after if before[name] != after[name]
-        )
-        moment = _shown(row.valid_from)
+            f"{name} {_shown(before[name], zone)} -> {_shown(after[name], zone)}"
+            for name in after if before[name] != after[name]
+        )  # fmt: skip
+        moment = _shown(row.valid_from, zone)
         yield Sentence("~ %(who)s from %(moment)s: %(cells)s", who=_who(row), moment=moment, cells=cells)
 
 
@@ -77,7 +80,11 @@ def _who(row: Membership) -> str:
     return " ".join(part for part in (row.user, row.key) if part)
 
 
-def _shown(cell: object) -> str:
+def _shown(cell: object, zone: str) -> str:
+    """A cell as a file writes it: midnight in the zone is a bare date."""
     if cell == BEGINNING:
         return Sentence("the beginning")
-    return f"{cell:%Y-%m-%dT%H:%MZ}" if isinstance(cell, datetime) else str(cell or "(empty)")
+    if not isinstance(cell, datetime):
+        return str(cell or "(empty)")
+    local = cell.astimezone(load_zone(zone))
+    return local.date().isoformat() if local.time() == time() else local.isoformat(timespec="minutes")

@@ -107,3 +107,23 @@ def test_who_sees_no_box_is_told_why(web: Web) -> None:
     page = platform.get("/data-quality/quarantine?state=redriven").text
     assert "These were sent again and are decided" in page
     assert 'name="id"' not in page
+
+
+def test_refusals_about_records_are_in_the_readers_language(web: Web) -> None:
+    with web.engine.begin() as connection:
+        connection.exec_driver_sql("update quarantine set state = 'redriven' where id = 1")
+    platform = signed_in(web, "platform")
+    token = csrf_of(platform)
+
+    def refused(action: str, **fields: str) -> str:
+        path = f"/data-quality/quarantine/{action}?lang=ko"
+        answer = platform.post(path, data={"csrf": token, "reason": "x", **fields})
+        assert answer.status_code in (404, 409), answer.text
+        assert 'lang="en"' not in answer.text.split("<main", 1)[1].split("</main>", 1)[0]
+        return answer.text
+
+    assert "1번은 이미 재투입했습니다" in refused("dismiss", id="1")
+    assert "해당하는 격리 기록이 없습니다: 99." in refused("dismiss", id="99")
+    assert "nope&#39;의 미처리 기록" in refused("dismiss", code="nope")
+    assert "2번(malformed)의 상태는 미처리입니다" in refused("reopen", id="2")
+    assert "2번(malformed)의 상태는 미처리입니다" in refused("redrive", id="2")

@@ -8,6 +8,7 @@ from billing.explaining.books import MonthBooks, NotOnStatement
 from billing.explaining.overview import explain_statement
 from billing.explaining.walk import Page, explain_item
 from billing.periods import month_in
+from billing.sentences import Sentence
 from jangbu.errors import NotFoundError, UsageError
 from jangbu.web.months import brief_of
 from jangbu.web.pages.department import MONTH
@@ -63,7 +64,12 @@ def _first(ask: Ask) -> int:
     """How many events stand on earlier pages. Raises UsageError."""
     asked = ask.one("first", "0") or "0"
     if not asked.isascii() or not asked.isdigit() or len(asked) > 9:
-        raise UsageError(f"{asked!r} is no place in a list: write how many events to leave out first, 0 or more")
+        raise UsageError(
+            Sentence(
+                "%(asked)s is no place in a list: write how many events to leave out first, 0 or more",
+                asked=repr(asked),
+            )
+        )
     return int(asked)
 
 

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from sqlalchemy import text
 
+from billing.sentences import Sentence
 from jangbu.demo.filling import read_progress, start
 from jangbu.errors import RefusedByStateError
 from jangbu.web.rights import FINANCE_OR_PLATFORM
@@ -46,13 +47,16 @@ def fill(ask: Ask, _form: Form) -> Done:
     settings = ask.books.settings
     progress = read_progress(settings)
     if progress is not None and progress["state"] == "running":
-        raise RefusedByStateError("demo data is being brought already: look at the overview")
+        raise RefusedByStateError(Sentence("demo data is being brought already: look at the overview"))
     with ask.books.change() as connection:
         found = _filled(connection)
         if found:
             raise RefusedByStateError(
-                f"demo data goes into an empty installation alone, and this one has {', '.join(sorted(found))}: "
-                "use `jangbu demo`, which makes an installation of its own"
+                Sentence(
+                    "demo data goes into an empty installation alone, and this one has %(found)s: use `jangbu demo`, "
+                    "which makes an installation of its own",
+                    found=", ".join(sorted(found)),
+                )
             )
         note(connection, ask.identity, "demo_data", "installation")
     start(ask.books.context)

@@ -74,7 +74,8 @@ def import_invoice(ask: Ask, form: Form) -> Done:
     sources = [SourceFile(name, raw) for name, raw in files]
     known = form.many("sha256")
     if confirmed and known and [one.sha256 for one in sources] != known:
-        raise UsageError("the files are not those that were looked at: choose the same ones, in their order, again")
+        sentence = Sentence("the files are not those that were looked at: choose the same ones, in their order, again")
+        raise UsageError(sentence)
     month, replace = form.optional("month"), form.flag("replace")
     with refusals(), ask.books.engine("billing").connect() as connection:
         register = read_register(connection)
@@ -110,12 +111,12 @@ def _brought(form: Form) -> list[tuple[str, bytes]]:
     if not carried:
         files = form.files("files")
     elif len(carried) != len(names):
-        raise UsageError("each carried file needs its name: choose the files again")
+        raise UsageError(Sentence("each carried file needs its name: choose the files again"))
     else:
         try:
             files = [(name, base64.b64decode(text, validate=True)) for name, text in zip(names, carried, strict=True)]
         except (binascii.Error, ValueError):
-            raise UsageError("the field 'carried' is no Base64: choose the files again") from None
+            raise UsageError(Sentence("the field 'carried' is no Base64: choose the files again")) from None
     if not 1 <= len(files) <= FILES_MAX:
         raise UsageError(
             Sentence(

@@ -20,6 +20,7 @@ from billing.money import exact, parse_amount, plain
 from billing.periods import hour_start, load_zone
 from billing.plans.forecasting import last_complete_day
 from billing.plans.seat_document import count_seats
+from billing.sentences import Sentence, said_by
 from billing.sums import first_and_last_hour
 from billing.usage_movers import movers
 from billing.usage_slice import Slice, rates_on, read_slice
@@ -97,7 +98,8 @@ def _seats(ask: Ask, whole: Mapping[str, Any], month: str) -> dict[str, Any] | N
     try:
         price = parse_amount(told)
     except ValueError as error:
-        raise UsageError(f"seat_price is {told!r}, an amount in {currency}: {error}") from None
+        sentence = Sentence("the seat price is %(price)s: %(error)s", price=repr(told), error=said_by(error))
+        raise UsageError(sentence) from None
     count = count_seats(ask.connection, month, ask.books.policy.zone)
     if not count:
         return None

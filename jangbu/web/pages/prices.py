@@ -11,7 +11,7 @@ from billing.money import parse_amount, plain
 from billing.periods import hour_start
 from billing.price_documents import fx_document, price_documents
 from billing.prices import FOREVER
-from billing.sentences import Sentence
+from billing.sentences import Sentence, said_by
 from billing.store import read_fx_rows, read_price_rows
 from billing.terms.store import read_terms_stored
 from billing.terms.term import terms_in_force
@@ -152,11 +152,12 @@ def read_what_if(ask: Ask) -> Document:
     if not instead and seat_price is None:
         return base
     if instead and seat_price is not None:
-        raise UsageError("a seat price stands alone: seats are paid instead of use, whatever its prices")
+        raise UsageError(Sentence("a seat price stands alone: seats are paid instead of use, whatever its prices"))
     try:
         price = None if seat_price is None else parse_amount(seat_price)
     except ValueError as error:
-        raise UsageError(f"the seat price is {seat_price!r}: {error}") from error
+        sentence = Sentence("the seat price is %(price)s: %(error)s", price=repr(seat_price), error=said_by(error))
+        raise UsageError(sentence) from error
     try:
         result = what_if(ask.connection, [month], ask.books.policy, Supposed((), tuple(instead), price))
     except UnknownModel as error:

@@ -232,7 +232,7 @@ def _filters(ask: Ask) -> dict[str, tuple[str, ...]]:
             )
         found[field] = tuple(dict.fromkeys((*found[field], value)))
     if any("\0" in value for values in found.values() for value in values):
-        raise UsageError("a filter holds a sign of no name (NUL): take it out")
+        raise UsageError(Sentence("a filter holds a sign of no name (NUL): take it out"))
     if ask.scope is not None:
         own = tuple(sorted(ask.scope))
         foreign = [one for one in found["department"] if one not in ask.scope]
