@@ -21,6 +21,8 @@ CHARACTERS_MAX: Final = 2_000
 DEEP_MAX: Final = 6
 """Sentences within sentences."""
 FILE: Final = "kept_words.po"
+LAWS: Final = "laws.po"
+"""What checks of the laws (sql/checks, billing.laws) say where one does not hold."""
 WIDE: Final[Mapping[str, str]] = {
     **dict.fromkeys(("why", "said", "names", "at", "places", "prices", "what", "text", "item", "days", "model"), ".+?"),
     **dict.fromkeys(("times", "times_amount", "rate", "price", "name", "vendor"), "[^();]+?"),
@@ -36,11 +38,11 @@ class _Kept(NamedTuple):
     told: str
 
 
-def told_again(text: str, language: str, depth: int = DEEP_MAX) -> str | None:
-    """A kept text in a language; None where no template makes it."""
+def told_again(text: str, language: str, depth: int = DEEP_MAX, *, file: str = FILE) -> str | None:
+    """A kept text in a language; None where no template of the file makes it. Sentences in it are of `FILE`."""
     if len(text) > CHARACTERS_MAX or depth == 0:
         return None
-    for one in _templates(CATALOGUE / language / FILE):
+    for one in _templates(CATALOGUE / language / file):
         found = one.pattern.fullmatch(text)
         if found is None:
             continue
