@@ -14,7 +14,7 @@ from starlette.responses import HTMLResponse
 
 from jangbu.web import charts
 from jangbu.web.figures import Figures
-from jangbu.web.kept_words import LAWS, told_again
+from jangbu.web.kept_words import LAWS, QUARANTINE, told_again
 from jangbu.web.navigation import places_of
 from jangbu.web.paths import name_part, path_part
 from jangbu.web.static_files import static_url
@@ -107,9 +107,9 @@ def told(words: str, texts: Wording) -> Markup:
     return escape(found or words)
 
 
-def law_told(words: str, language: str) -> Markup:
-    """A law's violation in the page's language; the original marked as English where no template makes it."""
-    found = None if language == ENGLISH else told_again(words, language, file=LAWS)
+def told_of(words: str, language: str, file: str) -> Markup:
+    """What is kept of one kind, in the page's language; the original marked as English where no template makes it."""
+    found = None if language == ENGLISH else told_again(words, language, file=file)
     if found is None and language != ENGLISH:
         return Markup('<span lang="en">{}</span>').format(words)
     return escape(found or words)
@@ -127,7 +127,8 @@ def environment(language: str, zone: str) -> Environment:
     found.filters.update(Figures(texts, zone).filters())
     found.filters.update(path_part=path_part, name_part=name_part)
     found.filters["told"] = partial(told, texts=texts)
-    found.filters["law_told"] = partial(law_told, language=language)
+    for name, file in (("law_told", LAWS), ("record_told", QUARANTINE)):
+        found.filters[name] = partial(told_of, language=language, file=file)
     found.globals.update(static=static_url, with_query=with_query, charts=charts)
     return found
 

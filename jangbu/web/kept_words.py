@@ -23,6 +23,8 @@ DEEP_MAX: Final = 6
 FILE: Final = "kept_words.po"
 LAWS: Final = "laws.po"
 """What checks of the laws (sql/checks, billing.laws) say where one does not hold."""
+QUARANTINE: Final = "quarantine.po"
+"""Why a record is no event (producers.contract, streams.decode)."""
 WIDE: Final[Mapping[str, str]] = {
     **dict.fromkeys(("why", "said", "names", "at", "places", "prices", "what", "text", "item", "days", "model"), ".+?"),
     **dict.fromkeys(("times", "times_amount", "rate", "price", "name", "vendor"), "[^();]+?"),

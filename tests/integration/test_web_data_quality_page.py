@@ -127,3 +127,13 @@ def test_refusals_about_records_are_in_the_readers_language(web: Web) -> None:
     assert "nope&#39;의 미처리 기록" in refused("dismiss", code="nope")
     assert "2번(malformed)의 상태는 미처리입니다" in refused("reopen", id="2")
     assert "2번(malformed)의 상태는 미처리입니다" in refused("redrive", id="2")
+
+
+def test_why_a_record_is_no_event_is_told_in_korean_or_marked_as_english(web: Web) -> None:
+    with web.engine.begin() as connection:
+        connection.exec_driver_sql("insert into quarantine (log_id, partition, kafka_offset, record_time, code, field,"
+                                   " value, reason) values (1, 5, 1, now(), 'empty', 'event', '<i>',"
+                                   " 'event is ''<i>'': a record without a value is no event')")  # fmt: skip
+    page = signed_in(web, "auditor").get("/data-quality/quarantine?lang=ko").text
+    assert "event 값이 &#39;&lt;i&gt;&#39;입니다. 값이 없는 기록은 이벤트가 아닙니다" in page
+    assert '<span lang="en">is wrong</span>' in page

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from jangbu.web.frame import law_told
+from jangbu.web.frame import told_of
 from jangbu.web.kept_words import CHARACTERS_MAX, LAWS, told_again
 
 CHECKS = Path(__file__).parents[2] / "sql" / "checks"
@@ -68,10 +68,10 @@ def test_what_an_entry_is_about_is_told_too() -> None:
 
 
 def test_what_no_template_makes_is_marked_as_english_and_names_are_no_markup() -> None:
-    assert law_told("never <b>seen</b>", "ko") == '<span lang="en">never &lt;b&gt;seen&lt;/b&gt;</span>'
-    told = law_told("close of <b>: its chain hash does not follow from the close before it", "ko")
+    assert told_of("never <b>seen</b>", "ko", LAWS) == '<span lang="en">never &lt;b&gt;seen&lt;/b&gt;</span>'
+    told = told_of("close of <b>: its chain hash does not follow from the close before it", "ko", LAWS)
     assert told.startswith("&lt;b&gt; 마감: ")
-    assert law_told("period <b>: debits", "en") == "period &lt;b&gt;: debits"
+    assert told_of("period <b>: debits", "en", LAWS) == "period &lt;b&gt;: debits"
 
 
 @pytest.mark.parametrize(
