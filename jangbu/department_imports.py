@@ -23,7 +23,8 @@ from billing.plans.registers import (
 from billing.sentences import Sentence
 from billing.store import sha256_of
 from jangbu.importing import Outcome
-from jangbu.register_imports import Done, first_lines
+from jangbu.register_imports import Done
+from jangbu.register_lines import department_line, first_lines
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -82,10 +83,8 @@ def import_departments(connection: Connection, raw: bytes, name: str, actor: str
         for code, count in behind.items()
     ]
     changed = [(old, row, *_changed_cells(old, row)) for old, row in found.changed]
-    lines = [f"+ {row.department} {row.name}, from {row.valid_from:%Y-%m-%dT%H:%MZ}" for row in found.added]
-    for _, row, before, to in changed:
-        cells = ", ".join(f"{cell} {before[cell] or '(empty)'} -> {to[cell] or '(empty)'}" for cell in to)
-        lines.append(f"~ {row.department}: {cells}")
+    lines = [department_line(row, None, {}) for row in found.added]
+    lines += [department_line(row, before, to) for _, row, before, to in changed]
     document = {
         "source": name,
         **counts,

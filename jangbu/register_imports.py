@@ -9,7 +9,6 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
-from billing.money import plain
 from billing.plans.registers import lock_registers, unknown_departments
 from billing.pledges.pledge import counting, new_rows, read_signatures
 from billing.pledges.register import held_signatures, write_signatures
@@ -30,6 +29,14 @@ from billing.quotas.windows import window_of
 from billing.sentences import Sentence
 from billing.store import sha256_of
 from jangbu.importing import Outcome
+from jangbu.register_lines import (
+    application_line,
+    first_lines,
+    programme_line,
+    quota_line,
+    quota_lines,
+    signature_line,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,11 +45,8 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
-    from billing.pledges.pledge import Signature
-    from billing.quotas.quota import Quota, QuotaChanges
     from billing.quotas.windows import WindowKind
 
-DIFF_LINES_MAX = 20
 Done = Outcome[dict[str, Any]]
 What = Literal["quotas", "programmes", "applications"]
 """What a file brings, as its sentence calls it."""
@@ -67,7 +71,7 @@ def import_quotas(connection: Connection, raw: bytes, name: str, actor: str) -> 
         "changes": [{**quota_document(after), "before": quota_document(before)} for before, after in found.changed],
         "unknown_departments": unknown,
     }
-    details = first_lines([*warned, *_difference(found)])
+    details = first_lines([*warned, *quota_lines(found)])
     return Outcome(document, bool(found.new_rows), _said("quotas", name, counts), details)
 
 
@@ -89,10 +93,9 @@ def carry_quotas(
         "carried": [quota_document(row) for row in found.rows],
         "left_out": left_out,
     }
-    lines = [f"+ {_name(row)}: {_limit(row)}" for row in found.rows]
-    lines += [f"  quota {one.quota}: {one.why}" for one in found.left_out]
+    lines = [*map(quota_line, found.rows), *(f"  quota {one.quota}: {one.why}" for one in found.left_out)]
     sentence = f"{name}: {len(found.rows)} quotas, {len(left_out)} left out"
-    return Outcome(document, bool(found.rows), sentence, tuple(lines[:DIFF_LINES_MAX]))
+    return Outcome(document, bool(found.rows), sentence, first_lines(lines))
 
 
 def import_signatures(connection: Connection, raw: bytes, name: str, actor: str, today: date) -> Done:
@@ -113,37 +116,8 @@ def import_signatures(connection: Connection, raw: bytes, name: str, actor: str,
         "unchanged": known,
         "changes": [{**row._asdict(), "before": {"expires_on": old.expires_on}} for old, row in changed],
     }
-    lines = [_signature(row) for row in added if row[:3] not in before]
-    lines += [_other_end(old, row) for old, row in changed]
+    lines = [signature_line(row, before.get(row[:3])) for row in added]
     return Outcome(document, bool(added), sentence, first_lines(lines))
-
-
-def _signature(row: Signature) -> Sentence:
-    said = {"user": row.user, "version": row.version, "day": row.signed_on}
-    if row.expires_on is None:
-        return Sentence("+ %(user)s, version %(version)s, signed on %(day)s", **said)
-    return Sentence(
-        "+ %(user)s, version %(version)s, signed on %(day)s, until before %(end)s", **said, end=row.expires_on
-    )
-
-
-def _other_end(old: Signature, row: Signature) -> Sentence:
-    return Sentence(
-        "~ %(user)s, version %(version)s, signed on %(day)s: until before %(before)s -> %(end)s",
-        user=row.user,
-        version=row.version,
-        day=row.signed_on,
-        before=old.expires_on or Sentence("(no end)"),
-        end=row.expires_on or Sentence("(no end)"),
-    )
-
-
-def first_lines(lines: Sequence[str]) -> tuple[str, ...]:
-    """As many lines as are looked at before a file is written, and how many more there are."""
-    more = len(lines) - DIFF_LINES_MAX
-    if more <= 0:
-        return tuple(lines)
-    return (*lines[:DIFF_LINES_MAX], Sentence("and %(count)s more", count=more))
 
 
 def import_programmes(connection: Connection, raw: bytes, name: str, actor: str, currency: str) -> Done:
@@ -152,7 +126,8 @@ def import_programmes(connection: Connection, raw: bytes, name: str, actor: str,
     held = held_programmes(connection)
     new = [row for row in rows if held.get(row.programme) != row]
     write_programmes(connection, new, name=name, sha256=sha256_of(raw), actor=actor)
-    return _outcome(name, "programmes", [row.programme in held for row in new], len(rows))
+    lines = [programme_line(row, held.get(row.programme)) for row in new]
+    return _outcome(name, "programmes", [row.programme in held for row in new], len(rows), lines)
 
 
 def import_applications(connection: Connection, raw: bytes, name: str, actor: str) -> Done:
@@ -163,13 +138,14 @@ def import_applications(connection: Connection, raw: bytes, name: str, actor: st
     known = {(row.programme, row.user, row.applied_at) for row in held}
     write_applications(connection, new, name=name, sha256=sha256_of(raw), actor=actor)
     changed = [(row.programme, row.user, row.applied_at) in known for row in new]
-    return _outcome(name, "applications", changed, len(rows))
+    lines = [application_line(row, is_known) for row, is_known in zip(new, changed, strict=True)]
+    return _outcome(name, "applications", changed, len(rows), lines)
 
 
-def _outcome(name: str, what: What, changed: Sequence[bool], rows: int) -> Done:
+def _outcome(name: str, what: What, changed: Sequence[bool], rows: int, lines: Sequence[str]) -> Done:
     """`changed`: for each new row, whether it takes an earlier one's place."""
     counts = {"added": changed.count(False), "changed": changed.count(True), "unchanged": rows - len(changed)}
-    return Outcome({"source": name, **counts}, bool(changed), _said(what, name, counts))
+    return Outcome({"source": name, **counts}, bool(changed), _said(what, name, counts), first_lines(lines))
 
 
 def _said(what: What, name: str, counts: dict[str, int]) -> Sentence:
@@ -184,17 +160,3 @@ def _said(what: What, name: str, counts: dict[str, int]) -> Sentence:
     return Sentence(
         "%(file)s: %(added)s applications added, %(changed)s changed, %(unchanged)s as they were", file=name, **counts
     )
-
-
-def _difference(found: QuotaChanges) -> list[str]:
-    added = [f"+ {_name(row)}: {_limit(row)}" for row in found.added]
-    return added + [f"~ {_name(row)}: {_limit(old)} -> {_limit(row)}" for old, row in found.changed]
-
-
-def _name(row: Quota) -> str:
-    key = row.key
-    return " ".join(part for part in (key.scope, key.subject, key.model, f"a {key.window}") if part)
-
-
-def _limit(row: Quota) -> str:
-    return "no limit" if row.limit is None else f"{plain(row.limit)} {row.key.unit}"

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING
 from billing.periods import load_zone
 from billing.plans.registers import lock_registers
 from billing.roster import BEGINNING, changes, held_roster, read_roster, write_roster
-from billing.sentences import Sentence
+from billing.sentences import Listed, Sentence
 from billing.store import sha256_of
 from jangbu.importing import Outcome
-from jangbu.register_imports import Done, first_lines
+from jangbu.register_imports import Done
+from jangbu.register_lines import EMPTY, first_lines
 from jangbu.web.signin.trail import note
 
 if TYPE_CHECKING:
@@ -68,9 +69,14 @@ def _difference(found: RosterChanges, zone: str) -> Iterator[Sentence]:
         )  # fmt: skip
     for old, row in found.changed:
         before, after = old._asdict(), row._asdict()
-        cells = ", ".join(
-            f"{name} {_shown(before[name], zone)} -> {_shown(after[name], zone)}"
-            for name in after if before[name] != after[name]
+        cells = Listed(
+            (
+                Sentence(
+                    "%(cell)s %(before)s -> %(after)s", cell=name, before=_shown(before[name], zone),
+                    after=_shown(after[name], zone),
+                )
+                for name in after if before[name] != after[name]
+            ), ", ",
         )  # fmt: skip
         moment = _shown(row.valid_from, zone)
         yield Sentence("~ %(who)s from %(moment)s: %(cells)s", who=_who(row), moment=moment, cells=cells)
@@ -85,6 +91,6 @@ def _shown(cell: object, zone: str) -> str:
     if cell == BEGINNING:
         return Sentence("the beginning")
     if not isinstance(cell, datetime):
-        return str(cell or "(empty)")
+        return str(cell) if cell else EMPTY
     local = cell.astimezone(load_zone(zone))
     return local.date().isoformat() if local.time() == time() else local.isoformat(timespec="minutes")

@@ -201,6 +201,27 @@ def test_budgets_and_departments_are_brought_as_files(web: Web) -> None:
     assert refused.status_code == 403
 
 
+def test_rows_of_registers_are_looked_at_in_the_readers_language(web: Web) -> None:
+    platform = signed_in(web, "platform")
+
+    def look(path: str, raw: str, lang: str = "ko") -> str:
+        files = {"file": ("r.csv", raw)}
+        answer = platform.post(f"{path}?lang={lang}", data={"csrf": csrf_of(platform)}, files=files)
+        assert answer.status_code == 200, answer.text
+        return answer.text
+
+    quota = "scope,subject,model,unit,limit,window,thresholds,notify\ndepartment,D002,,KRW,{},month,50,\n"
+    assert "~ department D002 a month: 1000 KRW -&gt; 77 KRW" in look("/quotas/import", quota.format(77), "en")
+    programme = PROGRAMMES.replace(",1,100,KRW", ",3,,KRW")
+    assert "~ p/1: places 1 -&gt; 3, budget 100 -&gt; (빈 값)" in look("/programmes/import", programme)
+    other = look("/programmes/import", PROGRAMMES.replace("p/1", "p2"), "en")
+    assert "+ p2 =SUM(A1) &lt;script&gt;" in other
+    assert f"until before {TODAY + timedelta(days=9)}, 1 places" in other
+    wishes = f"programme,user,department,applied_at\np/1,u-8,D002,{NOW.isoformat()}\n"
+    assert "+ p/1: u-8, 부서 D002, 신청 " in look("/programmes/applications", wishes)
+    assert "+ D778 도로과, 시작 " in look("/departments/import", "department,name,valid_from\nD778,도로과,2026-01-01\n")
+
+
 def test_programmes_say_places_who_waits_and_what_is_left(web: Web) -> None:
     finance = signed_in(web, "finance")
     found = finance.get("/api/v1/programmes/p%2F1").json()
