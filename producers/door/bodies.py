@@ -39,6 +39,8 @@ FIELD_CHARACTERS_MAX: Final = 80
 ABSENT: Final = "'absent'"
 _WRONG_WORD: Final = re.compile(r"Invalid enum value .*", re.DOTALL)
 _ARRAY: Final = msgspec.json.Decoder(list[msgspec.Raw])
+_QUOTED: Final = re.compile(r'"((?:[^"\\]|\\.)*)"')
+_ESCAPED: Final = re.compile(r"\\(.)")
 _WHITESPACE: Final = b" \t\r\n"
 
 
@@ -174,10 +176,26 @@ def _array(body: bytes) -> list[bytes]:
         raise BodyRefused("the body is not a JSON array of events: send one, or a line each as NDJSON") from None
 
 
+def _attribute(name: str, value: str) -> str:
+    """An attribute's text: quotes around the whole are undone, then one round of percent-encoding."""
+    if not value.isascii():
+        raise BodyRefused(f"the header {_named(name)} holds bytes that are not ASCII: percent-encode its UTF-8")
+    if quoted := _QUOTED.fullmatch(value):
+        value = _ESCAPED.sub(r"\1", quoted[1])
+    try:
+        return unquote(value, errors="strict")
+    except UnicodeDecodeError:
+        raise BodyRefused(f"the header {_named(name)} is not percent-encoded UTF-8: encode it so") from None
+
+
+def _named(name: str) -> str:
+    return name[:FIELD_CHARACTERS_MAX]
+
+
 def _from_headers(headers: Mapping[str, str], data: bytes) -> bytes:
     """Binary mode as structured JSON; values of headers are percent-encoded UTF-8 (CloudEvents' HTTP binding)."""
     fields: dict[str, Any] = {
-        name.removeprefix(ATTRIBUTE_PREFIX): unquote(value, errors="strict")
+        name.removeprefix(ATTRIBUTE_PREFIX): _attribute(name, value)
         for name, value in headers.items()
         if name.startswith(ATTRIBUTE_PREFIX)
     }
