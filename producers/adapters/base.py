@@ -67,7 +67,10 @@ def read_line(line: bytes, decoder: msgspec.json.Decoder[_Line]) -> _Line:
 
 def checked(event: UsageEvent) -> UsageEvent:
     """The event as a reader of the topic will see it. Raises EventRefused where the contract forbids it."""
-    return decode_event(encode_event(event))
+    try:
+        return decode_event(encode_event(event))
+    except UnicodeEncodeError:
+        raise EventRefused("control_character", "event", "a lone surrogate", "send names as whole Unicode") from None
 
 
 def refused_usage(error: UsageRefused) -> EventRefused:
@@ -87,6 +90,12 @@ def exact(number: object) -> Decimal | None:
     if not value.is_finite() or abs(value.adjusted()) > 60:
         return Decimal(0) if value.is_zero() else None
     return value.normalize()
+
+
+def whole(value: object) -> int | None:
+    """A JSON number that is a whole count from 0; None for anything else. However large: the contract bounds it."""
+    number = exact(value)
+    return None if number is None or number < 0 or number != number.to_integral_value() else int(number)
 
 
 def keep_only(line: bytes, names: Collection[str], inner: dict[str, Collection[str]]) -> bytes | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from producers.adapters.base import exact
+from producers.adapters.base import whole
 from producers.contract import EventRefused
 
 if TYPE_CHECKING:
@@ -40,13 +40,13 @@ def count_in(fields: Mapping[str, object], *names: str) -> int | None:
         value = fields.get(name)
         if value is None:
             continue
-        number = exact(value)
+        count = whole(value)
         if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= _DIGITS_MAX:
-            number = Decimal(value)
-        if number is None or number < 0 or number % 1:
+            count = int(value)
+        if count is None:
             kind = value if isinstance(value, str | int | Decimal) else f"of kind {type(value).__name__}"
             raise EventRefused("invalid", name, kind, "send a whole number from 0")
-        return int(number)
+        return count
     return None
 
 

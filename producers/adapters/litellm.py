@@ -38,6 +38,7 @@ from producers.adapters.base import (
     keep_only,
     read_line,
     refused_usage,
+    whole,
 )
 from producers.adapters.litellm_usage import read_usage
 from producers.contract import (
@@ -146,8 +147,15 @@ def adapt_payload(payload: Mapping[str, Any], options: Options, attempt: int | N
     """
     try:
         return event_of(msgspec.convert(dict(payload), Payload), options, attempt)
+    except EventRefused:
+        raise
     except (msgspec.ValidationError, RecursionError) as error:
-        raise EventRefused("invalid", "payload", payload.get("id"), str(error)) from None
+        name = payload.get("id")
+        told = name if isinstance(name, str) else f"of kind {type(name).__name__}"
+        raise EventRefused("invalid", "payload", told, str(error)) from None
+    except ValueError as error:  # a lone surrogate, a number of thousands of digits: what no JSON of ours can hold
+        kind = type(error).__name__
+        raise EventRefused("invalid", "payload", kind, "its texts must be whole Unicode, its numbers short") from None
 
 
 def event_of(payload: Payload, options: Options, attempt: int | None = None) -> UsageEvent:
@@ -212,8 +220,8 @@ def _counts(payload: Payload) -> tuple[Usage, UsageSource]:
         if isinstance(place, dict) and (usage := read_usage(place)) is not None:
             return usage, "provider"
     fields = (("input_tokens", payload.prompt_tokens), ("output_tokens", payload.completion_tokens))
-    told = {unit: exact(count) for unit, count in fields}
-    units = {unit: int(count) for unit, count in told.items() if count is not None and count >= 0 and count % 1 == 0}
+    told = {unit: whole(count) for unit, count in fields}
+    units = {unit: count for unit, count in told.items() if count is not None}
     if not any(units.values()):
         return Usage({"requests": 1}, "missing"), "missing"
     return Usage({**units, "requests": 1}, "missing"), "estimated"

@@ -21,7 +21,7 @@ from typing import Annotated, Any, Final
 
 import msgspec
 
-from producers.adapters.base import Adapter, Options, checked, exact, keep_only, read_line
+from producers.adapters.base import Adapter, Options, checked, exact, keep_only, read_line, whole
 from producers.adapters.provider_names import provider_named, provider_of_model
 from producers.contract import EVENT_TYPE, EventRefused, ReportedCost, UsageData, UsageEvent, decode_event
 from producers.units import UNITS
@@ -137,12 +137,13 @@ def _units(data: OpenMeterData) -> dict[str, int]:
 
 def _count(field: str, value: object) -> int:
     """A whole count, told as a number or as a text."""
-    number = exact(value)
-    if number is None and isinstance(value, str) and len(value) <= _CHARACTERS_MAX and value.strip().isdecimal():
-        number = Decimal(value.strip())
-    if number is None or number < 0 or number % 1:
-        raise EventRefused("invalid", field, value if isinstance(value, str) else number, "send a whole number from 0")
-    return int(number)
+    count = whole(value)
+    if isinstance(value, str) and len(value) <= _CHARACTERS_MAX and value.strip().isdecimal():
+        count = int(value.strip())
+    if count is None:
+        kind = value if isinstance(value, str | int | Decimal) else f"of kind {type(value).__name__}"
+        raise EventRefused("invalid", field, kind, "send a whole number from 0")
+    return count
 
 
 def _cost(data: OpenMeterData) -> ReportedCost | None:

@@ -57,6 +57,8 @@ def inside(row: Mapping[str, Any], name: str) -> Row:
 def moment(row: Mapping[str, Any], *names: str) -> datetime:
     """A written moment. Without a zone it is UTC, in which these exports write. Raises EventRefused."""
     value = needed(row, *names)
+    if value.isdigit():  # seconds or milliseconds since 1970: read as a written moment it would be another century's
+        raise EventRefused("invalid", names[-1], value, "send RFC 3339, with a zone or in UTC")
     try:
         found = datetime.fromisoformat(value)
         return (found if found.tzinfo is not None else found.replace(tzinfo=UTC)).astimezone(UTC)
