@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
+from sqlalchemy import event
 
 from jangbu.services.ports import free_port
 from jangbu.services.postgres import DatabaseUrls
@@ -55,7 +58,13 @@ def person(client: httpx.Client) -> dict[str, object] | None:
 def token_of(web: Web, name: str, *roles: str, days: int = 1, read_only: bool = True, **options: object) -> str:
     with web.engine.begin() as connection:
         return api_tokens.add_token(
-            connection, name, roles, days=days, read_only=read_only, actor="os:test", **options  # type: ignore[arg-type]
+            connection,
+            name,
+            roles,
+            days=days,
+            read_only=read_only,
+            actor="os:test",
+            **options,  # type: ignore[arg-type]
         )
 
 
@@ -116,6 +125,23 @@ def test_guessing_ends_after_five_attempts_also_at_once(web: Web) -> None:
     assert refused.status_code == 429, "the right password and another spelling are no way around"
     assert refused.headers["retry-after"] == "900"
     assert sign_in(web.client(), "lee").status_code == 303
+
+
+def test_an_attempt_that_is_slow_to_be_noted_lets_no_other_slip_through(web: Web) -> None:
+    """The first one's row has the lowest number and cannot be seen until it is committed, after all the others."""
+    first = threading.Lock()
+
+    def slow_for_the_first(_connection: object) -> None:
+        if first.acquire(blocking=False):
+            time.sleep(0.7)
+
+    event.listen(web.engine, "commit", slow_for_the_first)
+    try:
+        with ThreadPoolExecutor(8) as pool:
+            admitted = list(pool.map(lambda _: attempts.admit(web.engine, "192.0.2.1", "kim"), range(8)))
+    finally:
+        event.remove(web.engine, "commit", slow_for_the_first)
+    assert sum(each is not None for each in admitted) == attempts.PAIR_MAX
 
 
 def test_a_planted_session_is_not_taken_over(web: Web) -> None:

@@ -1,9 +1,10 @@
 """How often somebody may try to sign in: kept in the database, so that processes count together.
 
-An attempt is noted before the password is looked at, in a transaction of its own: a hundred at once do not slip
-through together. Whoever signs in rightly is no longer counted; a refused attempt does not prolong the wait. Within
-WINDOW an account takes 5 attempts from one address and 30 from all, an address 30: one attacker cannot lock an account
-for its owner, many together can guess thirty times.
+An attempt is noted before the password is looked at, in a transaction of its own, and those of one account or address
+are noted one after another: each sees every earlier one, so that a hundred at once do not slip through together.
+Whoever signs in rightly is no longer counted; a refused attempt does not prolong the wait. Within WINDOW an account
+takes 5 attempts from one address and 30 from all, an address 30: one attacker cannot lock an account for its owner,
+many together can guess thirty times.
 """
 
 from __future__ import annotations
@@ -23,10 +24,9 @@ WAIT_S: Final = 900
 PAIR_MAX: Final = 5
 ACCOUNT_MAX: Final = 30
 ADDRESS_MAX: Final = 30
+_IN_TURN = text("select pg_advisory_xact_lock(hashtextextended('web_attempt ' || :key, 0))")
 _NOTE = text("insert into web_attempt (key) values (:key) returning id")
-_EARLIER = text(
-    f"select count(*) from web_attempt where key = :key and id <= :id and at > now() - interval '{WINDOW}'"
-)
+_EARLIER = text(f"select count(*) from web_attempt where key = :key and id <= :id and at > now() - interval '{WINDOW}'")
 
 
 def admit(engine: Engine, address: str, account: str | None = None) -> list[int] | None:
@@ -43,6 +43,8 @@ def admit(engine: Engine, address: str, account: str | None = None) -> list[int]
         keys |= {f"account {who}": ACCOUNT_MAX, f"pair {who} {place}": PAIR_MAX}
     with engine.begin() as connection:
         connection.execute(text("delete from web_attempt where at < now() - interval '1 day'"))
+        for key in sorted(keys):  # in one order everywhere; held until the notes can be seen
+            connection.execute(_IN_TURN, {"key": key})
         noted = {key: int(connection.execute(_NOTE, {"key": key}).scalar_one()) for key in keys}
     with engine.begin() as connection:
         counts = {key: connection.execute(_EARLIER, {"key": key, "id": noted[key]}).scalar_one() for key in keys}
