@@ -39,6 +39,10 @@ LOOKS_APART_S: Final = 0.2
 TIDY_EVERY_S: Final = 5.0
 STALE_S: Final = 60.0
 FIRST_WAIT_S: Final = 3.0
+HEARING_S: Final = 0.5
+"""How long listening lasts before it looks whether it is over."""
+HEARING_ENDS_S: Final = 5.0
+"""How long is waited for the listening thread: one whose server does not answer is left behind."""
 LISTEN_AGAIN_S: Final = 5.0
 REPORTS_WAITING_MAX: Final = 1_000
 _AWAY: Final = (JangbuError, exc.OperationalError, exc.InterfaceError)
@@ -126,7 +130,7 @@ class QuotaKeeper:
         return await asyncio.wrap_future(answer)
 
     def close(self) -> None:
-        """Stop."""
+        """Stop, and wait for both threads."""
         self._stop.set()
         self._wake.set()
         if self._thread is not None:
@@ -138,12 +142,15 @@ class QuotaKeeper:
             try:
                 with self._connect("reader") as reading, self._connect("billing") as writing:
                     over = threading.Event()
-                    hearing = threading.Thread(target=self._hear, args=(reading, over), daemon=True)
+                    hearing = threading.Thread(
+                        target=self._hear, args=(reading, over), name="quotas-hearing", daemon=True
+                    )
                     hearing.start()
                     try:
                         self._keep(reading, writing)
                     finally:
                         over.set()
+                        hearing.join(HEARING_ENDS_S)
             except _AWAY as error:
                 _log.warning("quotas cannot be read: %s", str(error).splitlines()[0])
                 self._refuse_waiting(ConnectionError("the database is away"))
@@ -214,7 +221,7 @@ class QuotaKeeper:
                     connection.execute(text("listen jangbu_sums"))
                     driver: Any = connection.connection.driver_connection
                     while not over.is_set():
-                        for _ in driver.notifies(timeout=1.0, stop_after=1):
+                        for _ in driver.notifies(timeout=HEARING_S, stop_after=1):
                             self._changed.set()
                             self._wake.set()
             except Exception as error:  # noqa: BLE001 - a pooler that cannot listen, a connection lost: tried again
