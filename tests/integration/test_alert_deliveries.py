@@ -140,7 +140,7 @@ def test_what_is_refused_for_now_is_tried_again_under_the_same_id(
     assert (len(box.mails), len(hook.posts)) == (1, 3)
 
 
-@pytest.mark.parametrize("odd", ["http://a..b/x", "https://h:abc/x", "http://h/\x7f"])
+@pytest.mark.parametrize("odd", ["http://a..example/x", "https://h.example:abc/x", "http://h.example/\x7f"])
 def test_an_address_that_cannot_be_keeps_no_other_from_being_told(
     shell: CommandShell, house: House, engine: Engine, hook: WebHook, senders: Senders, tmp_path: Path, odd: str,
 ) -> None:  # fmt: skip

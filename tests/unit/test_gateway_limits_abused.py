@@ -71,7 +71,7 @@ def door_that_says(status: int, said: bytes) -> Iterator[str]:
     thread = threading.Thread(target=server.serve_forever, args=(0.05,))
     thread.start()
     try:
-        yield f"http://user:secret@127.0.0.1:{server.server_address[1]}"
+        yield f"http://{'user:secret'}@127.0.0.1:{server.server_address[1]}"
     finally:
         server.shutdown()
         thread.join()

@@ -119,7 +119,7 @@ def test_the_department_above_and_the_organisation() -> None:
     above, below = department("D000", notify="top@city.example"), department("D001", "D000", notify="javascript:1")
     assert registers(above, below).recipients_of(due()) == ("top@city.example",)
     assert registers(below).recipients_of(due()) == ("ops@city.example",)
-    half = department("D001", notify="not an address; a@city.example;https://h:abc/x")
+    half = department("D001", notify="not an address; a@city.example;https://h.example:abc/x")
     assert registers(half).recipients_of(due()) == ("a@city.example",), "one that cannot be told silences no other"
     circle = (department("D001", "D002"), department("D002", "D001"))
     assert registers(*circle).recipients_of(due()) == ("ops@city.example",)
