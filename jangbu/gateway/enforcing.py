@@ -102,7 +102,7 @@ class Enforcer:
         """Decide about a call and hold what it may use; None: it passes. May set a default maximum in `data`."""
         now_s = time.monotonic()
         if now_s > self._known_at_s + STALE_S:
-            return self._unknown()
+            return self.undecided()
         verdict = self.judge(caller, asked, data, call_type, datetime.now(UTC))
         if verdict.unpriced:
             self.models.ask(asked.models, now_s)
@@ -119,13 +119,13 @@ class Enforcer:
             if not short:
                 break
             if not await self._answer():
-                return self._unknown()
+                return self.undecided()
             short = self.slices.hold(call_id, needs, time.monotonic())
         if short:
             left, need = next((left, amount) for left, amount in verdict.needs if left.account == short[0])
             return self._refuse(refusals.over_quota(left, datetime.now(UTC), need))
         default = self._settings.quota_output_tokens_max
-        if default is not None and bounds.stated_output(data) is None:
+        if default is not None and bounds.stated_output(data, call_type) is None:
             bounds.set_output(data, call_type, default)
         return None
 
@@ -156,6 +156,13 @@ class Enforcer:
             if amount:
                 needs.append((left, amount))
         return Verdict(None, tuple(needs), telling)
+
+    def undecided(self) -> Refusal | None:
+        """What becomes of a call about which nothing can be said: it passes, or is refused, as the settings say."""
+        self.counts["undecided"] += 1
+        if self._settings.quota_fail == "open":
+            return None
+        return self._refuse(refusals.unknown())
 
     async def next_attempt(self, call_id: str) -> bool:
         """Whether a request may call a vendor again."""
@@ -205,12 +212,6 @@ class Enforcer:
     def _refuse(self, refusal: Refusal) -> Refusal | None:
         self.counts["refused" if self.enforces else "would_refuse"] += 1
         return refusal if self.enforces else None
-
-    def _unknown(self) -> Refusal | None:
-        self.counts["undecided"] += 1
-        if self._settings.quota_fail == "open":
-            return None
-        return self._refuse(refusals.unknown())
 
     def _then(self) -> str:
         return "pass undecided" if self._settings.quota_fail == "open" or not self.enforces else "are refused"

@@ -33,15 +33,19 @@ class Caller(NamedTuple):
 
 
 class Asked(NamedTuple):
-    """Which models a call may reach: the name that was asked for, and (provider, model) of what stands behind it."""
+    """Which models a call may reach: the name that was asked for, and (provider, model) of what stands behind it.
+    `others`: where a request names several (models at once, fallbacks of its own) each of them by itself; their models
+    are among `models`."""
 
     name: str
     models: tuple[tuple[str, str], ...]
+    others: tuple[Asked, ...] = ()
 
     @property
     def names(self) -> tuple[str, ...]:
         """Lower case."""
-        return (self.name.lower(), *(model.lower() for _, model in self.models))
+        others = (one.name.lower() for one in self.others)
+        return (self.name.lower(), *others, *(model.lower() for _, model in self.models))
 
 
 class Left(NamedTuple):
@@ -153,7 +157,10 @@ class Known:
         return self._holding is None or user is None or user in self._holding
 
     def allows_model(self, user: str | None, asked: Asked) -> bool:
-        """Whether a model is one of a programme's in which the person has a place, or the person is in none."""
+        """Whether a model is one of a programme's in which the person has a place, or the person is in none; of several
+        each has to be."""
+        if asked.others:
+            return all(self.allows_model(user, one) for one in asked.others)
         programmes = self._programmes.get(user or "")
         if not programmes:
             return True

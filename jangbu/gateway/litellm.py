@@ -120,13 +120,14 @@ class JangbuCallback(CustomLogger):
         refusal = None
         try:
             caller = caller_of(user_api_key_dict, data, self._department)
-            asked = self._models.of(str(data.get("model")))
+            asked = self._models.of_request(data)
             waits = enforcer.counts["lease_waits"]
             refusal = await enforcer.check(str(data.get("litellm_call_id")), caller, asked, data, str(call_type))
             if enforcer.counts["lease_waits"] == waits:
                 meter.counts.decided(time.perf_counter() - begun_s)
-        except Exception:  # noqa: BLE001 - a defect of ours decides nothing
-            _log.exception("a call could not be decided: it passes")
+        except Exception:  # noqa: BLE001 - a defect of ours is no decision: the settings say what becomes of the call
+            _log.exception("a call could not be decided")
+            refusal = enforcer.undecided()
         if refusal is not None:
             raise Refused(refusal)
 

@@ -15,10 +15,12 @@ from producers.adapters import litellm_names as names
 from producers.contract import EventRefused, check_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from jangbu.gateway.refusals import Refusal
 
+FALLBACKS: Final = ("fallbacks", "context_window_fallbacks", "content_policy_fallbacks")
+"""LiteLLM's kinds of fallbacks: of its router's, and of a request."""
 MODELS_KEPT_S: Final = 30.0
 MODELS_MAX: Final = 2_000
 
@@ -58,6 +60,34 @@ class CalledModels:
             kept = self._kept[name] = (now_s, Asked(name, tuple(sorted(_models(name)))))
         return kept[1]
 
+    def of_request(self, data: Mapping[str, Any]) -> Asked:
+        """All that a request may reach: several models at once, and the fallbacks that it names itself."""
+        each = tuple(self.of(name) for name in dict.fromkeys(named_models(data)))
+        if len(each) == 1:
+            return each[0]
+        return Asked(each[0].name, tuple(sorted({model for one in each for model in one.models})), each)
+
+
+def named_models(data: Mapping[str, Any]) -> list[str]:
+    """The names of models in a request: LiteLLM takes several in `model`, and fallbacks from whoever calls."""
+    model = data.get("model")
+    asked = model if isinstance(model, list) else str(model).split(",")
+    names = [str(one).strip() for one in asked] or [str(model)]
+    return [*names, *(name for kind in FALLBACKS for name in _named(data.get(kind)))]
+
+
+def _named(fallbacks: Any) -> Iterator[str]:
+    """`"gpt"`, `{"model": "gpt", …}`, or `{"claude": ["gpt"]}`, as many as there are, however deep."""
+    waiting = [fallbacks]
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, str):
+            yield one
+        elif isinstance(one, list):
+            waiting.extend(one)
+        elif isinstance(one, dict):
+            waiting.extend([one["model"]] if isinstance(one.get("model"), str) else one.values())
+
 
 def caller_of(user_api_key: Any, data: Mapping[str, Any], department_from: str) -> Caller:
     """Who calls, by the same fields as the event's (producers.adapters.litellm); never by what the body says."""
@@ -85,7 +115,10 @@ def _models(name: str) -> set[tuple[str, str]]:
     from litellm.proxy import proxy_server
 
     router = proxy_server.llm_router
-    groups = [name, *_fallbacks(getattr(router, "fallbacks", None) or (), name)]
+    groups = [name]
+    for group in groups:  # grows: a fallback has fallbacks
+        more = (one for kind in FALLBACKS for one in _fallbacks(getattr(router, kind, None) or (), group))
+        groups += [one for one in dict.fromkeys(more) if one not in groups]
     found = set()
     for group in groups:
         for deployment in (router.get_model_list(model_name=group) if router is not None else None) or ():
@@ -102,4 +135,4 @@ def _called(model: str, provider: str | None) -> tuple[str, str]:
 
 def _fallbacks(fallbacks: Iterable[Mapping[str, Any]], name: str) -> list[str]:
     found = [one for entry in fallbacks for one in entry.get(name, entry.get("*", ()))]
-    return [one for one in found if isinstance(one, str)]
+    return list(_named(found))

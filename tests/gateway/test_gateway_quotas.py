@@ -129,6 +129,8 @@ def test_quotas_pledges_and_programmes_hold(house: House, door: OpenDoor, tmp_pa
         assert call(proxy.url, "pilot", "gpt-small").status == 200
         assert call(proxy.url, "pilot", "claude", max_tokens=20).status == 200
         assert call(proxy.url, "pilot", "gpt").error["code"] == "model_not_allowed"
+        assert call(proxy.url, "pilot", "gpt-small", fallbacks=["gpt"]).error["code"] == "model_not_allowed"
+        assert call(proxy.url, "pilot", "gpt-small,gpt").error["code"] == "model_not_allowed"
         # A soft limit: passes until the door tells that it is spent.
         passed = call(proxy.url, "soft")
         assert (passed.status, passed.headers["x-jangbu-remaining"], passed.headers["x-jangbu-unit"]) == (
@@ -149,6 +151,9 @@ def test_quotas_pledges_and_programmes_hold(house: House, door: OpenDoor, tmp_pa
         # A hard limit: a call without a maximum is refused, so is one that may use more than is left.
         assert call(proxy.url, "hard").error["code"] == "unbounded"
         assert call(proxy.url, "hard", max_tokens=2000).error["jangbu"]["needed"] > "2000"
+        beside = call(proxy.url, "hard", max_tokens=20, extra_body={"max_tokens": 2000})
+        assert beside.error["jangbu"]["needed"] > "2000"
+        assert call(proxy.url, "hard", max_output_tokens=20).error["code"] == "unbounded"
         assert call(proxy.url, "hard", max_tokens=20).status == 200
         assert [call(proxy.url, "few", max_tokens=5).status for _ in range(5)] == [200, 200, 200, 429, 429]
         bill = [line for line in vendor.bill() if line["outcome"] == "success"]

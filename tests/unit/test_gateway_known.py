@@ -42,12 +42,61 @@ def known(*rules: list[Any], used: tuple[list[Any], ...] = (), access: dict[str,
         ({}, None),
         ({"max_tokens": 0}, None),
         ({"max_tokens": True}, None),
+        ({"max_tokens": 10, "max_completion_tokens": 1e6}, None),
+        ({"max_output_tokens": 10}, None),
+        ({"max_tokens": 10, "maxTokens": 30}, 30),
+        ({"max_tokens": 10, "extra_body": {"max_tokens": 400}}, 400),
+        ({"max_tokens": 10, "extra_body": {"n": 4}}, 40),
+        ({"max_tokens": 10, "extra_body": {"inferenceConfig": {"maxTokens": 70}}}, 70),
+        ({"max_tokens": 10, "extra_body": {"prediction": "x"}}, None),
+        ({"max_tokens": 10, "fallbacks": ["a", {"model": "b", "max_tokens": 90}]}, 90),
+        ({"max_tokens": 10, "tools": [{"max_tokens": 500}], "metadata": {"max_tokens": 500}}, 10),
         ({"max_tokens": 10, "prediction": {"type": "content", "content": "x"}}, None),
-        ({"config": {"maxOutputTokens": 7, "candidateCount": 2}}, 14),
     ],
 )
 def test_the_most_output(more: dict[str, Any], expected: int | None) -> None:
     assert bound_of({"messages": MESSAGES, **more}, "acompletion", None).output == expected
+
+
+@pytest.mark.parametrize(
+    ("call_type", "more", "expected"),
+    [
+        ("agenerate_content", {"config": {"maxOutputTokens": 7, "candidateCount": 2}}, 14),
+        ("agenerate_content", {"max_tokens": 7}, None),
+        ("aresponses", {"max_output_tokens": 7}, 7),
+        ("aresponses", {"max_tokens": 7}, None),
+        ("anthropic_messages", {"max_tokens": 7}, 7),
+    ],
+)
+def test_the_most_output_by_the_name_of_its_kind(call_type: str, more: dict[str, Any], expected: int | None) -> None:
+    assert bound_of({"input": "x", **more}, call_type, None).output == expected
+    if expected is None:  # a default is no less than what the request names otherwise
+        assert bound_of({"input": "x", **more}, call_type, 5).output == 7
+
+
+@pytest.mark.parametrize("kind", [["string", "null"], {"type": "string"}, None, 5])
+def test_a_schemas_types_are_no_kinds_of_parts(kind: Any) -> None:
+    """A call whose bound cannot be worked out would pass undecided."""
+    schema = {"type": "object", "properties": {"type": {"type": kind}}}
+    asked = {"messages": MESSAGES, "max_tokens": 1,
+             "tools": [{"type": "function", "function": {"name": "f", "parameters": schema}}]}  # fmt: skip
+    assert (bound_of(asked, "acompletion", None).prompt or 0) > 1_000
+    odd = bound_of({**asked, "tools": [{"type": kind}]}, "acompletion", None)
+    assert odd.prompt is None
+
+
+def test_a_prompt_beside_the_request_counts() -> None:
+    short: dict[str, Any] = {"messages": MESSAGES, "max_tokens": 1}
+    more = {**short, "extra_body": {"messages": [{"role": "user", "content": "x" * 5_000}]}}
+    assert (bound_of(more, "acompletion", None).prompt or 0) > 5_000
+    assert bound_of({**short, "extra_body": {"previous_response_id": "r"}}, "acompletion", None).prompt is None
+
+
+def test_what_is_no_number_of_tokens_goes_where_a_default_is_set() -> None:
+    data: dict[str, Any] = {"max_completion_tokens": 1e6, "config": {"max_output_tokens": "many", "seed": 1}}
+    set_output(data, "acompletion", 9)
+    set_output(data, "agenerate_content", 9)
+    assert data == {"max_tokens": 9, "config": {"maxOutputTokens": 9, "seed": 1}}
 
 
 def test_the_most_prompt() -> None:
@@ -88,7 +137,7 @@ def test_a_default_maximum_is_written_into_the_request(call_type: str, where: tu
     found: Any = data
     for name in where:
         found = found[name]
-    assert found == stated_output(data) == 9
+    assert found == stated_output(data, call_type) == 9
 
 
 def test_whose_quotas_count() -> None:
@@ -137,6 +186,10 @@ def test_pledges_and_programmes() -> None:
     assert told.allows_model("u-2", Asked("any", (("openai", "gpt-5-nano"),)))
     assert told.allows_model("u-2", Asked("claude-opus", ()))
     assert told.allows_model("u-1", GPT)
+    nano, others = Asked("nano", (("openai", "gpt-5-nano"),)), Asked("claude-opus", ())
+    assert told.allows_model("u-2", Asked("nano", nano.models, (nano, others)))
+    assert not told.allows_model("u-2", Asked("nano", (*nano.models, *GPT.models), (nano, GPT)))
+    assert Asked("nano", nano.models, (nano, others)).names == ("nano", "nano", "claude-opus", "gpt-5-nano")
     assert unsigned("https://sign.example").message.count("https://sign.example") == 2
 
 
