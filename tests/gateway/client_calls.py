@@ -98,7 +98,7 @@ def everything() -> dict[str, Callable[[], Any]]:
         "refused": lambda: chat("tag=refused;fail=400", "gpt-small"),
         "cut": lambda: chat("tag=cut;cut=2", "gpt-small", stream=True),
         "cut-twice": lambda: chat("tag=cut-twice;cut=2", stream=True),
-        "left": lambda: hang_up("tag=left;chunks=3000"),
+        "left": lambda: hang_up("tag=left;chunks=300;pace_ms=20"),
         "claude": lambda: chat("tag=claude;cached=5;written=4", "claude"),
         "claude-streamed": lambda: chat("tag=claude-streamed;cached=5;written=4", "claude", stream=True),
         "gemini": lambda: chat("tag=gemini;cached=5;reasoning=3", "gemini"),

@@ -124,7 +124,7 @@ def test_a_client_that_leaves_is_a_cut_stream(seen: Seen) -> None:
     call without counts may stand beside the cut one.
     """
     events = [event["data"] for event in seen.events if (event["data"].get("tags") or {}).get("call") == LEFT]
-    (cut,) = (data for data in events if data["status"] == "cut")
+    (cut,) = (data for data in events if data.get("status") == "cut")
     assert cut["usage_source"] in ("estimated", "missing")
     assert all(data["usage_source"] == "missing" for data in events if data is not cut)
 

@@ -108,7 +108,7 @@ class Vendor:
             if at == cut_after:
                 raise StreamCut
             await send({"type": "http.response.body", "body": piece, "more_body": True})
-            await asyncio.sleep(0)
+            await asyncio.sleep(order.pace_ms / 1000)
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
     def _project(self, provider: str, order: wires.Order) -> list[tuple[bytes, bytes]]:

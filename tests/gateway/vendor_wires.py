@@ -22,6 +22,7 @@ class Order:
     fail: tuple[int, ...] = ()
     cut: int | None = None
     delay_ms: int = 0
+    pace_ms: int = 0
     fresh: int = 11
     cached: int = 0
     written: int = 0
