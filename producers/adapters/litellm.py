@@ -10,8 +10,9 @@ Decisions:
   same: an answer whose attempt is not told, or that came after a fallback, is then 0.
 - counts come from `metadata.usage_object`, then `hidden_params.usage_object`, then `response.usage`. Without any, the
   top-level `prompt_tokens` and `completion_tokens` are LiteLLM's own count: `usage_source` estimated; zeros: missing.
-- a failed stream that has used tokens, or whose connection broke off, is `cut`; LiteLLM counts what came by itself,
-  so that its counts are `estimated`.
+- a failed stream that has used tokens, or whose connection broke off, is `cut`; so is one that LiteLLM calls a success
+  although its client left in the middle (`error_class` ClientDisconnected). LiteLLM counts what came by itself, so that
+  the counts of a cut stream are `estimated`.
 - the output of an image operation is `image_output_tokens`: LiteLLM drops the modality that the vendor told.
 - a batch is counted when it is complete, once, at its completion; its models must be one.
 - a guardrail's verdict becomes a flag (`producers.flags`); what it refused before a vendor was called is an event of 0
@@ -135,6 +136,10 @@ BROKEN_OFF: Final = frozenset({"ReadError", "ReadTimeout", "RemoteProtocolError"
 """Kinds of error that come after a stream has begun: an answer was coming and stopped."""
 
 
+CLIENT_LEFT: Final = "ClientDisconnected"
+"""LiteLLM's kind of error for a stream whose client left; the payload's status is then success."""
+
+
 def adapt(line: bytes, options: Options) -> list[UsageEvent]:
     """The event of one payload in JSON. Raises EventRefused."""
     return [event_of(read_line(line, _decoder), options)]
@@ -228,20 +233,19 @@ def _counts(payload: Payload) -> tuple[Usage, UsageSource]:
 
 
 def _status(payload: Payload, usage_source: UsageSource) -> Status:
+    streamed = _is_streamed(payload)
+    error = payload.error_information
+    kind = error.error_class if isinstance(error, ErrorKind) else None
     if payload.status in (None, "", "success"):
-        return "success"
+        return "cut" if streamed and kind == CLIENT_LEFT else "success"
     if payload.status == "failure":
-        return "cut" if _broke_off(payload, usage_source) else "failure"
+        return "cut" if streamed and (usage_source != "missing" or kind in BROKEN_OFF) else "failure"
     raise EventRefused("invalid", "status", payload.status, "LiteLLM says success or failure")
 
 
-def _broke_off(payload: Payload, usage_source: UsageSource) -> bool:
-    """Whether a failed request is a stream that had begun."""
+def _is_streamed(payload: Payload) -> bool:
     asked = payload.model_parameters
-    if not payload.stream and not (isinstance(asked, Parameters) and asked.stream is True):
-        return False
-    error = payload.error_information
-    return usage_source != "missing" or (isinstance(error, ErrorKind) and error.error_class in BROKEN_OFF)
+    return bool(payload.stream) or (isinstance(asked, Parameters) and asked.stream is True)
 
 
 def _batch_model(payload: Payload) -> str:

@@ -208,6 +208,17 @@ def test_a_stream_that_breaks_off_is_cut_and_its_counts_are_an_estimate() -> Non
     assert failed.data.status == "failure"
 
 
+def test_a_stream_whose_client_left_is_cut_although_litellm_calls_it_a_success() -> None:
+    left = {"error_class": "ClientDisconnected", "error_code": "499"}
+    cut = adapt(status="success", stream=True, error_information=left)
+    assert (cut.data.status, cut.data.usage_source) == ("cut", "estimated")
+    assert cut.data.units == adapt(status="success", stream=True).data.units
+    asked = adapt(status="success", stream=None, model_parameters={"stream": True}, error_information=left)
+    assert asked.data.status == "cut"
+    whole = adapt(status="success", stream=False, model_parameters={"stream": False}, error_information=left)
+    assert (whole.data.status, whole.data.usage_source) == ("success", "provider")
+
+
 def test_an_answer_with_litellms_own_id_is_never_the_failure_before_it() -> None:
     """A failed attempt and a later answer without a vendor's id share LiteLLM's id."""
     own: dict[str, Any] = {"litellm_call_id": PAYLOAD["id"]}
