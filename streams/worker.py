@@ -110,9 +110,11 @@ class Pipeline:
         return await self._until_up(self._store_thread, lambda: self._sink.store(prepared))
 
     def roll_up(self) -> None:
-        """Roll the sums up, on a connection of its own; another time where the database is away."""
+        """Roll the sums up and put some days that are over in order, on a connection of its own; another time where the
+        database is away."""
         with contextlib.suppress(*DATABASE_AWAY), self.connect() as connection:
             connection.execute("select roll_up_usage()")
+            connection.execute("select order_rolled_days()")
 
     def forget_facts(self) -> None:
         """Roster or thresholds changed: read them again before the next chunk."""

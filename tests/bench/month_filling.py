@@ -124,6 +124,14 @@ def roll_up(worker_url: str) -> float:
     return time.perf_counter() - began_s
 
 
+def order_days(urls: DatabaseUrls) -> None:
+    """What workers have done by the end of a year, some days a minute, and what PostgreSQL clears away after them."""
+    with connect(urls.worker) as connection:
+        connection.execute("select order_rolled_days(400)")
+    with connect(urls.owner) as connection:
+        connection.execute("vacuum analyze usage_roll_person")
+
+
 def add_months(owner_url: str, names: list[str]) -> None:
     """Kept sums of later months: the sums of MONTH moved by whole days, cut off where the month is shorter. No events:
     nothing reads them there."""

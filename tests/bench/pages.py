@@ -30,7 +30,14 @@ from jangbu.demo.departments import DEPARTMENTS
 from jangbu.demo.models import MODELS
 from jangbu.services.ports import free_port, is_listening
 from tests.bench.freshness import percentile
-from tests.bench.month_filling import MONTH, add_months, fill_month, import_prices_and_rates, roll_up
+from tests.bench.month_filling import (
+    MONTH,
+    add_months,
+    fill_month,
+    import_prices_and_rates,
+    order_days,
+    roll_up,
+)
 from tests.bench.report import Figure, Findings
 from tests.bench.stage import Disturbed, connect
 
@@ -72,6 +79,7 @@ def measure(stage: Stage, events_a_month: int, say: Callable[[str], None]) -> Fi
             filled = fill_month(urls, stage.house, events, say)
             add_months(urls.owner, months_before())
             roll_up(urls.worker)
+            order_days(urls)
             say(f"pages: a year of {filled.events * YEAR:,} events")
             with served(urls, Path(directory)) as address:
                 found.append(visit(address, urls, say))

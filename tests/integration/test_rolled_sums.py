@@ -242,6 +242,36 @@ def test_of_two_at_once_one_does_nothing(bench: Workbench) -> None:
     assert rolled(bench) == [(3, 27)]
 
 
+def test_a_day_that_is_over_is_put_in_order_by_department_and_nothing_else_changes(bench: Workbench) -> None:
+    people = [event(f"p{number}", user=f"person-{number % 7}", department=f"D{number % 3}") for number in range(40)]
+    bench.store(chunk(people, first_offset=3))
+    bench.tell("select roll_up_usage()")
+    rows = "select first_hour, payer_id, route_id, band, events, input_tokens, other_units from usage_roll_person"
+    before = sorted(bench.ask(rows), key=str)
+    places = "select y.department from usage_roll_person r join payer y on y.id = r.payer_id order by r.ctid"
+    assert bench.ask(places) != sorted(bench.ask(places), key=lambda row: (row[0] is None, row))
+    with psycopg.connect(bench.urls.worker) as first:
+        first.execute("select roll_up_usage()")
+        assert bench.ask("select order_rolled_days()") == [(0,)], "never beside a roll-up"
+    days = bench.ask("select count(*)::int from usage_roll_day")
+    assert bench.ask("select order_rolled_days()") == days
+    assert bench.ask(places) == sorted(bench.ask(places), key=lambda row: (row[0] is None, row))
+    assert sorted(bench.ask(rows), key=str) == before
+    assert bench.ask("select order_rolled_days()") == [(0,)]
+    assert violations(bench) == []
+
+
+def test_a_day_that_runs_is_not_put_in_order(bench: Workbench) -> None:
+    bench.tell("select roll_up_usage()")
+    bench.tell("delete from usage_roll_person")
+    bench.tell("delete from usage_roll_day")
+    bench.tell(
+        "insert into usage_roll_day select hour, hour + 24, 0, hour, hour, '{}', false "
+        "from (select floor(extract(epoch from now()) / 3600)::integer - 30 as hour) now_hour"
+    )
+    assert bench.ask("select order_rolled_days()") == [(0,)]
+
+
 def test_another_cluster_s_numbers_mean_nothing(bench: Workbench) -> None:
     """A dump restored elsewhere: transactions count from the beginning there, and would look seen."""
     engine = connect(bench.urls.billing)
