@@ -57,6 +57,14 @@ def hour_start(hour: int) -> datetime:
     return datetime.fromtimestamp(hour * HOUR_SECONDS, tz=UTC)
 
 
+def local_seconds(hour: int, zone: ZoneInfo) -> int:
+    """What the clocks of a zone show at the beginning of a UTC hour, as seconds since their 1970-01-01T00:00."""
+    here = hour_start(hour).astimezone(zone)
+    offset = here.utcoffset()
+    assert offset is not None
+    return hour * HOUR_SECONDS + offset // _SECOND
+
+
 def hour_number(moment: datetime) -> int:
     """The UTC hour since 1970 in which an aware instant lies."""
     return (moment - EPOCH) // timedelta(seconds=HOUR_SECONDS)

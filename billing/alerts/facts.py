@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from billing.policy import MoneyPolicy
     from billing.prices import PriceBook
 
+FOREVER = 2**31 - 1
+"""Later than any UTC hour that PostgreSQL's integer holds."""
 LATE_DAYS = 31
 """So long after a programme's end late use may still reach its budget."""
 _TOKENS = " + ".join(f"coalesce(p.{unit}, 0)" for unit in WIDE_UNITS if unit.endswith("_tokens"))
@@ -104,13 +106,13 @@ def events_by_hour(connection: Connection, first_hour: int, end_hour: int) -> di
     return {row.hour: int(row.events) for row in rows}
 
 
-def hours_heard(connection: Connection, first_hour: int) -> dict[str, set[int]]:
-    """The UTC hours from one on in which each source was heard."""
+def hours_heard(connection: Connection, first_hour: int, end_hour: int = FOREVER) -> dict[str, set[int]]:
+    """The UTC hours of [first_hour, end_hour) in which each source was heard."""
     rows = connection.execute(
         text("""select r.source, array_agg(p.hour) as hours
-                from (select hour, route_id from usage_part where hour >= :first group by 1, 2) p
+                from (select hour, route_id from usage_part where hour >= :first and hour < :end group by 1, 2) p
                 join route r on r.id = p.route_id group by 1"""),
-        {"first": first_hour},
+        {"first": first_hour, "end": end_hour},
     )
     return {row.source: set(row.hours) for row in rows}
 

@@ -3,15 +3,17 @@ nothing. Pure."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
 from billing.alerts.alert import Due
-from billing.periods import hour_number, hour_start, load_zone
+from billing.periods import HOUR_SECONDS, hour_start, load_zone, local_seconds
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
+    from datetime import datetime
 
+SECONDS_A_WEEK = 7 * 24 * HOUR_SECONDS
 WEEKS = 4
 ACTIVE_MIN = 3
 """An hour of the week is usually busy where a source was heard in so many of the last `WEEKS` weeks."""
@@ -67,7 +69,7 @@ def silent_due(heard: Mapping[str, Collection[int]], now_hour: int, zone: str) -
         last = max((hour for hour in hours if hour < now_hour), default=None)
         if last is None or any(hour >= now_hour for hour in hours):
             continue
-        missed = sum(_is_busy(set(hours), hour, zone) for hour in range(last + 1, now_hour))
+        missed = _busy_hours(hours, last + 1, now_hour, zone)
         if missed >= MISSED_MIN:
             yield Due(
                 "silent",
@@ -77,11 +79,12 @@ def silent_due(heard: Mapping[str, Collection[int]], now_hour: int, zone: str) -
             )
 
 
-def _is_busy(hours: Collection[int], hour: int, zone: str) -> bool:
-    """Whether a source is usually heard at this hour of the local week."""
+def _busy_hours(heard: Collection[int], first_hour: int, end_hour: int, zone: str) -> int:
+    """In how many hours of [first_hour, end_hour) a source is usually heard: at this hour of the local week."""
     tz = load_zone(zone)
-    here = hour_start(hour).astimezone(tz)
-    weeks = (
-        hour_number((here - timedelta(weeks=week)).replace(tzinfo=tz).astimezone(UTC)) for week in range(1, WEEKS + 1)
-    )
-    return sum(one in hours for one in weeks) >= ACTIVE_MIN
+    at = {local_seconds(hour, tz) for hour in heard}
+    busy = 0
+    for hour in range(first_hour, end_hour):
+        now = local_seconds(hour, tz)
+        busy += sum(now - week * SECONDS_A_WEEK in at for week in range(1, WEEKS + 1)) >= ACTIVE_MIN
+    return busy

@@ -87,9 +87,13 @@ def read_quality(ask: Ask) -> Document:
 
 
 def _sources(ask: Ask) -> list[dict[str, Any]]:
-    """Each source of the last weeks: when it was last heard, and whether it is silent for longer than usual."""
+    """Each source of the last weeks: when it was last heard, and whether it is silent for longer than usual. What weeks
+    hold but for the last day changes seldom: it is read again where something came late."""
     hour = hour_number(ask.now)
-    heard = hours_heard(ask.connection, hour - WEEKS_HEARD * 7 * 24)
+    first, day = hour - WEEKS_HEARD * 7 * HOURS_A_DAY, hour - HOURS_A_DAY
+    earlier = ask.unchanged("hours heard", day, lambda: hours_heard(ask.connection, first, day), first)
+    latest = hours_heard(ask.connection, day)
+    heard = {source: earlier.get(source, set()) | latest.get(source, set()) for source in {*earlier, *latest}}
     silent = {due.content["source"] for due in silent_due(heard, hour, ask.books.settings.timezone)}
     return [
         {"source": source, "last_hour": hour_start(max(hours)), "is_silent": source in silent,

@@ -171,6 +171,22 @@ def test_a_source_is_silent_when_it_usually_speaks() -> None:
     assert list(silent_due({"g": recent}, HOUR + 80, ZONE)) == [], "too little history"
 
 
+def test_what_is_usual_goes_by_the_clocks_of_the_zone() -> None:
+    """Heard from 9 to 12 o'clock of New York each day up to the Saturday before clocks go back on 2026-11-01."""
+    saturday = hour_number(datetime(2026, 10, 31, 13, tzinfo=UTC))  # 9 o'clock there
+    heard = {"g": {saturday - 24 * day + hour for day in range(1, 36) for hour in range(3)} | {saturday}}
+    sunday = saturday + 24
+    assert hours_missed(heard, sunday + 1) == 2, "10 and 11 o'clock of Saturday"
+    assert hours_missed(heard, sunday + 2) == 3, "the clocks show 9 again an hour later than the sun does"
+    assert hours_missed(heard, sunday + 4) == 5
+
+
+def hours_missed(heard: dict[str, set[int]], now_hour: int) -> int:
+    """How many busy hours passed in silence."""
+    found = list(silent_due(heard, now_hour, "America/New_York"))
+    return int(found[0].content["hours"]) if found else 2  # fewer than three are not told
+
+
 def test_budgets_by_amount_and_percent() -> None:
     thresholds = (Decimal(80), Decimal(100))
 
