@@ -56,11 +56,14 @@ def movers(
     before: Mapping[tuple[Group, Thing], Used], now: Mapping[tuple[Group, Thing], Used], digits: int
 ) -> list[Mover]:
     """Every group of either period, the largest difference first. Effects are rounded to `digits` after the point."""
-    groups: dict[Group, list[tuple[Used, Used]]] = {}
+    groups: dict[Group, list[Thing]] = {}
     nothing = Used(0, NOUGHT)
-    for key in sorted({*before, *now}, key=lambda one: (one[0] is not None, one)):
-        groups.setdefault(key[0], []).append((before.get(key, nothing), now.get(key, nothing)))
-    found = [_mover(group, pairs, digits) for group, pairs in groups.items()]
+    for group, thing in {**before, **now}:
+        groups.setdefault(group, []).append(thing)
+    found = []
+    for group, things in groups.items():
+        keys = [(group, thing) for thing in sorted(things)]
+        found.append(_mover(group, [(before.get(key, nothing), now.get(key, nothing)) for key in keys], digits))
     return sorted(found, key=lambda one: (-abs(one.difference), one.group is None, one.group or ""))
 
 

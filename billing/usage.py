@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from billing.prices import PriceBook, PriceRow
+    from billing.rating import UsageSum
 
 DIMENSIONS = (
     "hour",
@@ -118,35 +119,39 @@ def group_by(
     groups: dict[tuple[Cell, ...], _Group] = {}
     prices: dict[int, PriceRow] = {}
     cell_of = [_cell_of(name, labels, stored) for name in by]
-    for part in rated:
-        cells = tuple([cell(part) for cell in cell_of])
-        group = groups.get(cells)
+    unit_place = list(by).index("unit") if "unit" in by else None
+    last: UsageSum | None = None
+    cells: list[Cell] = []
+    for usage, unit, quantity, price, status in rated:
+        if usage is not last:  # units of a sum come one after another, and differ in nothing else
+            cells, last = [cell(usage) for cell in cell_of], usage
+        if unit_place is not None:
+            cells[unit_place] = unit
+        key = tuple(cells)
+        group = groups.get(key)
         if group is None:
-            group = groups[cells] = _Group()
-        price = part.price
+            group = groups[key] = _Group()
         if price is None:
-            group.take(part.unit, part.status, part.quantity)
+            group.take(unit, status, quantity)
         else:
             prices[price.id] = price
-            group.take(part.unit, price.id, part.quantity)
+            group.take(unit, price.id, quantity)
     with exact():
-        rows = [row for key in sorted(groups, key=_order) for row in groups[key].rows(key, prices)]
+        rows = [row for key in _in_order(groups) for row in groups[key].rows(key, prices)]
     return [_with_times(row, by) for row in rows] if "hour" in by else rows
 
 
-def _cell_of(
-    name: str, labels: Mapping[str, Mapping[int, str]], stored: Sequence[str]
-) -> Callable[[RatedQuantity], Cell]:
-    """What tells a rated quantity's cell of a dimension."""
+def _cell_of(name: str, labels: Mapping[str, Mapping[int, str]], stored: Sequence[str]) -> Callable[[UsageSum], Cell]:
+    """What tells a sum's cell of a dimension; a unit is no sum's."""
     if name == "unit":
-        return lambda part: part.unit
+        return lambda _usage: None
     if name == "hour":
-        return lambda part: part.usage.hour
+        return lambda usage: usage.hour
     if name in labels:
         named = labels[name]
-        return lambda part: named[part.usage.hour]
+        return lambda usage: named[usage.hour]
     place = list(stored).index(name)
-    return lambda part: part.usage.dimensions[place]  # type: ignore[return-value]
+    return lambda usage: usage.dimensions[place]  # type: ignore[return-value]
 
 
 class _Group(dict[tuple[str, int | PriceStatus], int]):
@@ -161,6 +166,11 @@ class _Group(dict[tuple[str, int | PriceStatus], int]):
 
     def rows(self, key: tuple[Cell, ...], prices: Mapping[int, PriceRow]) -> list[UsageRow]:
         """One row a currency; a group with at most one currency is one row. Within `exact()`."""
+        if len(self) == 1:
+            (((_, priced_by), quantity),) = self.items()
+            if isinstance(priced_by, int):
+                price = prices[priced_by]
+                return [UsageRow(key, quantity, price.price * quantity / price.per, price.currency, "priced", 0)]
         costs: dict[str, Decimal] = {}
         for (_unit, priced_by), quantity in self.items():
             if isinstance(priced_by, int):
@@ -208,6 +218,14 @@ def _days(month: Month) -> dict[int, date]:
     for day, first, end in zip(month.days, month.day_hours, [*month.day_hours[1:], month.end_hour], strict=True):
         found.update(dict.fromkeys(range(first, end), day))
     return found
+
+
+def _in_order(groups: Iterable[tuple[Cell, ...]]) -> list[tuple[Cell, ...]]:
+    """Groups sorted by their cells, what nobody is known for last."""
+    try:
+        return sorted(groups)
+    except TypeError:  # where None meets a name
+        return sorted(groups, key=_order)
 
 
 def _order(key: tuple[Cell, ...]) -> tuple[tuple[bool, Cell], ...]:

@@ -99,8 +99,9 @@ def listen(host: str, port: int) -> socket.socket:
 def serve_until_stopped(app: Starlette, listener: socket.socket) -> None:
     """Serve until SIGINT or SIGTERM; requests in flight have GRACE_S to end."""
     # Reports are made of many small rows that go as they came; what is kept between them lives long. Looking through
-    # all of it each 700 rows, as Python does, takes longer than making them.
-    gc.set_threshold(100_000, 20, 20)
+    # all of it each 700 rows, as Python does, takes longer than making them; looking through 100,000 at once keeps
+    # everybody waiting for a tenth of a second.
+    gc.set_threshold(10_000, 50, 50)
     # A page asks PostgreSQL some twenty times, and each time that an answer comes its thread waits this long for one
     # that computes: 5 ms by default, so that a page took a tenth of a second more beside others.
     sys.setswitchinterval(0.0005)
