@@ -32,6 +32,7 @@ from billing.unchanged import has_newer_parts, read_seen, without_newer_parts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import datetime
 
     from billing.charges import Department
     from billing.periods import Month
@@ -59,12 +60,13 @@ class Mark(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class OpenMonth:
-    """A month's documents as computed, with their mark."""
+    """A month's documents as computed, with their mark, and how many milliseconds that took."""
 
     month: str
     mark: Mark
     organisation: dict[str, Any]
     departments: list[dict[str, Any]]
+    took_ms: int = 0
 
 
 Keeper = Callable[[OpenMonth], object]
@@ -104,13 +106,40 @@ def read_kept_open(
 ) -> list[tuple[str, dict[str, Any]]] | None:
     """The kept documents with their kinds: departments by code, the unattributed one last, the organisation's at the
     end; or that of one department, none where it has no use. None: compute."""
-    if not is_kept(connection, month, mark):
+    return read_kept_documents(connection, month.name, department) if is_kept(connection, month, mark) else None
+
+
+class Outrun(NamedTuple):
+    """Of kept documents: the instant whose use they hold, and how many milliseconds it took to compute them."""
+
+    as_of: datetime
+    took_ms: int
+
+
+def read_outrun(connection: Connection, month: Month, policy: MoneyPolicy) -> Outrun | None:
+    """Of the kept documents of a month, where use has come since and nothing else has changed; else None."""
+    mark = read_mark(connection, month, policy)
+    if mark is None:
         return None
+    row = connection.execute(
+        text("""select computed_at - took_ms * interval '1 millisecond' as as_of, took_ms, lowest, next_number, running
+                from open_month where month = :month and depends_on = :depends_on and cluster = :cluster"""),
+        {"month": month.name, "depends_on": mark.depends_on, "cluster": mark.cluster},
+    ).one_or_none()
+    if row is None or not has_newer_parts(connection, month.end_hour, row._asdict()):
+        return None
+    return Outrun(row.as_of, row.took_ms)
+
+
+def read_kept_documents(
+    connection: Connection, month: str, department: Department | tuple[()] = ()
+) -> list[tuple[str, dict[str, Any]]]:
+    """The kept documents as `read_kept_open` gives them, whatever came since."""
     rows = connection.execute(
         text("""select kind, document from open_statement
                 where month = :month and (:all or (kind = 'department' and department is not distinct from :department))
                 order by kind, department collate "C" nulls last"""),
-        {"month": month.name, "all": department == (), "department": None if department == () else department},
+        {"month": month, "all": department == (), "department": None if department == () else department},
     )
     return [(row.kind, json.loads(row.document)) for row in rows]
 
@@ -189,14 +218,15 @@ def _replace(connection: Connection, computed: OpenMonth) -> bool:
     mark = computed.mark
     is_newer = connection.execute(
         text("""
-        insert into open_month as m (month, depends_on, cluster, lowest, next_number, running)
-        values (:month, :depends_on, :cluster, :lowest, :next_number, :running)
+        insert into open_month as m (month, depends_on, cluster, lowest, next_number, running, took_ms)
+        values (:month, :depends_on, :cluster, :lowest, :next_number, :running, :took_ms)
         on conflict (month) do update
           set depends_on = excluded.depends_on, cluster = excluded.cluster, lowest = excluded.lowest,
-              next_number = excluded.next_number, running = excluded.running, computed_at = now()
+              next_number = excluded.next_number, running = excluded.running, took_ms = excluded.took_ms,
+              computed_at = now()
           where m.cluster <> excluded.cluster or m.next_number <= excluded.next_number
         returning true"""),
-        {"month": computed.month, **mark._asdict(), "running": list(mark.running)},
+        {"month": computed.month, **mark._asdict(), "running": list(mark.running), "took_ms": computed.took_ms},
     ).scalar()
     if not is_newer:
         return False

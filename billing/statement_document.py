@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import time
 from decimal import Decimal
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
@@ -137,10 +138,13 @@ def read_statement(
     if held is None:
         _, documents = _compute_documents(connection, month, policy, mark, keeper)
         held = [("department", one) for one in documents if one["department"] == department]
-    if held:
-        return held[0][1], True
-    nothing = MonthStatements(when, policy, (), Fraction(0), Decimal(0))
-    return statement_document(empty_statement(department), nothing, read_state(connection, month)), False
+    return (held[0][1], True) if held else (no_statement(connection, month, policy, department), False)
+
+
+def no_statement(connection: Connection, month: str, policy: MoneyPolicy, department: Department) -> dict[str, Any]:
+    """The empty statement of a department that has none."""
+    nothing = MonthStatements(month_in(month, policy.zone), policy, (), Fraction(0), Decimal(0))
+    return statement_document(empty_statement(department), nothing, read_state(connection, month))
 
 
 def read_organisation(
@@ -176,11 +180,12 @@ def _compute_documents(
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """Compute a month that is not closed, and have it kept where its mark holds all that was read."""
     before = frozenset() if mark is None else read_locked(connection)
+    began_ms = time.monotonic_ns() // 1_000_000
     computed, status = compute_open(connection, month, policy)
     documents = [statement_document(one, computed, status) for one in computed.statements]
     whole = organisation_document(computed, documents, status)
     if mark is not None and status != "closed" and not unwatched(connection, read_locked(connection) - before):
-        keeper(OpenMonth(month, mark, whole, documents))
+        keeper(OpenMonth(month, mark, whole, documents, time.monotonic_ns() // 1_000_000 - began_ms))
     return whole, documents
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from billing.store import snapshot
 from jangbu.web.memory import Memory, Unchanged
+from jangbu.web.open_months import OpenMonths
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -31,6 +32,7 @@ class Books:
         self.board = board
         self.memory = Memory()
         self.unchanged = Unchanged()
+        self.open_months = OpenMonths()
         self._stack = ExitStack()
         self._engines: dict[Role, Engine] = {}
         self._lock = threading.Lock()
@@ -40,6 +42,7 @@ class Books:
 
     def __exit__(self, *_: object) -> None:
         self.memory.close()
+        self.open_months.close()
         with self._lock:
             self._engines.clear()
             self._stack.close()

@@ -12,12 +12,15 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
 from billing.money import exact
+from billing.open_months import read_kept_documents
 from billing.periods import month_in
 from billing.plans.budget_states import show_budgets
 from billing.statement_document import read_month
 from jangbu.web.open_months import keeper_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from billing.charges import Department
     from jangbu.web.views import Ask
 
@@ -45,9 +48,26 @@ class MonthBrief:
 
 
 def brief_of(ask: Ask, month: str) -> MonthBrief:
+    """A month as its statements are, or were a moment ago (`jangbu.web.open_months`)."""
+
+    def last() -> MonthBrief:
+        *documents, (_, whole) = read_kept_documents(ask.connection, month)
+        return _brief_of(whole, [document for _, document in documents])
+
+    return ask.books.open_months.shown(ask, month, lambda look: _newest(ask, month, look), last, ("brief", month))
+
+
+def newest_brief(ask: Ask, month: str) -> MonthBrief:
     """A month as its statements are in the snapshot."""
-    end_hour = month_in(month, ask.books.policy.zone).end_hour
-    return ask.unchanged("month", end_hour, lambda: _brief(ask, month), month)
+    return _newest(ask, month, lambda: None)
+
+
+def _newest(ask: Ask, month: str, look: Callable[[], None]) -> MonthBrief:
+    def compute() -> MonthBrief:
+        look()
+        return _brief_of(*read_month(ask.connection, month, ask.books.policy, keeper_of(ask.books)))
+
+    return ask.unchanged("month", month_in(month, ask.books.policy.zone).end_hour, compute, month)
 
 
 def brief_with_budgets(ask: Ask, month: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
@@ -58,8 +78,7 @@ def brief_with_budgets(ask: Ask, month: str) -> tuple[dict[str, Any], list[dict[
     return whole, documents
 
 
-def _brief(ask: Ask, month: str) -> MonthBrief:
-    whole, documents = read_month(ask.connection, month, ask.books.policy, keeper_of(ask.books))
+def _brief_of(whole: Mapping[str, Any], documents: Sequence[Mapping[str, Any]]) -> MonthBrief:
     return MonthBrief(
         _without_lines(whole), [_without_lines(one) for one in documents],
         {one["department"]: _added(one["lines"]) for one in documents},

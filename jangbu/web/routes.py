@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from contextlib import ExitStack
 from dataclasses import replace
+from datetime import UTC
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
@@ -112,10 +113,17 @@ def _read(request: Request, one: View | Download, books: Books, is_page: bool) -
         if format_ in ("csv", "xlsx"):
             if one.table is None:
                 raise Refused(404, "format", "this view has no table to download: ask for it as JSON under /api/v1")
-            return _download(_table_file(one.table(ask, document), format_))
+            return _with_time(_download(_table_file(one.table(ask, document), format_)), ask)
     if not is_page:
-        return _json(document)
+        return _with_time(_json(document), ask)
     return render(request, one.template, view=one, ask=ask, doc=document)
+
+
+def _with_time(answer: Response, ask: Ask) -> Response:
+    """Pages say of when reports are from which newer use may be missing; what has no page says it in a header."""
+    if ask.as_of is not None:
+        answer.headers["jangbu-as-of"] = ask.as_of.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return answer
 
 
 def _not_allowed(request: Request, rule: Rule, *, is_page: bool) -> Response | None:

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from billing.open_months import read_kept_documents
 from billing.periods import month_in
 from billing.plans.budget_states import show_budgets
 from billing.plans.forecast_document import forecast_document
 from billing.plans.forecasting import Forecaster, NothingToForecast
 from billing.policy import UNATTRIBUTED
 from billing.sentences import Sentence
-from billing.statement_document import read_statement
+from billing.statement_document import no_statement, read_statement
 from billing.statements import is_known_department
 from jangbu.errors import NotFoundError
 from jangbu.web.open_months import keeper_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from billing.charges import Department
     from jangbu.web.views import Ask
@@ -58,14 +59,31 @@ def code_of(ask: Ask) -> Department:
 
 
 def read_one(ask: Ask, month: str, code: Department) -> dict[str, Any]:
-    """One department's statement; an empty one where it has no use. Shared: nothing in it is changed."""
+    """One department's statement, or what it was a moment ago (`jangbu.web.open_months`); an empty one where it has no
+    use. Shared: nothing in it is changed."""
+
+    def last() -> dict[str, Any]:
+        found = read_kept_documents(ask.connection, month, code)
+        return found[0][1] if found else no_statement(ask.connection, month, ask.books.policy, code)
+
+    return ask.books.open_months.shown(
+        ask, month, lambda look: _newest(ask, month, code, look), last, ("statement", month, code)
+    )
+
+
+def read_newest(ask: Ask, month: str, code: Department) -> dict[str, Any]:
+    """One department's statement as it is in the snapshot. Shared: nothing in it is changed."""
+    return _newest(ask, month, code, lambda: None)
+
+
+def _newest(ask: Ask, month: str, code: Department, look: Callable[[], None]) -> dict[str, Any]:
     policy, keeper = ask.books.policy, keeper_of(ask.books)
-    end_hour = month_in(month, policy.zone).end_hour
 
     def compute() -> dict[str, Any]:
+        look()
         return read_statement(ask.connection, month, policy, code, keeper)[0]
 
-    return ask.unchanged("statement", end_hour, compute, month, code)
+    return ask.unchanged("statement", month_in(month, policy.zone).end_hour, compute, month, code)
 
 
 def with_budget(ask: Ask, document: Mapping[str, Any]) -> dict[str, Any]:

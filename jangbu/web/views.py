@@ -163,8 +163,12 @@ class Ask:
             key, self._mark, lambda: compute(self), usage=self._usage, refresh=None if self.is_beside else refresh
         )
         if as_of is not None:
-            self.as_of = as_of if self.as_of is None else min(self.as_of, as_of)
+            self.is_of(as_of)
         return found
+
+    def is_of(self, as_of: datetime) -> None:
+        """Something that is shown is of an earlier instant: newer use may be missing from it."""
+        self.as_of = as_of if self.as_of is None else min(self.as_of, as_of)
 
     def of_inputs(self, name: str, compute: Callable[[], Value], *key: Hashable) -> Value:
         """A value that inputs of statements decide alone: kept until one changes, never stale."""

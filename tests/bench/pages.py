@@ -3,7 +3,8 @@
 The ledger holds twelve months of sums, filled as for the month end; the same again at a tenth of the events. `jangbu
 serve` runs in a process of its own. USERS people, signed in, each open a page every PAUSE_S seconds, in an order of
 their own and of a department and a model of their own; a page's time is from its request to the last byte. Each page is
-opened once before, of the largest department, as somebody did today.
+opened once before, of the largest department, as somebody did today. Meanwhile use comes in for the month that all look
+at, a sum every COMES_S seconds.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -26,12 +28,14 @@ from typing import TYPE_CHECKING
 
 import httpx
 
+from billing.periods import month_in
 from jangbu.demo.departments import DEPARTMENTS
 from jangbu.demo.models import MODELS
 from jangbu.services.ports import free_port, is_listening
 from tests.bench.freshness import percentile
 from tests.bench.month_filling import (
     MONTH,
+    ZONE,
     add_months,
     fill_month,
     import_prices_and_rates,
@@ -49,6 +53,7 @@ if TYPE_CHECKING:
 
 CHECKOUT = str(Path(__file__).resolve().parents[2])
 USERS, PAUSE_S, ROUNDS = 20, 2.0, 1
+COMES_S = 1.0
 AIM_S, AIM_BYTES, AIM_PAINT_S, AIM_GROWTH = 0.2, 150_000, 1.0, 1.5
 START_S = 60.0
 YEAR = 12
@@ -190,8 +195,32 @@ def visit(address: str, urls: DatabaseUrls, say: Callable[[str], None]) -> Visit
             first_s[place] = time.perf_counter() - began_s
     say(f"pages: {len(asked)} pages are there")
     seconds: dict[str, list[float]] = {place: [] for place in asked}
-    asyncio.run(_crowd(address, cookies, seconds))
+    with _use_comes(urls):
+        asyncio.run(_crowd(address, cookies, seconds))
     return Visit(seconds, first_s, sizes, _first_paint(address, cookies))
+
+
+@contextmanager
+def _use_comes(urls: DatabaseUrls) -> Iterator[None]:
+    """Until the block ends, a request more every COMES_S seconds in the last hour of MONTH that has any."""
+    ended = threading.Event()
+    more = """insert into usage_part (hour, route_id, payer_id, partition, log_id, events, requests)
+              select hour, route_id, payer_id, partition, log_id, 0, 1 from usage_part where hour = %s limit 1"""
+
+    def come() -> None:
+        with connect(urls.worker) as connection:
+            (last,) = connection.execute("select max(hour) from usage_part where hour < %s", (end,)).fetchone() or (0,)
+            while not ended.wait(COMES_S):
+                connection.execute(more, (last,))
+
+    end = month_in(MONTH, ZONE).end_hour
+    thread = threading.Thread(target=come, name="use")
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
 
 
 async def _crowd(address: str, cookies: httpx.Cookies, seconds: dict[str, list[float]]) -> None:

@@ -17,9 +17,7 @@ from billing.periods import month_in
 from billing.programmes.documents import places_document
 from billing.programmes.places import places_of, waiting_at
 from billing.programmes.register import held_applications, held_programmes
-from billing.statement_document import read_statement
 from billing.sums import first_and_last_hour
-from jangbu.web.open_months import keeper_of
 from jangbu.web.pages.quotas import documents_of, states_of
 from jangbu.web.paging import PAGE, page_of
 from jangbu.web.rights import DEPARTMENT
@@ -44,7 +42,10 @@ def read_department(ask: Ask) -> Document:
     month, code = ask.month(), code_of(ask)
     document, before = read_one(ask, month, code), read_one(ask, month_before(month), code)
     end_hour = month_in(month, ask.books.policy.zone).end_hour
-    beside = ask.unchanged("beside a statement", end_hour, lambda: _beside(ask, document, before, code), month, code)
+    hashes = document["content_hash"], before["content_hash"]
+    beside = ask.unchanged(
+        "beside a statement", end_hour, lambda: _beside(ask, document, before, code), month, code, *hashes
+    )
     return {
         **with_budget(ask, document), "path": word_of(code), **beside, "shown": page_of(ask, beside["items"]),
         "last_month": {name: before[name] for name in ("month", "total", "status")},
@@ -59,7 +60,7 @@ def _beside(
     """What a statement comes to beside earlier ones, and its lines with their numbers."""
     items = [{**item.document, "number": item.number, "name": item.name, "section": item.section}
              for item in items_of(document)]  # fmt: skip
-    return {"items": items, **_changed(document, before), "trend": _trend(ask, document["month"], code)}
+    return {"items": items, **_changed(document, before), "trend": _trend(ask, document, before, code)}
 
 
 def _changed(document: Mapping[str, Any], before: Mapping[str, Any]) -> dict[str, Any]:
@@ -97,8 +98,11 @@ def _used(document: Mapping[str, Any]) -> dict[tuple[Group, Thing], Used]:
     return found
 
 
-def _trend(ask: Ask, month: str, code: Department) -> list[dict[str, Any]]:
-    """The totals of 13 months, the asked one last, each with the budget of a month where one is set."""
+def _trend(
+    ask: Ask, document: Mapping[str, Any], before: Mapping[str, Any], code: Department
+) -> list[dict[str, Any]]:
+    """The totals of 13 months, the document's own last; None where there is no statement."""
+    month, at_hand = document["month"], {one["month"]: one for one in (before, document)}
     year, number = int(month[:4]), int(month[5:])
     names = months_between(f"{year - 1:04d}-{number:02d}", month)[-TREND_MONTHS:]
     rows = ask.connection.execute(
@@ -115,8 +119,8 @@ def _trend(ask: Ask, month: str, code: Department) -> list[dict[str, Any]]:
     for name in names:
         total = closed.get(name, kept.get(name))
         if total is None and first_hour is not None and name in going and name not in kept:
-            document, is_there = read_statement(ask.connection, name, ask.books.policy, code, keeper_of(ask.books))
-            total = document["total"] if is_there else None
+            one = at_hand.get(name) or read_one(ask, name, code)
+            total = one["total"] if any(one[section] for section in ("lines", *SECTIONS)) else None
         found.append({"month": name, "total": total, "is_closed": last is not None and name <= last})
     return found
 

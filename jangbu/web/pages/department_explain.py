@@ -10,11 +10,11 @@ from billing.explaining.walk import Page, explain_item
 from billing.periods import month_in
 from billing.sentences import Sentence
 from jangbu.errors import NotFoundError, UsageError
-from jangbu.web.months import brief_of
+from jangbu.web.months import newest_brief
 from jangbu.web.pages.department import MONTH
 from jangbu.web.paging import page_of
 from jangbu.web.rights import DEPARTMENT
-from jangbu.web.statements import code_of, read_one, word_of
+from jangbu.web.statements import code_of, read_newest, word_of
 from jangbu.web.views import Ask, Document, Parameter, Registered, Table, View
 
 if TYPE_CHECKING:
@@ -53,8 +53,8 @@ def _explained(ask: Ask, month: str, code: Department, line: str | None) -> Docu
 
 def _books(ask: Ask, month: str, code: Department) -> MonthBooks:
     """The month's books; of other departments without their lines, which explain nothing here."""
-    others = brief_of(ask, month).departments
-    documents = [read_one(ask, month, code) if one["department"] == code else dict(one) for one in others]
+    others = newest_brief(ask, month).departments
+    documents = [read_newest(ask, month, code) if one["department"] == code else dict(one) for one in others]
     books = MonthBooks.read(ask.connection, month, ask.books.policy, documents)
     books.book_now = ask.book
     return books

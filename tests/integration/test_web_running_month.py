@@ -1,0 +1,126 @@
+"""A month into which use comes all the time: where computing it takes long, pages show the last figures with their
+time, and only use may be missing from them."""
+
+from __future__ import annotations
+
+import time
+from datetime import timedelta
+from typing import TYPE_CHECKING, NamedTuple
+
+import psycopg
+import pytest
+
+from jangbu.web import open_months
+from tests.integration.period_world import OCTOBER, PRICE, PeriodWorld, period_world
+from tests.web_world import Web, running_web, signed_in
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    import httpx
+
+    from jangbu.services.postgres import DatabaseUrls
+
+NOTE = "use that came since may be missing"
+PAGE = "/departments/D001?month=2026-10"
+ROWS = "/departments?month=2026-10"
+
+
+class Running(NamedTuple):
+    """Books into which use comes, and somebody of finance who looks at them."""
+
+    world: PeriodWorld
+    web: Web
+    finance: httpx.Client
+
+    def use(self, event_id: str, tokens: int) -> None:
+        """More use of the department."""
+        self.world.use(self.world.one(event_id, OCTOBER, "D001", tokens, user="kim", units={"requests": 1}))
+
+    def total(self, path: str = PAGE) -> tuple[str, bool]:
+        """What a view comes to, and whether its page and the API say that use may be missing."""
+        answer, page = self.finance.get(f"/api/v1{path}"), self.finance.get(path)
+        assert (answer.status_code, page.status_code) == (200, 200), page.text
+        assert (NOTE in page.text) == ("jangbu-as-of" in answer.headers)
+        return answer.json()["total"], NOTE in page.text
+
+
+@pytest.fixture
+def running(migrated_database: DatabaseUrls, tmp_path: Path) -> Iterator[Running]:
+    with period_world(migrated_database) as world:
+        world.house.prices(PRICE.format(2, 1))
+        world.use(world.one("a", OCTOBER, "D001", 60, user="kim"), world.one("b", OCTOBER, "D002", 40, user="lee"))
+        with running_web(migrated_database, tmp_path) as web:
+            made = Running(world, web, signed_in(web, "finance"))
+            assert made.total() == ("120", False)
+            yield made
+
+
+@pytest.fixture
+def slow(running: Running, monkeypatch: pytest.MonkeyPatch) -> Running:
+    """As if computing the month took long."""
+    monkeypatch.setattr(open_months, "SLOW_MS", 0)
+    return running
+
+
+def test_a_month_that_is_computed_quickly_is_never_stale(running: Running) -> None:
+    running.use("c", 1)
+    assert running.total() == ("122", False)
+    assert running.total(ROWS) == ("202", False)
+
+
+def test_the_last_figures_are_shown_with_their_time_and_nobody_waits(slow: Running) -> None:
+    slow.use("c", 1)
+    assert slow.total() == ("120", True)
+    assert slow.total(ROWS) == ("200", True)
+    assert NOTE in slow.finance.get("/?month=2026-10").text
+    nobody = slow.finance.get("/departments/D003?month=2026-10")
+    assert nobody.status_code == 404
+    trend = slow.finance.get(f"/api/v1{PAGE}").json()["trend"]
+    assert trend[-1] == {"month": "2026-10", "total": "120", "is_closed": False}
+
+
+def test_a_proof_is_of_now(slow: Running) -> None:
+    slow.use("c", 1)
+    assert slow.total() == ("120", True)
+    proof = slow.finance.get("/api/v1/departments/D001/explain?month=2026-10").json()
+    assert (proof["total"], proof["disagreeing"]) == ("122", 0)
+    assert slow.total() == ("122", False), "what the proof computed is kept"
+
+
+def test_whatever_else_changes_is_seen_at_once(slow: Running) -> None:
+    slow.use("c", 1)
+    assert slow.total() == ("120", True)
+    slow.world.house.prices("openai,gpt-x,requests,,,,KRW,5,1,2026-01-01T00:00:00Z,,letter")
+    assert slow.total() == ("127", False)
+
+
+def test_older_figures_are_computed_anew_beside(slow: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(open_months, "FRESH", timedelta(0))
+    slow.use("c", 1)
+    assert slow.finance.get(PAGE).status_code == 200
+    deadline_s = time.monotonic() + 60
+    while NOTE in slow.finance.get(PAGE).text:
+        assert time.monotonic() < deadline_s
+        time.sleep(0.1)
+    assert slow.total() == ("122", False)
+
+
+def test_figures_that_are_too_old_are_shown_to_nobody(slow: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(open_months, "STALE", timedelta(0))
+    slow.use("c", 1)
+    assert slow.total() == ("122", False)
+
+
+def test_how_long_a_month_took_is_kept_with_it(running: Running) -> None:
+    with psycopg.connect(running.world.urls.owner) as connection:
+        row = connection.execute(
+            "select took_ms, computed_at <= now() from open_month where month = '2026-10'"
+        ).fetchone()
+        assert row is not None
+        assert row[0] >= 0
+        assert row[1]
+        connection.execute("update open_month set took_ms = %s", (open_months.SLOW_MS,))
+    running.use("c", 1)
+    assert running.total() == ("120", True)
