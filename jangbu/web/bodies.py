@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from starlette.requests import ClientDisconnect
 
@@ -14,6 +14,17 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
     from jangbu.web.door import DoorLimits
+
+
+ONCE: Final = ("authorization", "content-type", "content-encoding")
+"""Headers that say who sends and how to read it: of two, a proxy in front and we could each believe another."""
+
+
+def check_headers(request: Request) -> None:
+    """Raises Refused (400) where a header that decides stands more than once."""
+    for name in ONCE:
+        if len(request.headers.getlist(name)) > 1:
+            raise Refused(400, "repeated_header", f"the header {name} stands more than once: send it once")
 
 
 async def read_body(request: Request, limits: DoorLimits) -> bytes:

@@ -18,12 +18,12 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
 from starlette.responses import Response
 
 from jangbu.web.answers import Refused
-from jangbu.web.bodies import expand_body, media_of, read_body
+from jangbu.web.bodies import check_headers, expand_body, media_of, read_body
 from jangbu.web.door import LARGE_BODY_BYTES
 from producers.adapters.otel import spans_of
 from producers.adapters.otel_spans import READ, Span, event_of, is_call, source_of
 from producers.contract import EventRefused, check_time, time_us_of
-from producers.door.bodies import accepted, bad_event
+from producers.door.bodies import BYTE_ORDER_MARK, accepted, bad_event
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -53,6 +53,7 @@ class Judged(NamedTuple):
 async def post_traces(request: Request) -> Response:
     """An export of spans."""
     door: Door = request.app.state.door
+    check_headers(request)
     bearer = door.bearer(request.headers.get("authorization"))
     door.check_rate(bearer)
     media = media_of(request.headers.get("content-type"))
@@ -113,7 +114,7 @@ def _source(door: Door, bearer: Bearer, span: Span) -> str:
 
 def _read_json(body: bytes) -> list[Span]:
     try:
-        return spans_of(body)
+        return spans_of(body.removeprefix(BYTE_ORDER_MARK))
     except EventRefused as error:
         bad = bad_event(0, error)
         raise Refused(400, "body", f"{bad.field} is {bad.value}: {bad.reason}") from None

@@ -109,9 +109,16 @@ def spans_of(raw: bytes) -> list[Span]:
         return list(_spans(export.resource_spans))
     if export.scope_spans is not None:
         return list(_spans([ResourceSpans(export.resource, export.scope_spans)]))
+    if not export.span_id and _is_empty(raw):
+        return []
     if not export.span_id:
         raise EventRefused("missing", "resourceSpans", "absent", "send traces as OTLP JSON")
     return list(_spans([ResourceSpans(export.resource, [ScopeSpans([export])])]))
+
+
+def _is_empty(raw: bytes) -> bool:
+    """An export of nothing, `{}` as proto3's JSON writes it; an object of other fields is something else."""
+    return msgspec.json.decode(raw, type=dict[str, msgspec.Raw]).keys() <= {"resourceSpans"}
 
 
 def _spans(resource_spans: Sequence[ResourceSpans]) -> Iterator[Span]:

@@ -42,6 +42,8 @@ _ARRAY: Final = msgspec.json.Decoder(list[msgspec.Raw])
 _QUOTED: Final = re.compile(r'"((?:[^"\\]|\\.)*)"')
 _ESCAPED: Final = re.compile(r"\\(.)")
 _WHITESPACE: Final = b" \t\r\n"
+BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
+"""Before a body, as exports of spreadsheets have it: passed over, as RFC 8259, section 8.1 allows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +98,10 @@ def is_binary(media: str, headers: Mapping[str, str]) -> bool:
 
 
 def parts_of(media: str, body: bytes, headers: Mapping[str, str], events_max: int) -> list[bytes]:
-    """The body's events, each as JSON. Raises BodyRefused where it holds none or is none of the shapes."""
+    """The body's events, each as JSON. Raises BodyRefused where it holds none or is none of the shapes.
+
+    A byte order mark at the start is passed over, as at the start of a file."""
+    body = body.removeprefix(BYTE_ORDER_MARK)
     if is_binary(media, headers):
         if media not in PLAIN and not media.endswith("+json"):
             raise MediaRefused("in binary mode the data are JSON: send content-type application/json")

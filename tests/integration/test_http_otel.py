@@ -120,9 +120,18 @@ def test_a_bound_token_decides_the_source(door: OpenDoor, token: str, service: s
 
 @pytest.mark.parametrize(
     ("body", "media", "status"),
-    [(b"\xff\xff", PROTOBUF, 400), (b"{}", "application/json", 400), (b"{", "application/json", 400),
+    [(b"\xff\xff", PROTOBUF, 400), (b"{\"a\":1}", "application/json", 400), (b"{", "application/json", 400),
      (b"", "text/plain", 415)],
 )  # fmt: skip
 def test_what_is_no_export_is_refused(door: OpenDoor, body: bytes, media: str, status: int) -> None:
     assert door.send(body, media, path="/v1/traces").status == status
     assert door.send(body, media, path="/v1/traces", token=None).status == 401
+
+
+@pytest.mark.parametrize(("body", "media"), [(b"{}", "application/json"), (b"", PROTOBUF)])
+def test_an_export_of_nothing_is_success(door: OpenDoor, body: bytes, media: str) -> None:
+    """OTLP: a server should answer a request without telemetry with success."""
+    before = len(door.held())
+    answer = door.send(body, media, path="/v1/traces")
+    assert (answer.status, answer.body) == (200, body)
+    assert len(door.held()) == before
