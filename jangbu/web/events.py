@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from starlette.responses import JSONResponse, Response
 
 from jangbu.web.answers import Refused
-from jangbu.web.bodies import expand_body, media_of, read_body
+from jangbu.web.bodies import check_headers, expand_body, media_of, read_body
 from jangbu.web.door import LARGE_BODY_BYTES
 from producers.adapters.openmeter import event_of
 from producers.door.bodies import (
@@ -55,6 +55,7 @@ async def post_openmeter_events(request: Request) -> Response:
 async def _received(request: Request, read: Callable[[bytes], list[UsageEvent]]) -> list[Accepted]:
     """The rows of a request, durable. Raises Refused."""
     door: Door = request.app.state.door
+    check_headers(request)
     bearer = door.bearer(request.headers.get("authorization"))
     door.check_rate(bearer)
     body = await read_body(request, door.limits)

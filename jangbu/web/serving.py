@@ -1,7 +1,8 @@
 """The application under uvicorn: its socket, its limits on connections and headers, its end.
 
 uvicorn logs neither requests nor headers here. A connection has HEADER_SECONDS_MAX to bring its headers, and at most
-HEADER_BYTES_MAX of them: the parser has no such limits of its own.
+HEADER_BYTES_MAX of them, those behind a chunked body with them: the parser has no such limits of its own. A body that
+still comes after its request was refused is dropped as it comes, for UNWANTED_SECONDS_MAX; then the connection ends.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ HEADER_SECONDS_MAX: Final = 10
 HEADER_BYTES_MAX: Final = 64 * 1024
 CONNECTIONS_MAX: Final = 2_000
 KEEP_ALIVE_S: Final = 15
+UNWANTED_SECONDS_MAX: Final = 5
+"""How long a body may still come after its request was answered, so that the sender gets to read the answer."""
 GRACE_S: Final = 5
 BACKLOG: Final = 1024
 
@@ -32,7 +35,9 @@ class BoundedProtocol(HttpToolsProtocol):
     """HTTP/1.1 whose headers are bounded in time and size."""
 
     _header_timer: asyncio.TimerHandle | None = None
+    _unwanted_timer: asyncio.TimerHandle | None = None
     _header_bytes = 0
+    _parsed_bytes = 0
     _in_headers = True
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -43,6 +48,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Nothing is awaited any more."""
         self._headers_are_there()
+        self._body_is_there()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -56,13 +62,37 @@ class BoundedProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """The next request of a connection: its headers are awaited anew."""
         super().on_message_begin()
+        self._parsed_bytes = 0
         if not self._in_headers:
             self._await_headers()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Headers that come at once are bounded as those that come in parts. Raises ValueError, which answers 400."""
+        self._parsed_bytes += len(name) + len(value)
+        if self._parsed_bytes > HEADER_BYTES_MAX:
+            raise ValueError("the headers are too large")
+        super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
         """From here on the application's limits hold."""
         self._headers_are_there()
         super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        """The body of a request that is answered has come: the connection may go on."""
+        self._body_is_there()
+        super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        """A body that is not wanted any more, as without a token, may not come for ever."""
+        super().on_response_complete()
+        if self.cycle.response_complete and self.cycle.more_body and not self.transport.is_closing():
+            self._unwanted_timer = self.loop.call_later(UNWANTED_SECONDS_MAX, self.transport.abort)
+
+    def _body_is_there(self) -> None:
+        if self._unwanted_timer is not None:
+            self._unwanted_timer.cancel()
+            self._unwanted_timer = None
 
     def _await_headers(self) -> None:
         self._in_headers = True
