@@ -11,6 +11,7 @@ import re
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from billing.alerts.alert import SEVERITIES
 from billing.alerts.wording import CASES, LABELS, SUBJECTS, WHO, WINDOWS
 from billing.periods import hour_start, load_zone
 
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 _UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]")
 _NUMBER = re.compile(r"-?[0-9]{1,60}(\.[0-9]{1,60})?")
 _SHOWN_MAX = 60
+DETAILED_MAX = 20
+"""How many alerts of a message are told with all they say; of the others the sentence. Slack cuts a message at 40,000
+characters, and nobody reads two hundred tables."""
 _NUMBERS = frozenset({"used", "limit", "projected", "amount", "spent", "usual", "seen", "quantity", "waiting"})
 _INSTANTS = frozenset({"exhausted_at", "since", "last_seen", "hour_start", "window_start"})
 _HIDDEN = frozenset({"window_hour", "currency", "department", "window"})
@@ -37,7 +41,10 @@ class Message(NamedTuple):
 
 
 def message_of(alerts: Sequence[Alert], ids: Sequence[str], zone: str, language: Language) -> Message:
-    """The message of an alert, or of several together, each with the id of its delivery; times in the zone."""
+    """The message of an alert, or of several together, the gravest first, each with the id of its delivery; beyond
+    DETAILED_MAX a line each, without it. Times in the zone."""
+    paired = sorted(zip(alerts, ids, strict=True), key=lambda pair: -SEVERITIES.index(pair[0].severity))
+    alerts, ids = [alert for alert, _ in paired], [name for _, name in paired]
     titles = [subject_of(alert, language) for alert in alerts]
     brand = "[장부]" if language == "ko" else "[jangbu]"
     if len(alerts) == 1:
@@ -48,18 +55,30 @@ def message_of(alerts: Sequence[Alert], ids: Sequence[str], zone: str, language:
         subject = f"{brand} {len(alerts)} alerts: {titles[0]}, and others"
     parts = [
         (title, [*_rows(alert, zone, language), *_numbers(alert, delivery, language)])
-        for title, alert, delivery in zip(titles, alerts, ids, strict=True)
+        for title, alert, delivery in zip(titles[:DETAILED_MAX], alerts, ids, strict=False)
     ]
+    others = titles[DETAILED_MAX:]
+    more = _more(len(others), language)
     shown = [(subject if len(parts) == 1 else title, rows) for title, rows in parts]
     text = "\n".join(
         title + "\n\n" + "\n".join(f"{name}: {value}" for name, value in rows) + "\n" for title, rows in shown
     )
+    if others:
+        text += "\n" + more + "\n\n" + "".join(f"- {title}\n" for title in others)
     body = "".join(f"<h2>{html.escape(title)}</h2><table>{_cells(rows)}</table>" for title, rows in shown)
+    if others:
+        body += f"<h2>{html.escape(more)}</h2><ul>{''.join(f'<li>{html.escape(title)}</li>' for title in others)}</ul>"
     page = (
         f"<!doctype html><html lang='{language}'><head><meta charset='utf-8'>"
         f"<title>{html.escape(subject)}</title></head><body>{body}</body></html>"
     )
     return Message(subject, text, page)
+
+
+def _more(count: int, language: Language) -> str:
+    if language == "ko":
+        return f"그 밖의 알림 {count}건 (자세한 내용: jangbu alert list)"
+    return f"{count} more (in full: jangbu alert list)"
 
 
 def subject_of(alert: Alert, language: Language) -> str:

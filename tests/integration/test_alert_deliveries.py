@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from sqlalchemy import exc, text
 
+from billing.alerts.deliveries import Plan
+from billing.alerts.watching import Watch
 from jangbu.alerting import deliver_due, look_once
 from jangbu.database import connect
 from jangbu.sending import MailServer, Senders
@@ -292,3 +294,32 @@ def test_times_are_told_in_the_zone(
     deliver_due(engine, senders)
     body: Any = box.mails[0].get_body(("plain",))
     assert "2026-10-15 00:00 (Asia/Seoul)" in body.get_content()
+
+
+def test_a_thousand_at_once_are_five_mails_that_can_be_read(
+    shell: CommandShell, house: House, engine: Engine, box: MailBox, senders: Senders, tmp_path: Path
+) -> None:
+    for number in range(1, 1_000):
+        house.use(NOW.isoformat(), "D001", "gpt-x", {"input_tokens": 60}, user=f"person-{number:04}")
+    file = tmp_path / "quotas.csv"
+    file.write_text(f"{HEADER}user,*,,tokens,100,day,50,head@city.example\n", encoding="utf-8")
+    shell.json("quota", "import", file)
+    house.use(NOW.isoformat(), "D001", "gpt-x", {"input_tokens": 60}, user="person-0000")
+    watch = Watch(Plan("Asia/Seoul", digest_s=600))
+    look_once(engine, "Asia/Seoul", NOW, watch)
+    assert deliver_due(engine, senders, watch=watch) == 0, "a digest waits"
+    with engine.begin() as connection:
+        connection.execute(text("update alert_delivery set next_at = now() where bundles"))
+    assert deliver_due(engine, senders, watch=watch) >= 1_000
+    assert len({str(mail["Message-ID"]) for mail in box.mails}) == len(box.mails) == 5
+    carried = [str(one) for mail in box.mails for one in mail.get_all("X-Jangbu-Delivery") or []]
+    assert len(carried) == len(set(carried)) >= 1_000
+    told = ""
+    for mail in box.mails:
+        assert len(bytes(mail)) < 250_000
+        plain, page = mail.get_body(("plain",)), mail.get_body(("html",))
+        assert plain is not None
+        assert page is not None
+        told += plain.get_content()
+        assert page.get_content().count("<table>") <= 20
+    assert all(f"person-{number:04}" in told for number in range(1_000)), "nobody is left out"
