@@ -21,7 +21,11 @@ ONCE: Final = ("authorization", "content-type", "content-encoding")
 
 
 def check_headers(request: Request) -> None:
-    """Raises Refused (400) where a header that decides stands more than once."""
+    """Raises Refused (400) where a header that decides stands more than once, or asks for another protocol: the parser
+    gives no body out then, as HTTP clients of Java send it unless they are told to speak HTTP/1.1."""
+    if "upgrade" in request.headers and "upgrade" in request.headers.get("connection", "").lower():
+        sentence = "the header upgrade asks for another protocol: send HTTP/1.1 without it"
+        raise Refused(400, "upgrade", sentence, headers=CLOSE)
     for name in ONCE:
         if len(request.headers.getlist(name)) > 1:
             raise Refused(400, "repeated_header", f"the header {name} stands more than once: send it once")

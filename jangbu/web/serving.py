@@ -38,6 +38,7 @@ class BoundedProtocol(HttpToolsProtocol):
     _unwanted_timer: asyncio.TimerHandle | None = None
     _header_bytes = 0
     _parsed_bytes = 0
+    _stuck_bytes = 0
     _in_headers = True
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -55,14 +56,17 @@ class BoundedProtocol(HttpToolsProtocol):
         """Count what comes before the headers are complete."""
         if self._in_headers:
             self._header_bytes += len(data)
+        self._stuck_bytes += len(data)
         super().data_received(data)
+        if self._stuck_bytes > HEADER_BYTES_MAX and not self._in_headers and not self.transport.is_closing():
+            self._end_stuck()
         if self._in_headers and self._header_bytes > HEADER_BYTES_MAX and not self.transport.is_closing():
             self.send_400_response("The headers are too large.")
 
     def on_message_begin(self) -> None:
         """The next request of a connection: its headers are awaited anew."""
         super().on_message_begin()
-        self._parsed_bytes = 0
+        self._parsed_bytes = self._stuck_bytes = 0
         if not self._in_headers:
             self._await_headers()
 
@@ -71,7 +75,13 @@ class BoundedProtocol(HttpToolsProtocol):
         self._parsed_bytes += len(name) + len(value)
         if self._parsed_bytes > HEADER_BYTES_MAX:
             raise ValueError("the headers are too large")
+        self._stuck_bytes = 0
         super().on_header(name, value)
+
+    def on_body(self, body: bytes) -> None:
+        """What comes is a body, and the application's limits hold."""
+        self._stuck_bytes = 0
+        super().on_body(body)
 
     def on_headers_complete(self) -> None:
         """From here on the application's limits hold."""
@@ -80,6 +90,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """The body of a request that is answered has come: the connection may go on."""
+        self._stuck_bytes = 0
         self._body_is_there()
         super().on_message_complete()
 
@@ -88,6 +99,13 @@ class BoundedProtocol(HttpToolsProtocol):
         super().on_response_complete()
         if self.cycle.response_complete and self.cycle.more_body and not self.transport.is_closing():
             self._unwanted_timer = self.loop.call_later(UNWANTED_SECONDS_MAX, self.transport.abort)
+
+    def _end_stuck(self) -> None:
+        """What comes is neither a body nor a whole header: one without end behind a chunked body, held by the parser."""
+        if self.cycle.response_complete:
+            self.transport.abort()
+        else:
+            self.send_400_response("The headers are too large.")
 
     def _body_is_there(self) -> None:
         if self._unwanted_timer is not None:

@@ -81,9 +81,9 @@ def test_chunks_of_a_bad_size_are_refused(door: OpenDoor, size: str) -> None:
     assert len(door.held()) == before
 
 
-@pytest.mark.parametrize("missing", [chunk(b"{}"), b"5;" + b"a" * 100_000])
-def test_chunks_without_an_end_are_given_up(door: OpenDoor, missing: bytes) -> None:
-    assert status_of(raw(door, head(CHUNKED), missing)) == 408
+@pytest.mark.parametrize(("missing", "status"), [(chunk(b"{}"), 408), (b"5;aaaa", 408), (b"5;" + b"a" * 100_000, 400)])
+def test_chunks_without_an_end_are_given_up(door: OpenDoor, missing: bytes, status: int) -> None:
+    assert status_of(raw(door, head(CHUNKED), missing)) == status
 
 
 def test_a_body_shorter_than_its_length_is_given_up(door: OpenDoor) -> None:
@@ -144,6 +144,34 @@ def test_a_thousand_short_headers_are_read(door: OpenDoor) -> None:
 def test_headers_behind_a_body_are_bounded_too(door: OpenDoor) -> None:
     before = len(door.held())
     raw(door, head(CHUNKED, CLOSE), chunk(fresh()), b"0\r\nx: " + b"a" * 100_000 + b"\r\n\r\n")
+    assert len(door.held()) == before
+
+
+@pytest.mark.parametrize("owner", [True, False])
+def test_a_header_without_end_behind_a_body_is_not_held(door: OpenDoor, *, owner: bool) -> None:
+    assert door.process is not None
+    process = psutil.Process(door.process.pid)
+    before, begun_s, most = process.memory_info().rss, time.monotonic(), 0
+    is_ended = False
+    with socket.create_connection(("127.0.0.1", door.port), timeout=20) as connection:
+        try:
+            connection.sendall(head(CHUNKED, owner=owner) + chunk(b" ") + b"0\r\nx: ")
+            for _ in range(100):
+                connection.sendall(b"a" * 1_000_000)
+                most = max(most, process.memory_info().rss)
+        except (ConnectionResetError, BrokenPipeError):
+            is_ended = True
+    assert is_ended
+    assert most - before < 20_000_000
+    assert time.monotonic() - begun_s < 5
+    assert door.get("/healthz").status == 200
+
+
+def test_another_protocol_is_refused_by_name(door: OpenDoor) -> None:
+    before = len(door.held())
+    answer = raw(door, whole("connection: Upgrade, HTTP2-Settings", "upgrade: h2c", "http2-settings: AAMAAABk"))
+    assert status_of(answer) == 400
+    assert b'"upgrade"' in answer
     assert len(door.held()) == before
 
 
