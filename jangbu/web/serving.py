@@ -101,7 +101,7 @@ class BoundedProtocol(HttpToolsProtocol):
             self._unwanted_timer = self.loop.call_later(UNWANTED_SECONDS_MAX, self.transport.abort)
 
     def _end_stuck(self) -> None:
-        """What comes is neither a body nor a whole header: one without end behind a chunked body, held by the parser."""
+        """What comes is neither a body nor a whole header: one without end behind chunks: the parser holds it."""
         if self.cycle.response_complete:
             self.transport.abort()
         else:
