@@ -10,6 +10,7 @@ import json
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from psycopg import sql
 from sqlalchemy import Connection, Engine, text
 
 from billing.errors import BillingError
@@ -28,10 +29,13 @@ BOOK_LOCK = 0x6A620001
 
 
 @contextmanager
-def snapshot(engine: Engine) -> Iterator[Connection]:
-    """A connection whose reads all see one state of the database, and that writes nothing."""
+def snapshot(engine: Engine, at: str | None = None) -> Iterator[Connection]:
+    """A connection whose reads all see one state of the database, and that writes nothing. `at`: the state that another
+    snapshot sees, by the name under which it was exported and as long as that one is open; DBAPIError afterwards."""
     options: dict[str, Any] = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
     with engine.connect().execution_options(**options) as connection, connection.begin():
+        if at is not None:
+            connection.exec_driver_sql(f"set transaction snapshot {sql.quote(at)}")  # it takes no parameter
         yield connection
 
 

@@ -7,6 +7,7 @@ from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 from billing.store import snapshot
+from jangbu.errors import JangbuError
 from jangbu.web.memory import Memory, Unchanged
 from jangbu.web.open_months import OpenMonths
 
@@ -70,10 +71,17 @@ class Books:
                 found = self._engines[role] = self._stack.enter_context(self.context.engine(role))
             return found
 
+    def url(self, role: Role) -> str | None:
+        """The address of a login with its password, for a process of our own; None where it is not configured."""
+        try:
+            return self.engine(role).url.render_as_string(hide_password=False)
+        except JangbuError:
+            return None
+
     @contextmanager
-    def snapshot(self) -> Iterator[Connection]:
-        """A connection of the reader that sees one state and writes nothing."""
-        with snapshot(self.engine("reader")) as connection:
+    def snapshot(self, at: str | None = None) -> Iterator[Connection]:
+        """A connection of the reader that sees one state (`at`: an exported one) and writes nothing."""
+        with snapshot(self.engine("reader"), at) as connection:
             yield connection
 
     @contextmanager

@@ -52,7 +52,7 @@ def brief_of(ask: Ask, month: str) -> MonthBrief:
 
     def last() -> MonthBrief:
         *documents, (_, whole) = read_kept_documents(ask.connection, month)
-        return _brief_of(whole, [document for _, document in documents])
+        return brief_of_documents(whole, [document for _, document in documents])
 
     return ask.books.open_months.shown(ask, month, lambda look: _newest(ask, month, look), last, ("brief", month))
 
@@ -65,7 +65,7 @@ def newest_brief(ask: Ask, month: str) -> MonthBrief:
 def _newest(ask: Ask, month: str, look: Callable[[], None]) -> MonthBrief:
     def compute() -> MonthBrief:
         look()
-        return _brief_of(*read_month(ask.connection, month, ask.books.policy, keeper_of(ask.books)))
+        return brief_of_documents(*read_month(ask.connection, month, ask.books.policy, keeper_of(ask.books)))
 
     return ask.unchanged("month", month_in(month, ask.books.policy.zone).end_hour, compute, month)
 
@@ -78,7 +78,8 @@ def brief_with_budgets(ask: Ask, month: str) -> tuple[dict[str, Any], list[dict[
     return whole, documents
 
 
-def _brief_of(whole: Mapping[str, Any], documents: Sequence[Mapping[str, Any]]) -> MonthBrief:
+def brief_of_documents(whole: Mapping[str, Any], documents: Sequence[Mapping[str, Any]]) -> MonthBrief:
+    """Of statements as they are printed."""
     return MonthBrief(
         _without_lines(whole), [_without_lines(one) for one in documents],
         {one["department"]: _added(one["lines"]) for one in documents},

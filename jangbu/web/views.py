@@ -182,13 +182,15 @@ class Ask:
 
     def unchanged(
         self, name: str, end_hour: int, compute: Callable[[], Value], *key: Hashable,
-        rows_of: Callable[[Value], int] = lambda _value: ROWS_A_VALUE,
+        rows_of: Callable[[Value], int] = lambda _value: ROWS_A_VALUE, may_be_earlier: bool = False,
     ) -> Value:  # fmt: skip
         """A value computed from inputs of statements and from usage before `end_hour` (UTC), kept as long as neither
         changed: never stale. `key` is all else that it depends on. It is shared: nothing in it may be changed.
-        `rows_of`: how many rows it holds, where they may be many."""
+        `rows_of`: how many rows it holds, where they may be many. `may_be_earlier`: use of the last minute may be
+        missing from one that takes long; `as_of` then says so."""
         key = (name, self.books.policy.zone, *key)
-        return self.books.unchanged.get(self.connection, self._seen, end_hour, key, compute, rows_of)
+        lately = self.is_of if may_be_earlier else None
+        return self.books.unchanged.get(self.connection, self._seen, end_hour, key, compute, rows_of, lately)
 
     @property
     def book(self) -> PriceBook:

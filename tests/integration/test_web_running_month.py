@@ -5,12 +5,12 @@ from __future__ import annotations
 
 import time
 from datetime import timedelta
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import psycopg
 import pytest
 
-from jangbu.web import open_months
+from jangbu.web import memory, open_months
 from tests.integration.period_world import OCTOBER, PRICE, PeriodWorld, period_world
 from tests.web_world import Web, running_web, signed_in
 
@@ -70,7 +70,10 @@ def test_a_month_that_is_computed_quickly_is_never_stale(running: Running) -> No
     assert running.total(ROWS) == ("202", False)
 
 
-def test_the_last_figures_are_shown_with_their_time_and_nobody_waits(slow: Running) -> None:
+def test_the_last_figures_are_shown_with_their_time_and_nobody_waits(
+    slow: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(open_months.OpenMonths, "_compute_beside", lambda *_: None)
     slow.use("c", 1)
     assert slow.total() == ("120", True)
     assert slow.total(ROWS) == ("200", True)
@@ -81,12 +84,68 @@ def test_the_last_figures_are_shown_with_their_time_and_nobody_waits(slow: Runni
     assert trend[-1] == {"month": "2026-10", "total": "120", "is_closed": False}
 
 
-def test_a_proof_is_of_now(slow: Running) -> None:
+def proof(running: Running, line: str = "") -> dict[str, Any]:
+    """`explain` of the statement, or of a line."""
+    answer = running.finance.get(f"/api/v1/departments/D001/explain?month=2026-10{line}")
+    assert answer.status_code == 200, answer.text
+    found: dict[str, Any] = answer.json()
+    assert found["disagreeing"] == 0, found["checks"]
+    return {**found, "is_of_earlier": "jangbu-as-of" in answer.headers}
+
+
+def test_a_proof_reads_the_state_that_its_statement_was_computed_from(
+    slow: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
     slow.use("c", 1)
-    assert slow.total() == ("120", True)
-    proof = slow.finance.get("/api/v1/departments/D001/explain?month=2026-10").json()
-    assert (proof["total"], proof["disagreeing"]) == ("122", 0)
+    assert proof(slow)["total"] == "122"
     assert slow.total() == ("122", False), "what the proof computed is kept"
+    slow.use("d", 1)
+    slow.use("e", 1)
+    whole, line = proof(slow), proof(slow, "&line=1")
+    assert (whole["total"], whole["is_of_earlier"]) == ("122", True)
+    assert {one["id"] for one in line["events"]["rows"]} == {"a", "c"}
+    monkeypatch.setattr(open_months, "USED", timedelta(0))
+    assert proof(slow)["total"] == "126", "a snapshot that may be let go of is taken by nobody"
+    assert {one["id"] for one in proof(slow, "&line=1")["events"]["rows"]} == {"a", "c", "d", "e"}
+
+
+def test_a_proof_of_a_month_that_is_computed_quickly_is_of_now(running: Running) -> None:
+    running.use("c", 1)
+    assert (proof(running)["total"], proof(running)["is_of_earlier"]) == ("122", False)
+
+
+def test_usage_that_takes_long_may_miss_what_came_within_a_minute(
+    running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def used() -> tuple[str, bool]:
+        answer = running.finance.get("/api/v1/usage?from=2026-10&by=unit&unit=input_tokens")
+        return answer.json()["totals"]["quantity"], "jangbu-as-of" in answer.headers
+
+    assert used() == ("100", False)
+    running.use("c", 1)
+    assert used() == ("101", False), "it is computed quickly"
+    monkeypatch.setattr(memory, "SLOW_S", 0)
+    running.use("d", 1)
+    assert used() == ("101", True)
+    running.world.house.fx("2026-10-01,USD,KRW,1000,test")
+    assert used() == ("102", False), "an input changed"
+    running.use("e", 1)
+    assert used() == ("102", True)
+    monkeypatch.setattr(memory, "KEPT_S", 0)
+    assert used() == ("103", False), "a minute has passed"
+
+
+def test_snapshots_are_let_go_of(slow: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    idle = "state = 'idle in transaction' and datname = current_database()"
+    monkeypatch.setattr(open_months, "HELD", timedelta(seconds=1))
+    slow.use("c", 1)
+    proof(slow)
+    slow.use("d", 1)
+    assert proof(slow)["is_of_earlier"]
+    deadline_s = time.monotonic() + 60
+    while slow.web.rows(f"select count(*) from pg_stat_activity where {idle}") != [(0,)]:
+        assert time.monotonic() < deadline_s
+        time.sleep(0.1)
 
 
 def test_whatever_else_changes_is_seen_at_once(slow: Running) -> None:

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from jangbu.web.memory import KEPT_MAX, KEPT_S, STALE_S, UNUSED_S, Memory
+from jangbu.web.memory import KEPT_MAX, KEPT_S, REST, STALE_S, UNUSED_S, Memory
 
 
 class Clock:
@@ -105,6 +105,27 @@ def test_an_old_value_is_shown_with_its_time_while_it_is_computed_anew() -> None
     assert ask() == (2, None)
     clock.now += STALE_S
     assert memory.get("key", 1, lambda: 3, usage=0, refresh=refresh) == (3, None), "too old to be shown"
+
+
+def test_what_took_long_is_computed_anew_more_seldom() -> None:
+    clock, calls = Clock(), []
+    memory = Memory(clock)
+
+    def compute() -> int:
+        clock.now += 10
+        return 1
+
+    def ask() -> tuple[int, object]:
+        return memory.get("key", 1, compute, usage=clock.now, refresh=lambda: calls.append(1) or 2)
+
+    assert ask() == (1, None)
+    clock.now += REST * 10 - 20
+    assert ask()[0] == 1
+    assert calls == []
+    clock.now += 20
+    assert ask()[0] == 1
+    memory.close()
+    assert calls == [1]
 
 
 def test_what_was_begun_before_a_change_is_not_kept() -> None:

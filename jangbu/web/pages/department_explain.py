@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from billing.explaining.books import MonthBooks, NotOnStatement
@@ -10,7 +12,7 @@ from billing.explaining.walk import Page, explain_item
 from billing.periods import month_in
 from billing.sentences import Sentence
 from jangbu.errors import NotFoundError, UsageError
-from jangbu.web.months import newest_brief
+from jangbu.web.months import brief_of_documents, newest_brief
 from jangbu.web.pages.department import MONTH
 from jangbu.web.paging import page_of
 from jangbu.web.rights import DEPARTMENT
@@ -18,9 +20,11 @@ from jangbu.web.statements import code_of, read_newest, word_of
 from jangbu.web.views import Ask, Document, Parameter, Registered, Table, View
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from billing.charges import Department
+    from jangbu.web.months import MonthBrief
+    from jangbu.web.open_months import Held
 
 EVENTS_SHOWN: Final = 100
 EVENT_COLUMNS: Final = ("time", "source", "id", "user", "quantity", "topic", "partition", "offset")
@@ -36,28 +40,52 @@ def read_explained(ask: Ask) -> Document:
 
 
 def _explained(ask: Ask, month: str, code: Department, line: str | None) -> Document:
-    end_hour, first = month_in(month, ask.books.policy.zone).end_hour, _first(ask)
-    if line is None:
-        def explain() -> Document:
-            return explain_statement(_books(ask, month, code), code, by_hours=False)
+    """In the own snapshot, or in that of a moment ago in which the month was computed."""
+    held = ask.books.open_months.held(ask, month)
+    if held is None:
+        return _explained_in(ask, month, code, line, lambda: _newest(ask, month, code))
+    ask.is_of(held.as_of)
+    with ask.books.snapshot(held.snapshot) as connection:
+        then = replace(ask, open_snapshot=lambda: connection)
+        return _explained_in(then, month, code, line, lambda: _held(then, held, month, code))
 
-        whole = ask.unchanged("proof", end_hour, explain, month, code)
+
+def _explained_in(
+    ask: Ask, month: str, code: Department, line: str | None, statements: Callable[[], list[dict[str, Any]]]
+) -> Document:
+    end_hour, first = month_in(month, ask.books.policy.zone).end_hour, _first(ask)
+
+    def books() -> MonthBooks:
+        found = MonthBooks.read(ask.connection, month, ask.books.policy, statements())
+        found.book_now = ask.book
+        return found
+
+    if line is None:
+        whole = ask.unchanged("proof", end_hour, lambda: explain_statement(books(), code, by_hours=False), month, code)
         document = {**whole, "shown": page_of(ask, whole["items"])}
     else:
-        document = explain_item(_books(ask, month, code), code, line, Page(EVENTS_SHOWN, first), with_users=True)
+        document = explain_item(books(), code, line, Page(EVENTS_SHOWN, first), with_users=True)
         document["place"] = _place(document.get("events"), first)
         _hide_people(ask, document.get("events"))
     disagreeing = [check for check in document["checks"] if check["agrees"] is False]
     return {**document, "path": word_of(code), "line": line, "disagreeing": len(disagreeing)}
 
 
-def _books(ask: Ask, month: str, code: Department) -> MonthBooks:
-    """The month's books; of other departments without their lines, which explain nothing here."""
+def _newest(ask: Ask, month: str, code: Department) -> list[dict[str, Any]]:
+    """The month's statements; those of other departments without their lines, which explain nothing here."""
     others = newest_brief(ask, month).departments
-    documents = [read_newest(ask, month, code) if one["department"] == code else dict(one) for one in others]
-    books = MonthBooks.read(ask.connection, month, ask.books.policy, documents)
-    books.book_now = ask.book
-    return books
+    return [read_newest(ask, month, code) if one["department"] == code else dict(one) for one in others]
+
+
+def _held(ask: Ask, held: Held, month: str, code: Department) -> list[dict[str, Any]]:
+    """The same of a month as it was a moment ago."""
+    texts = held.texts
+
+    def brief() -> MonthBrief:
+        return brief_of_documents(json.loads(texts.whole), [json.loads(one) for one in texts.departments.values()])
+
+    others = ask.unchanged("month", month_in(month, ask.books.policy.zone).end_hour, brief, month).departments
+    return [json.loads(texts.departments[code]) if one["department"] == code else dict(one) for one in others]
 
 
 def _first(ask: Ask) -> int:

@@ -56,7 +56,7 @@ def read_usage(ask: Ask) -> Document:
     people = ask.books.people if ask.scope is None else None
     computed = ask.unchanged(
         "usage", asked.end_hour, lambda: _computed(ask, asked, people), asked.key, people is None,
-        rows_of=lambda one: len(one["rows"]),
+        rows_of=lambda one: len(one["rows"]), may_be_earlier=True,
     )  # fmt: skip
     documents = computed["rows"]
     everything = ask.one("format") in ("csv", "xlsx")
