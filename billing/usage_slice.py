@@ -81,6 +81,16 @@ class Slice:
         return replace(self, first=date(number // 12, number % 12 + 1, 1), last=last)
 
 
+    def after(self) -> Slice:
+        """The stretch after, of the same length as `before` has it."""
+        first = self.last + DAY
+        if not self.is_whole_months:
+            return replace(self, first=first, last=self.last + DAY * len(self.days), hour=None)
+        months = (self.last.year - self.first.year) * 12 + self.last.month - self.first.month + 1
+        number = first.year * 12 + first.month - 1 + months
+        return replace(self, first=first, last=date(number // 12, number % 12 + 1, 1) - DAY)
+
+
 @dataclass(frozen=True, slots=True)
 class Totals:
     """What all rows of a slice come to. `quantity` is None where unlike units would be added up."""

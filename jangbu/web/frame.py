@@ -12,6 +12,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 from starlette.responses import HTMLResponse
 
+from billing.ledger.closes import month_after, month_before
 from jangbu.web import charts
 from jangbu.web.figures import Figures
 from jangbu.web.kept_words import LAWS, QUARANTINE, told_again
@@ -129,7 +130,8 @@ def environment(language: str, zone: str) -> Environment:
     found.filters["told"] = partial(told, texts=texts)
     for name, file in (("law_told", LAWS), ("record_told", QUARANTINE)):
         found.filters[name] = partial(told_of, language=language, file=file)
-    found.globals.update(static=static_url, with_query=with_query, charts=charts)
+    steps = {"month_before": month_before, "month_after": month_after}
+    found.globals.update(static=static_url, with_query=with_query, charts=charts, **steps)
     return found
 
 

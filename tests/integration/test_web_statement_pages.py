@@ -64,6 +64,23 @@ def asked(client: httpx.Client, path: str) -> Any:
     return answer.json()
 
 
+
+def test_departments_are_found_by_name_or_code_and_months_lead_to_the_next(web: Web) -> None:
+    finance = signed_in(web, "finance")
+    found = finance.get("/api/v1/departments?month=2026-10&words=d002").json()
+    assert [one["department"] for one in found["departments"]] == ["D002"]
+    assert found["total"] == found["departments"][0]["total"], "figures are of what is listed"
+    assert (found["budget"], found["content_hash"]) == (None, None), "those are the organisation's"
+    page = finance.get("/departments?month=2026-10&words=d002&lang=en").text
+    assert 'value="d002"' in page
+    assert 'rel="prev" href="/departments?words=d002&amp;month=2026-09"' in page
+    assert 'rel="next" href="/departments?words=d002&amp;month=2026-11"' in page
+    nobody = finance.get("/departments?month=2026-10&words=<script>")
+    assert nobody.status_code == 200
+    assert "<script>" not in nobody.text.split("<main")[1]
+    assert finance.get("/api/v1/departments?month=2026-10&words=nobody").json()["departments"] == []
+
+
 def test_the_list_holds_every_department_and_what_changed(web: Web) -> None:
     finance = signed_in(web, "finance")
     found = asked(finance, "/departments?month=2026-10")

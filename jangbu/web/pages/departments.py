@@ -44,11 +44,13 @@ def read_departments(ask: Ask) -> Document:
     last = {one["department"]: one["total"] for one in brief_of(ask, month_before(month)).departments}
     forecast = forecast_of(ask, month)
     going = {} if forecast is None else forecast["rows"]
+    words = ask.one("words")
     rows = [
         _row(one, last.get(one["department"]), going.get(one["department"]))
         for one in documents
-        if ask.scope is None or one["department"] in ask.scope
+        if (ask.scope is None or one["department"] in ask.scope) and _is_called(one, words)
     ]
+    is_whole = ask.scope is None and words is None
     rows.sort(key=_order(sort))
     with exact():
         total = plain(sum((Decimal(one["total"]) for one in rows), NOUGHT))
@@ -57,9 +59,14 @@ def read_departments(ask: Ask) -> Document:
     return {
         "month": month, "timezone": whole["timezone"], "currency": whole["currency"], "status": whole["status"],
         "departments": rows, "shown": page_of(ask, rows), "total": total, "last_total": before, "states": states,
-        "budget": whole["budget"] if ask.scope is None else None, "sort": sort, "sorts": list(SORTS),
-        "content_hash": whole["content_hash"] if ask.scope is None else None,
+        "budget": whole["budget"] if is_whole else None, "sort": sort, "sorts": list(SORTS), "words": words,
+        "content_hash": whole["content_hash"] if is_whole else None,
     }  # fmt: skip
+
+
+def _is_called(document: Mapping[str, Any], words: str | None) -> bool:
+    """Whether a department's code or name holds the words; where there are none, every one's does."""
+    return words is None or words.casefold() in f"{document['department']} {document['department_name']}".casefold()
 
 
 def _row(document: Mapping[str, Any], last: str | None, going: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -125,7 +132,8 @@ REGISTERED: Final[tuple[Registered, ...]] = (
     View(path="/departments", title="Departments", rule=SCOPED, read=read_departments, template="departments.html",
          table=_table, about="What each department owes for a month, beside its budget, forecast and the month before.",
          parameters=(Parameter("month", "the organisation's month", example="2026-10"),
-                     Parameter("sort", "the largest first; department: by code", SORTS), PAGE)),
+                     Parameter("sort", "the largest first; department: by code", SORTS),
+                     Parameter("words", "in the department's name or code; figures are of those alone"), PAGE)),
     import_action("/departments/import", "Import departments", FINANCE_OR_PLATFORM, "/departments", _departments,
                   "A CSV file of departments with their dates; rows are never overwritten."),
     import_action("/departments/budgets", "Import budgets", FINANCE_OR_PLATFORM, "/departments", _budgets,

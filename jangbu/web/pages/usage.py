@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from zoneinfo import ZoneInfo
 
 from billing.money import exact, plain
 from billing.pseudonyms import PERSONAL
@@ -30,6 +31,7 @@ from jangbu.web.pages.usage_asked import (
     PARAMETERS,
     PREVIOUS,
     Asked,
+    choices_of,
     last_used_month,
     read_asked,
     value_word,
@@ -63,6 +65,7 @@ def read_usage(ask: Ask) -> Document:
     shown = page_of(ask, documents)
     return {
         "from": asked.wanted.first, "to": asked.wanted.last, "timezone": asked.wanted.zone,
+        "periods": choices_of(asked.wanted, ask.now.astimezone(ZoneInfo(asked.wanted.zone)).date()),
         "hour": ask.one("from") if asked.wanted.hour is not None else None,
         "by": list(asked.by), "filters": {name: list(values) for name, values in asked.filters.items()},
         "rows": documents if everything else shown["rows"],

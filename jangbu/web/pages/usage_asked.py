@@ -10,7 +10,7 @@ import re
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from sqlalchemy import text
 
@@ -19,7 +19,7 @@ from billing.pseudonyms import PERSONAL
 from billing.sentences import Sentence
 from billing.sums import PAYER_DIMENSIONS, ROUTE_DIMENSIONS, first_and_last_hour
 from billing.usage import DIMENSIONS as OF_COMMAND
-from billing.usage_slice import TIMES, Slice
+from billing.usage_slice import DAY, TIMES, Slice
 from jangbu.errors import UsageError
 from jangbu.web.answers import Refused
 from jangbu.web.views import Parameter
@@ -114,6 +114,27 @@ def read_asked(ask: Ask) -> Asked:
     sort = _word(ask, "sort", SORTS, "group" if set(by) & set(TIMES) else "cost")
     measure = _word(ask, "show", MEASURES, "cost")
     return Asked(wanted, by, shown, earlier, compare, sort, measure)
+
+
+def choices_of(wanted: Slice, today: date) -> list[dict[str, Any]]:
+    """Periods that are often asked for, and the ones before and after the asked one, by name: first and last day. None
+    is later than today."""
+    month = today.replace(day=1)
+    before = month - DAY
+    found = {
+        "today": (today, today), "last_7_days": (today - 6 * DAY, today), "this_month": (month, today),
+        "last_month": (before.replace(day=1), before), "this_year": (today.replace(month=1, day=1), today),
+    }  # fmt: skip
+    for name, step in (("earlier", wanted.before), ("later", wanted.after)):
+        try:
+            beside = step()
+        except (ValueError, OverflowError):  # before the first year, or after the last
+            continue
+        if beside.first <= today:
+            found[name] = beside.first, beside.last
+    asked = wanted.first, wanted.last
+    return [{"name": name, "from": days[0], "to": days[1], "is_asked": days == asked and wanted.hour is None}
+            for name, days in found.items()]  # fmt: skip
 
 
 def value_word(dimension: str, value: object) -> str:
