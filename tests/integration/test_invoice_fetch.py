@@ -128,7 +128,7 @@ def test_openrouter_is_asked_day_by_day(world: World) -> None:
         return Reply.of({"data": [row] if str(seen.one("date")) > days[0] else []})
 
     world.server.answer = answer
-    today = datetime.now(UTC).date()
+    today = world.patience.now.date()
     month = f"{today - timedelta(days=2):%Y-%m}"
     days = [f"{today - timedelta(days=back):%Y-%m-%d}" for back in range(30, 0, -1)]
     days = [day for day in days if day.startswith(month)]
