@@ -172,8 +172,6 @@ def check_rest(event: UsageEvent) -> None:
     cost = event.data.reported_cost
     if cost is not None and not (cost.amount.is_finite() and -30 < cost.amount.adjusted() < 15):
         raise EventRefused("reported_cost", "data.reported_cost.amount", cost.amount, "send a finite decimal")
-    if cost is not None and cost.amount < 0:
-        raise EventRefused("reported_cost", "data.reported_cost.amount", cost.amount, "send no negative cost of a call")
     if cost is not None and len(cost.amount.as_tuple().digits) > 40:
         raise EventRefused("reported_cost", "data.reported_cost.amount", cost.amount, "send at most 40 digits")
     for tag, value in (event.data.tags or {}).items():

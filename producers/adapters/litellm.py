@@ -7,7 +7,7 @@ Decisions:
 - `time` is `startTime`, by which LiteLLM books its own spend; `endTime` where there is none.
 - id = payload `id`, `:`, attempt. LiteLLM tells the attempt in `x-litellm-attempted-retries` (0 is the first) or not
   at all: then it is 1. Where the vendor gave no id, LiteLLM's own stands in its place, and a failure before it has the
-  same: an answer whose attempt is not told, or that came after a fallback, is then 0.
+  same: the answer is then 0, whatever the header says, which LiteLLM may add after it has told of the answer.
 - counts come from `metadata.usage_object`, then `hidden_params.usage_object`, then `response.usage`. Without any, the
   top-level `prompt_tokens` and `completion_tokens` are LiteLLM's own count: `usage_source` estimated; zeros: missing.
 - a failed stream that has used tokens, or whose connection broke off, is `cut`; so is one that LiteLLM calls a success
@@ -70,7 +70,6 @@ _COST_MIN_USD = Decimal("1e-20")
 """Below it a cost is the dust of binary fractions."""
 _ATTEMPTS_HEADER = "x-litellm-attempted-retries"
 IMAGE_OPERATIONS: Final = frozenset({"image_generation", "image_edit"})
-_FALLBACKS_HEADER = "x-litellm-attempted-fallbacks"
 _PROJECT_HEADER = "llm_provider-openai-project"
 
 
@@ -331,10 +330,9 @@ def _cost(payload: Payload) -> ReportedCost | None:
 
 
 def _attempt(payload: Payload) -> int:
-    retries = _told(payload, _ATTEMPTS_HEADER)
-    own_id = payload.id == payload.litellm_call_id and payload.status != "failure"
-    if own_id and (retries is None or _told(payload, _FALLBACKS_HEADER)):
+    if payload.id == payload.litellm_call_id and payload.status != "failure":
         return 0
+    retries = _told(payload, _ATTEMPTS_HEADER)
     return 1 if retries is None else retries + 1
 
 

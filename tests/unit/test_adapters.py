@@ -202,6 +202,9 @@ def test_response_refuses_by_field(value: object, path: tuple[str, ...], named: 
       b'"source":"s\\u0000"}')],
 )  # fmt: skip
 def test_hostile_lines_are_refused_and_nothing_else(format_name: str, line: bytes) -> None:
+    if (format_name, line) == ("otel", b"{}"):  # an export of nothing, as proto3's JSON writes it
+        assert ADAPTERS["otel"].adapt(line, Options("gateway-1")) == []
+        return
     with pytest.raises(EventRefused) as refusal:
         adapt(format_name, line, source="gateway-1")
     assert len(str(refusal.value)) < 1000

@@ -225,10 +225,8 @@ def test_an_answer_with_litellms_own_id_is_never_the_failure_before_it() -> None
     headers = "x-litellm-attempted-retries"
     assert adapt(**own, status="failure").id == "chatcmpl-242f:1"
     assert adapt(**own).id == "chatcmpl-242f:0"
-    assert adapt(**own, hidden_params={"additional_headers": {headers: 0}}).id == "chatcmpl-242f:1"
-    assert adapt(**own, hidden_params={"additional_headers": {headers: 1}}).id == "chatcmpl-242f:2"
-    fallen_back = {"additional_headers": {headers: 0, "x-litellm-attempted-fallbacks": 1}}
-    assert adapt(**own, hidden_params=fallen_back).id == "chatcmpl-242f:0"
+    for retries in (0, 1):  # LiteLLM may add it after it has told of the answer
+        assert adapt(**own, hidden_params={"additional_headers": {headers: retries}}).id == "chatcmpl-242f:0"
     assert adapt(litellm_call_id="another").id == "chatcmpl-242f:1"
 
 

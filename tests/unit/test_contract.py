@@ -56,8 +56,6 @@ def with_data(**changes: Any) -> bytes:
         (with_data(tags={"a": "b"}), with_data(tags={"a": 1}), "tags"),
         (with_data(reported_cost={"amount": "1e-20", "currency": "USD"}),
          with_data(reported_cost={"amount": "1e20", "currency": "USD"}), "reported_cost"),
-        (with_data(reported_cost={"amount": "0", "currency": "USD"}),
-         with_data(reported_cost={"amount": "-0.01", "currency": "USD"}), "reported_cost"),
         (with_data(reported_cost={"amount": "1", "currency": "KRW"}),
          with_data(reported_cost={"amount": "1", "currency": "krw"}), "currency"),
         (with_data(status="cached", units={"requests": 1, "input_tokens": 0}),
