@@ -7,18 +7,19 @@ import time
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import httpx
+import psutil
 import psycopg
 import pytest
 
 from jangbu.web import memory, open_months
+from tests.bench.pages import served
 from tests.integration.period_world import OCTOBER, PRICE, PeriodWorld, period_world
-from tests.web_world import Web, running_web, signed_in
+from tests.web_world import Web, running_web, sign_in, signed_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
-
-    import httpx
 
     from jangbu.services.postgres import DatabaseUrls
 
@@ -133,6 +134,25 @@ def test_usage_that_takes_long_may_miss_what_came_within_a_minute(
     assert used() == ("102", True)
     monkeypatch.setattr(memory, "KEPT_S", 0)
     assert used() == ("103", False), "a minute has passed"
+
+
+def test_serve_computes_months_in_a_process_of_its_own_that_ends_with_it(running: Running, tmp_path: Path) -> None:
+    """The real command: what it says on its way shows whether there was such a process."""
+    running.web.account("reader", "finance")
+    with psycopg.connect(running.world.urls.owner) as connection:
+        connection.execute("update open_month set took_ms = 10000")
+    running.use("c", 1)
+    with served(running.world.urls, tmp_path) as address, httpx.Client(base_url=address, timeout=60) as client:
+        assert sign_in(client, "reader").status_code == 303
+        proof = client.get("/api/v1/departments/D001/explain?month=2026-10")
+        assert (proof.json()["total"], "jangbu-as-of" in proof.headers) == ("122", True)
+        (server,) = [one for one in psutil.Process().children() if "serve" in one.cmdline()]
+        computing = [one for one in server.children() if any("spawn_main" in word for word in one.cmdline())]
+        assert len(computing) == 1
+        server.kill()
+        psutil.wait_procs(computing, timeout=30)
+        assert not computing[0].is_running(), "it ends with its server, also with one that is killed"
+    assert "no process of its own" not in (tmp_path / "serve.log").read_text()
 
 
 def test_snapshots_are_let_go_of(slow: Running, monkeypatch: pytest.MonkeyPatch) -> None:
