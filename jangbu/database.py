@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sqlalchemy import URL, Engine, create_engine, make_url, text
+from sqlalchemy import URL, Engine, NullPool, QueuePool, create_engine, make_url, text
 
 
 def engine_url(url: str) -> URL:
@@ -12,8 +12,9 @@ def engine_url(url: str) -> URL:
     return make_url(url).set(drivername="postgresql+psycopg")
 
 
-def connect(url: str) -> Engine:
-    """An engine for one database login; UTC, and named so that an administrator sees who it is.
+def connect(url: str, *, is_pooled: bool = True) -> Engine:
+    """An engine for one database login; UTC, and named so that an administrator sees who it is. `is_pooled`: its
+    connections are few and used again; else each is opened for its use and closed.
 
     Statements that come again are planned for their own values: a plan for any values does not know that a department
     has forty people, and read a month of all of them (4 to 5 times as slow from the sixth time on).
@@ -21,7 +22,8 @@ def connect(url: str) -> Engine:
     return create_engine(
         engine_url(url),
         connect_args={"application_name": "jangbu", "options": "-c timezone=UTC -c plan_cache_mode=force_custom_plan"},
-        pool_pre_ping=True,
+        pool_pre_ping=is_pooled,
+        poolclass=QueuePool if is_pooled else NullPool,
     )
 
 

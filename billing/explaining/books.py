@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, text
 
 from billing.errors import BillingError
 from billing.explaining.items import Item, items_of
+from billing.kept_property import kept_property
 from billing.ledger.closes import Close, read_closes
 from billing.models import ModelRule, ModelRules
 from billing.periods import Month, month_in
@@ -60,7 +60,7 @@ class MonthBooks:
             return cls(connection, when, policy, documents, None)
         return cls(connection, close.month, close.policy, documents, close)
 
-    @cached_property
+    @kept_property
     def rows(self) -> list[PriceRow]:
         """All price rows that may have priced the month, superseded ones included."""
         rows = read_price_rows(self.connection)
@@ -72,7 +72,7 @@ class MonthBooks:
         ).scalar_one()
         return [row for row in rows if row.id <= last]
 
-    @cached_property
+    @kept_property
     def book(self) -> PriceBook:
         """The price book that rated the month. Ids of terms have no gaps, so their count at the close is the last."""
         if self.close is None:

@@ -7,6 +7,7 @@ from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 from billing.store import snapshot
+from jangbu.database import connect
 from jangbu.errors import JangbuError
 from jangbu.web.memory import Memory, Unchanged
 from jangbu.web.open_months import OpenMonths
@@ -79,9 +80,17 @@ class Books:
             return None
 
     @contextmanager
-    def snapshot(self, at: str | None = None) -> Iterator[Connection]:
-        """A connection of the reader that sees one state (`at`: an exported one) and writes nothing."""
-        with snapshot(self.engine("reader"), at) as connection:
+    def snapshot(self) -> Iterator[Connection]:
+        """A connection of the reader that sees one state and writes nothing."""
+        with snapshot(self.engine("reader")) as connection:
+            yield connection
+
+    @contextmanager
+    def snapshot_apart(self, at: str | None = None) -> Iterator[Connection]:
+        """The same on a connection that is nobody else's (`at`: of an exported state): who holds it for long takes none
+        away from others, and who has one already does not wait for a second."""
+        address = self.engine("reader").url.render_as_string(hide_password=False)
+        with snapshot(connect(address, is_pooled=False), at) as connection:
             yield connection
 
     @contextmanager

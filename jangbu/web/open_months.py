@@ -120,7 +120,7 @@ class Held:
     def __init__(self, books: Books, month: str, computed: Callable[..., Texts]) -> None:
         """Compute the month in a new snapshot, and keep it. `computed` is `compute_texts`, wherever it runs."""
         with ExitStack() as stack:
-            connection = stack.enter_context(books.snapshot())
+            connection = stack.enter_context(books.snapshot_apart())
             self.as_of = datetime.now(UTC)
             self.mark = read_mark(connection, month_in(month, books.policy.zone), books.policy)
             self.snapshot = str(connection.exec_driver_sql("select pg_export_snapshot()").scalar_one())

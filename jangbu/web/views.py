@@ -11,12 +11,12 @@ import io
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import text
 
+from billing.kept_property import kept_property
 from billing.periods import month_in
 from billing.sentences import Sentence
 from billing.store import read_book, read_fx
@@ -109,7 +109,7 @@ class Ask:
     is_beside: bool = False
     as_of: datetime | None = None
 
-    @cached_property
+    @kept_property
     def connection(self) -> Connection:
         """The view's snapshot, the reader's: one state of the database for all that a page shows."""
         assert self.open_snapshot is not None, "an action opens books.change() or books.snapshot()"
@@ -135,12 +135,12 @@ class Ask:
         """All values of a parameter, also those between commas."""
         return [word for value in self.query.get(name, []) for word in value.split(",") if word][:200]
 
-    @cached_property
+    @kept_property
     def _mark(self) -> tuple[object, ...]:
         """What changes when something that reports are computed from was changed."""
         return (*self.connection.execute(_CHANGES).one(), self.books.memory.changes)
 
-    @cached_property
+    @kept_property
     def _usage(self) -> tuple[object, ...]:
         """What changes when use came, or an hour has passed."""
         told = self.connection.execute(_USAGE).one()
@@ -175,7 +175,7 @@ class Ask:
         key = (name, self.books.policy.zone, *key)
         return self.books.memory.get(key, self._mark, compute, usage=())[0]
 
-    @cached_property
+    @kept_property
     def _seen(self) -> Seen | None:
         """What this request's snapshot sees."""
         return read_seen(self.connection)

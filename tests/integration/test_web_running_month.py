@@ -4,6 +4,7 @@ time, and only use may be missing from them."""
 from __future__ import annotations
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 NOTE = "use that came since may be missing"
 PAGE = "/departments/D001?month=2026-10"
 ROWS = "/departments?month=2026-10"
+PROOF = "/api/v1/departments/D001/explain?month=2026-10"
 
 
 class Running(NamedTuple):
@@ -87,7 +89,7 @@ def test_the_last_figures_are_shown_with_their_time_and_nobody_waits(
 
 def proof(running: Running, line: str = "") -> dict[str, Any]:
     """`explain` of the statement, or of a line."""
-    answer = running.finance.get(f"/api/v1/departments/D001/explain?month=2026-10{line}")
+    answer = running.finance.get(f"{PROOF}{line}")
     assert answer.status_code == 200, answer.text
     found: dict[str, Any] = answer.json()
     assert found["disagreeing"] == 0, found["checks"]
@@ -144,8 +146,8 @@ def test_serve_computes_months_in_a_process_of_its_own_that_ends_with_it(running
     running.use("c", 1)
     with served(running.world.urls, tmp_path) as address, httpx.Client(base_url=address, timeout=60) as client:
         assert sign_in(client, "reader").status_code == 303
-        proof = client.get("/api/v1/departments/D001/explain?month=2026-10")
-        assert (proof.json()["total"], "jangbu-as-of" in proof.headers) == ("122", True)
+        answer = client.get(PROOF)
+        assert (answer.json()["total"], "jangbu-as-of" in answer.headers) == ("122", True)
         (server,) = [one for one in psutil.Process().children() if "serve" in one.cmdline()]
         computing = [one for one in server.children() if any("spawn_main" in word for word in one.cmdline())]
         assert len(computing) == 1
@@ -153,6 +155,15 @@ def test_serve_computes_months_in_a_process_of_its_own_that_ends_with_it(running
         psutil.wait_procs(computing, timeout=30)
         assert not computing[0].is_running(), "it ends with its server, also with one that is killed"
     assert "no process of its own" not in (tmp_path / "serve.log").read_text()
+
+
+def test_as_many_proofs_at_once_as_there_are_threads_wait_for_no_second_connection(slow: Running) -> None:
+    slow.use("c", 1)
+    assert proof(slow)["total"] == "122"
+    slow.use("d", 1)
+    with ThreadPoolExecutor(40) as pool:
+        found = list(pool.map(lambda _: slow.finance.get(PROOF).status_code, range(40)))
+    assert found == [200] * 40
 
 
 def test_snapshots_are_let_go_of(slow: Running, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -45,7 +45,7 @@ def _explained(ask: Ask, month: str, code: Department, line: str | None) -> Docu
     if held is None:
         return _explained_in(ask, month, code, line, lambda: _newest(ask, month, code))
     ask.is_of(held.as_of)
-    with ask.books.snapshot(held.snapshot) as connection:
+    with ask.books.snapshot_apart(held.snapshot) as connection:
         then = replace(ask, open_snapshot=lambda: connection)
         return _explained_in(then, month, code, line, lambda: _held(then, held, month, code))
 
