@@ -18,6 +18,8 @@ from billing.sentences import Sentence
 from jangbu.errors import SettingsError
 from jangbu.ingesting import StoredOffsets, quiet_kafka
 from jangbu.services import join
+from jangbu.settings_kafka import broker_of
+from producers.broker_refusal import NotLetIn
 from producers.outbox import LogId, Outbox, OutboxError
 from producers.publishing_lock import PublishingLock
 from producers.topic import TopicLog, TopicMissing, describe_log, nothing_left, reach
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from jangbu.settings import Settings
+    from producers.broker_access import BrokerAccess
 
 LOOK_EVERY_S = 0.1
 DESCRIBE_EVERY_S = 2.0
@@ -76,10 +79,11 @@ def wait_until_caught_up(
         last_row = 0 if outbox is None else outbox.last_seq()
         join_s = JOIN_TIMEOUT_S if timeout_s is None else min(JOIN_TIMEOUT_S, max(timeout_s, 1.0))
         with join(settings, need={"postgres", "kafka"}, timeout_s=join_s) as endpoints:
-            if endpoints.kafka_bootstrap is None:
+            broker = broker_of(settings, endpoints)
+            if broker is None:
                 raise SettingsError("no Kafka is set and none runs: start `jangbu up` or set JANGBU_KAFKA_BOOTSTRAP")
             stored = StoredOffsets(endpoints.database_url_reader, settings.topic)
-            watch = _Watch(endpoints.kafka_bootstrap, settings.topic, outbox, last_row, stored)
+            watch = _Watch(broker, settings.topic, outbox, last_row, stored)
             try:
                 return watch.until(deadline_s, say)
             finally:
@@ -95,9 +99,9 @@ class _Watch:
     """Compares what was noted with what SQL has."""
 
     def __init__(
-        self, bootstrap: str, topic: str, outbox: Outbox | None, last_row: int, stored: StoredOffsets
+        self, broker: BrokerAccess, topic: str, outbox: Outbox | None, last_row: int, stored: StoredOffsets
     ) -> None:
-        self._bootstrap = bootstrap
+        self._broker = broker
         self._topic = topic
         self._outbox = outbox
         self._last_row = last_row
@@ -106,12 +110,14 @@ class _Watch:
         self._outbox_noted = outbox is None
         self._empty_tails: set[tuple[int, int]] = set()
         try:
-            log = describe_log(bootstrap, topic)
-            self.outcome = Outcome(last_row, log, _ends(bootstrap, log))
+            log = describe_log(broker, topic)
+            self.outcome = Outcome(last_row, log, _ends(broker, log))
         except TopicMissing as error:
             raise SettingsError(str(error)) from error
+        except NotLetIn as error:
+            raise SettingsError(str(error)) from error
         except kafka_errors.KafkaError as error:
-            sentence = f"Kafka at {bootstrap} does not answer ({error}): check JANGBU_KAFKA_BOOTSTRAP"
+            sentence = f"Kafka at {broker} does not answer ({error}): check JANGBU_KAFKA_BOOTSTRAP"
             raise SettingsError(sentence) from error
 
     def until(self, deadline_s: float | None, say: Callable[[str], None]) -> Outcome:
@@ -194,9 +200,9 @@ class _Watch:
         if time.monotonic() - self._described_s < DESCRIBE_EVERY_S:
             return
         self._described_s = time.monotonic()
-        log = describe_log(self._bootstrap, self._topic)
+        log = describe_log(self._broker, self._topic)
         if log.topic_id != self.outcome.log.topic_id or log.cluster_id != self.outcome.log.cluster_id:
-            self.outcome.ends = _ends(self._bootstrap, log)
+            self.outcome.ends = _ends(self._broker, log)
             self.outcome.log = log
             self.outcome.stored = {}
             self._outbox_noted = self._outbox is None
@@ -212,14 +218,14 @@ class _Watch:
             if start is None or start >= end or self._is_empty_tail(partition):
                 continue
             try:
-                if nothing_left(self._bootstrap, self.outcome.log, partition, start, end):
+                if nothing_left(self._broker, self.outcome.log, partition, start, end):
                     self._empty_tails.add((partition, start))
             except kafka_errors.KafkaError:
                 continue  # asked again later
 
 
-def _ends(bootstrap: str, log: TopicLog) -> dict[int, int]:
-    return {partition: place.end for partition, place in reach(bootstrap, log).items()}
+def _ends(broker: BrokerAccess, log: TopicLog) -> dict[int, int]:
+    return {partition: place.end for partition, place in reach(broker, log).items()}
 
 
 def _opened(path: Path) -> Outbox:

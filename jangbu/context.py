@@ -128,9 +128,13 @@ def connection_sentence(error: BaseException) -> str | None:
     from kafka import errors as kafka_errors
     from sqlalchemy import exc as sql_errors
 
+    from producers.broker_refusal import NotLetIn
+
     if isinstance(error, sql_errors.OperationalError | psycopg.OperationalError):
         said = str(getattr(error, "orig", None) or error).splitlines()[0]
         return f"the database does not answer: {said}; check JANGBU_DATABASE_URL (see `jangbu doctor`)"
+    if isinstance(error, NotLetIn):
+        return str(error)
     if isinstance(error, kafka_errors.KafkaConnectionError | kafka_errors.KafkaTimeoutError):
         return f"Kafka does not answer: {error}; check JANGBU_KAFKA_BOOTSTRAP (see `jangbu doctor`)"
     return None

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import psycopg
 
 from jangbu.errors import SettingsError
+from jangbu.settings_kafka import set_broker
 from producers.outbox import LogId, Outbox, OutboxError
 from producers.publishing_lock import PublishingLock
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from jangbu.settings import Settings
+    from producers.broker_access import BrokerAccess
     from producers.outbox import Positions
 
 LOCK_POLL_S = 0.2
@@ -71,7 +73,7 @@ class StoredOffsets:
 
 def run_publisher(
     settings: Settings,
-    bootstrap: str,
+    broker: BrokerAccess,
     forgetful_with: str | None,
     stop: threading.Event,
     say: Callable[[str], None],
@@ -93,7 +95,7 @@ def run_publisher(
             if stop.wait(LOCK_POLL_S):
                 return
         try:
-            Publisher(outbox, bootstrap, settings.topic, stored=stored, say=say).run(stop)
+            Publisher(outbox, broker, settings.topic, stored=stored, say=say).run(stop)
         finally:
             if stored is not None:
                 stored.close()
@@ -104,18 +106,19 @@ def publish_rest(settings: Settings, outbox: Outbox, patience_s: float, say: Cal
 
     Raises SettingsError where Kafka takes nothing for `patience_s`; the events stay in the outbox.
     """
+    broker = set_broker(settings)
     lock = PublishingLock(outbox.path)
     last_pending, since_s = outbox.pending_count(), time.monotonic()
     while last_pending:
-        if settings.kafka_bootstrap is not None and lock.acquire(runs_on=False):
+        if broker is not None and lock.acquire(runs_on=False):
             with lock:
-                drained = _drain(settings, outbox, patience_s, say)
+                drained = _drain(broker, settings.topic, outbox, patience_s, say)
             if drained:
                 return
             raise SettingsError(_left(settings, outbox))
         if lock.holder_runs_on():
             return
-        if settings.kafka_bootstrap is None:
+        if broker is None:
             say(f"{last_pending} events wait in the outbox {outbox.path}: `jangbu up` sends them on")
             return
         time.sleep(LOCK_POLL_S)  # another `ingest` publishes and may end before it has seen our events
@@ -131,12 +134,13 @@ def quiet_kafka() -> None:
     logging.getLogger("kafka").setLevel(logging.CRITICAL)
 
 
-def _drain(settings: Settings, outbox: Outbox, patience_s: float, say: Callable[[str], None]) -> bool:
+def _drain(
+    broker: BrokerAccess, topic: str, outbox: Outbox, patience_s: float, say: Callable[[str], None]
+) -> bool:
     from producers.publisher import Publisher
 
     quiet_kafka()
-    assert settings.kafka_bootstrap is not None
-    return Publisher(outbox, settings.kafka_bootstrap, settings.topic, say=say).drain(patience_s)
+    return Publisher(outbox, broker, topic, say=say).drain(patience_s)
 
 
 def _left(settings: Settings, outbox: Outbox) -> str:

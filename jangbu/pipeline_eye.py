@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Engine
 
+    from producers.broker_access import BrokerAccess
+
 _log = logging.getLogger(__name__)
 
 
@@ -24,17 +26,21 @@ class PipelineEye:
     """Looks at one topic. Whether records wait behind a broker that does not answer is not known: it says just that."""
 
     def __init__(
-        self, engine: Engine, bootstrap: str, topic: str, clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+        self,
+        engine: Engine,
+        broker: BrokerAccess,
+        topic: str,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        self._engine, self._bootstrap, self._topic, self._clock = engine, bootstrap, topic, clock
+        self._engine, self._broker, self._topic, self._clock = engine, broker, topic, clock
         self._since: dict[tuple[int, int], tuple[int, datetime]] = {}
         self._away_since: datetime | None = None
 
     def __call__(self) -> list[Standing | Away]:
         """The partitions in which records wait, with the instant since which each was seen to stand where it does."""
         try:
-            log = describe_log(self._bootstrap, self._topic)
-            ends = {partition: place.end for partition, place in reach(self._bootstrap, log).items()}
+            log = describe_log(self._broker, self._topic)
+            ends = {partition: place.end for partition, place in reach(self._broker, log).items()}
         except (KafkaError, TopicMissing) as error:
             if self._away_since is None:
                 _log.warning("alerts: whether records wait is not known: %s", error)

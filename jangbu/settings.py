@@ -20,6 +20,7 @@ from jangbu.errors import SettingsError
 from jangbu.settings_alerts import ALERT_SETTINGS, AlertSettings
 from jangbu.settings_breaks import BREAK_SETTINGS, BreakSettings
 from jangbu.settings_gateway import GATEWAY_SETTINGS, QuotaSettings
+from jangbu.settings_kafka import KAFKA_SETTINGS, KafkaSettings
 from jangbu.settings_sign_in import SIGN_IN_SETTINGS, SignInSettings, sign_in_warnings
 from jangbu.settings_vendors import VENDOR_SETTINGS, VendorSettings
 
@@ -32,7 +33,7 @@ TOKEN_BYTES: Final = 32
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings(AlertSettings, BreakSettings, SignInSettings, QuotaSettings, VendorSettings):
+class Settings(AlertSettings, BreakSettings, KafkaSettings, SignInSettings, QuotaSettings, VendorSettings):
     """Every setting, checked. Times are in the unit that the name ends with.
 
     Attributes:
@@ -198,7 +199,7 @@ SPECS: Final = (
     Spec("pledge_version", values.parse_label),
     Spec("pledge_valid_days", values.whole_number(1, 36_600)),
     *(Spec(*entry) for entry in (*ALERT_SETTINGS, *BREAK_SETTINGS, *GATEWAY_SETTINGS, *VENDOR_SETTINGS)),
-    *(Spec(*entry) for entry in SIGN_IN_SETTINGS),
+    *(Spec(*entry) for entry in (*SIGN_IN_SETTINGS, *KAFKA_SETTINGS)),
 )
 BY_NAME: Final = MappingProxyType({spec.name: spec for spec in SPECS})
 # Variables that start like ours and are no settings: the file's name, a trace on errors.

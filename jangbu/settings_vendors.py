@@ -5,7 +5,6 @@ kept and passed on with the rest. It is shown nowhere.
 """
 
 import re
-import stat
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 from jangbu.errors import SettingsError
+from jangbu.settings_secret_files import read_secret
 from jangbu.settings_values import parse_http_url, parse_path, parse_token
 
 if TYPE_CHECKING:
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from billing.invoices.fetching.transport import Access
 
 LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
-KEY_FILE_BYTES_MAX: Final = 4096
-OTHERS_MAY: Final = 0o077
 VENDORS: Final = ("openai", "anthropic", "openrouter", "xai", "mistral")
 
 
@@ -108,34 +106,11 @@ def access_of(settings: VendorSettings, origins: Mapping[str, str], api: "Vendor
         raise SettingsError(f"{api.names[0]} is asked by team: set {_variable(f'{name}_team')} to the team's id")
     return Access(
         base_url=_value(settings, f"{name}_url") or api.base_url,
-        key=key if key is not None else _key_in(file, file_variable),
+        key=key if key is not None else read_secret(file, file_variable, "key", parse_token),
         key_from=variable if key is not None else file_variable,
         url_from=_variable(f"{name}_url"),
         team=team,
     )
-
-
-def _key_in(file: Path, variable: str) -> str:
-    """The key that a file holds on its only line."""
-    try:
-        found = file.stat()
-        if not stat.S_ISREG(found.st_mode):
-            raise SettingsError(f"{variable} names {file}, which is no file: name one that holds the key")
-        mode = stat.S_IMODE(found.st_mode)
-        if mode & OTHERS_MAY:
-            raise SettingsError(
-                f"{variable} names {file}, which others may read (mode {mode:04o}): make it 0600 and consider the key "
-                "known"
-            )
-        if found.st_size > KEY_FILE_BYTES_MAX:
-            raise SettingsError(f"{variable} names {file}, which has {found.st_size} bytes: a key is one short line")
-        return parse_token(file.read_text(encoding="ascii").strip())
-    except UnicodeDecodeError:
-        raise SettingsError(f"{variable} names {file}, which holds more than ASCII: write the key alone") from None
-    except OSError as error:
-        raise SettingsError(f"{variable} names {file}, which cannot be read ({error.strerror}): correct it") from None
-    except ValueError as error:
-        raise SettingsError(f"what {file} holds ({variable}) {error}") from None
 
 
 def _value(settings: VendorSettings, name: str) -> Any:

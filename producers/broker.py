@@ -16,12 +16,15 @@ from confluent_kafka import KafkaError, KafkaException, Producer
 from kafka import KafkaAdminClient
 from kafka import errors as kafka_errors
 
+from producers.broker_refusal import let_in
 from producers.outbox import LogId, Pending, Published
-from producers.topic import TopicMissing
+from producers.topic import log_seen_by
 
 if TYPE_CHECKING:
     import threading
     from collections.abc import Callable, Sequence
+
+    from producers.broker_access import BrokerAccess
 
 REQUEST_TIMEOUT_MS = 10_000
 DELIVERY_TIMEOUT_MS = 30_000
@@ -55,28 +58,27 @@ Answer = Published | TooLarge | NotAcknowledged
 class Broker:
     """A producer and an admin client. Raises OSError or kafka.errors.KafkaError where no broker answers."""
 
-    def __init__(self, bootstrap: str) -> None:
-        reachable(bootstrap)
-        self._admin: Any = KafkaAdminClient(
-            bootstrap_servers=bootstrap.split(","),
-            client_id="jangbu-publisher",
-            bootstrap_timeout_ms=BOOTSTRAP_TIMEOUT_MS,
-            reconnect_backoff_max_ms=RECONNECT_BACKOFF_MAX_MS,
-            request_timeout_ms=REQUEST_TIMEOUT_MS,
-        )
+    def __init__(self, broker: BrokerAccess) -> None:
+        self._broker = broker
+        reachable(broker.bootstrap)
+        settings = {
+            "client_id": "jangbu-publisher",
+            "bootstrap_timeout_ms": BOOTSTRAP_TIMEOUT_MS,
+            "reconnect_backoff_max_ms": RECONNECT_BACKOFF_MAX_MS,
+            "request_timeout_ms": REQUEST_TIMEOUT_MS,
+            **broker.for_kafka_python(),
+        }
+        self._admin: Any = let_in(broker, lambda: KafkaAdminClient(**settings))
         try:
-            self._producer = Producer(_settings(bootstrap), logger=_log)
+            self._producer = Producer(_settings(broker), logger=_log)
         except BaseException:
             self._admin.close()
             raise
 
     def describe(self, topic: str) -> LogId:
-        """The life that the topic has now. Raises TopicMissing."""
-        cluster_id = self._admin.describe_cluster()["cluster_id"]
-        found = [entry for entry in self._admin.describe_topics([topic]) if entry["error_code"] == 0]
-        if not found:
-            raise TopicMissing(f"there is no topic {topic!r}: run `jangbu migrate`, which makes it")
-        return LogId(str(cluster_id), str(found[0]["topic_id"]))
+        """The life that the topic has now. Raises TopicMissing, NotLetIn."""
+        log = log_seen_by(self._admin, self._broker, topic)
+        return LogId(log.cluster_id, log.topic_id)
 
     def publish(self, topic: str, rows: Sequence[Pending], stop: threading.Event) -> list[Answer]:
         """Send rows; an answer for each, in their order. Once `stop` is set, waits at most STOP_GRACE_S longer.
@@ -147,10 +149,10 @@ def reachable(bootstrap: str) -> None:
     raise kafka_errors.KafkaConnectionError(f"no connection ({last})")
 
 
-def _settings(bootstrap: str) -> dict[str, Any]:
+def _settings(broker: BrokerAccess) -> dict[str, Any]:
     """librdkafka's, by its names."""
     return {
-        "bootstrap.servers": bootstrap,
+        **broker.for_librdkafka(),
         "client.id": "jangbu-publisher",
         "acks": "all",
         "enable.idempotence": True,

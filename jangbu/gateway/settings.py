@@ -7,17 +7,20 @@ from typing import TYPE_CHECKING
 
 from jangbu import settings
 from jangbu.errors import SettingsError
+from jangbu.settings_kafka import set_broker
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
+
+    from producers.broker_access import BrokerAccess
 
 
 @dataclass(frozen=True)
 class GatewaySettings:
     """Where events go, and in whose name.
 
-    kafka_bootstrap: Kafka's addresses; None: events are posted to `url` with `token`.
+    broker: Kafka; None: events are posted to `url` with `token`.
     directory: holds the outboxes and status files of this machine's proxy processes.
     queue_events_max: how many events may wait in memory for the outbox.
     quota, quota_fail, quota_output_tokens_max: as in `jangbu.settings_gateway`.
@@ -26,7 +29,7 @@ class GatewaySettings:
 
     source: str
     department_from: str
-    kafka_bootstrap: str | None
+    broker: BrokerAccess | None
     topic: str
     url: str | None
     token: str | None = field(repr=False)
@@ -59,7 +62,7 @@ def read(environ: Mapping[str, str] | None = None) -> GatewaySettings:
     return GatewaySettings(
         source=found.source,
         department_from=found.gateway_department_from,
-        kafka_bootstrap=found.kafka_bootstrap,
+        broker=set_broker(found),
         topic=found.topic,
         url=None if found.kafka_bootstrap else found.url,
         token=None if found.kafka_bootstrap else found.token,

@@ -19,12 +19,13 @@ sys.path = [place for place in sys.path if place != str(Path(__file__).parent)]
 
 def run_product_worker(settings: dict[str, Any]) -> int:
     """The worker of `jangbu worker`, with its settings given directly."""
+    from producers.broker_access import BrokerAccess
     from producers.topic import TopicLog
     from streams.worker import WorkerSettings, run_worker
 
     return run_worker(
         WorkerSettings(
-            bootstrap=settings["bootstrap"],
+            broker=BrokerAccess(settings["bootstrap"]),
             database_url=settings["database_url"],
             log=TopicLog(**settings["log"]),
             data_dir=settings["directory"],
@@ -39,13 +40,14 @@ def run_product_publisher(settings: dict[str, Any]) -> int:
     import signal
     import threading
 
+    from producers.broker_access import BrokerAccess
     from producers.outbox import Outbox
     from producers.publisher import Publisher
 
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     with Outbox(Path(settings["outbox"])) as outbox:
-        Publisher(outbox, settings["bootstrap"], settings["topic"], say=print).run(stop)
+        Publisher(outbox, BrokerAccess(settings["bootstrap"]), settings["topic"], say=print).run(stop)
     return 0
 
 

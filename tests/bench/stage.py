@@ -26,6 +26,7 @@ from kafka import KafkaAdminClient
 from jangbu.migrate import migrate_database
 from jangbu.services import processes
 from jangbu.services.postgres import EmbeddedPostgres
+from producers.broker_access import BrokerAccess
 from producers.topic import TopicLog, describe_log, make_topic
 from tests.services.apache_kafka import ApacheKafka
 
@@ -171,9 +172,9 @@ class Stage:
     def topic(self, partitions: int) -> Iterator[TopicLog]:
         """A fresh topic."""
         name = f"usage.{uuid.uuid4().hex[:12]}"
-        make_topic(self.bootstrap, name, partitions, replicas=1)
+        make_topic(BrokerAccess(self.bootstrap), name, partitions, replicas=1)
         try:
-            yield describe_log(self.bootstrap, name)
+            yield describe_log(BrokerAccess(self.bootstrap), name)
         finally:
             admin = KafkaAdminClient(bootstrap_servers=self.bootstrap)
             admin.delete_topics([name])

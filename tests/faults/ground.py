@@ -24,6 +24,7 @@ from kafka.errors import KafkaError
 
 from jangbu.migrate import migrate_database
 from jangbu.services.postgres import EmbeddedPostgres
+from producers.broker_access import BrokerAccess
 from producers.topic import describe_log, make_topic, reach
 from tests.faults import testimony
 from tests.faults.load import Load
@@ -84,10 +85,11 @@ class Ground:
         self.broker = ApacheKafka(self.directory / "kafka").start()
         # Asked once: the broker reads it from a file that it writes anew, in place, each time it starts and ends.
         self.bootstrap = self.broker.bootstrap
+        self.access = BrokerAccess(self.bootstrap)
         self.postgres = EmbeddedPostgres(self.directory / "postgres", self.directory / "run").start()
         migrate_database(self.postgres.urls.owner)
-        make_topic(self.bootstrap, TOPIC, PARTITIONS, replicas=1)
-        self.log = describe_log(self.bootstrap, TOPIC)
+        make_topic(self.access, TOPIC, PARTITIONS, replicas=1)
+        self.log = describe_log(self.access, TOPIC)
         self.proxy = Proxy(self.postgres.port)
         self.load = Load(self.bootstrap, TOPIC, self._seed, self.directory / "producer.log")
         self.workers: list[WorkerProcess] = [self._new_worker(place) for place in range(WORKERS)]
@@ -258,7 +260,7 @@ class Ground:
             if not ends:
                 with contextlib.suppress(KafkaError):
                     ends.update(
-                        {partition: place.end for partition, place in reach(self.bootstrap, self.log).items()}
+                        {partition: place.end for partition, place in reach(self.access, self.log).items()}
                     )
             stored = self.offsets()
             return bool(ends) and all(stored.get(partition, 0) >= end for partition, end in ends.items())

@@ -10,6 +10,7 @@ import pytest
 from confluent_kafka import Producer
 
 from jangbu.services import ports
+from producers.broker_access import BrokerAccess
 from producers.topic import describe_log, make_topic, reach
 from tests.faults import load
 from tests.faults.ground import WORKERS, Ground
@@ -89,7 +90,8 @@ def test_a_producer_that_stands_still_is_replaced_and_nothing_is_lost(
     monkeypatch.setattr(load, "REPLACED_AFTER_S", 10.0)
     monkeypatch.setattr(load, "LOOKED_AFTER_EVERY_S", 0.0)
     topic = f"usage.{uuid.uuid4().hex[:12]}"
-    make_topic(kafka.bootstrap, topic, 2, replicas=1)
+    broker = BrokerAccess(kafka.bootstrap)
+    make_topic(broker, topic, 2, replicas=1)
     sending = load.Load(kafka.bootstrap, topic, 7, tmp_path / "producer.log")
     (closed_port,) = ports.free_ports(1)
     nowhere = {"bootstrap.servers": f"127.0.0.1:{closed_port}", "log_level": 0, "on_delivery": sending._told}
@@ -98,7 +100,7 @@ def test_a_producer_that_stands_still_is_replaced_and_nothing_is_lost(
     assert sending.flush(60.0) == 0
     assert sending.replaced == 1
     assert sending.failed == []
-    ends = reach(kafka.bootstrap, describe_log(kafka.bootstrap, topic))
+    ends = reach(broker, describe_log(broker, topic))
     assert sum(place.end for place in ends.values()) == sending.records
 
 

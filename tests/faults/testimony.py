@@ -87,7 +87,7 @@ def _group(ground: Ground) -> str:
 
 
 def _offsets(ground: Ground) -> str:
-    ends, stored = reach(ground.bootstrap, ground.log), ground.offsets()
+    ends, stored = reach(ground.access, ground.log), ground.offsets()
     return "\n".join(f"{partition}: {stored.get(partition)} of {ends[partition].end}" for partition in sorted(ends))
 
 

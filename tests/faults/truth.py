@@ -57,7 +57,7 @@ def _sums(ground: Ground) -> list[str]:
 def _records(ground: Ground) -> list[str]:
     """Each record that Kafka holds is accounted for once; each poisonous one is in quarantine."""
     found = []
-    ends = {partition: place.end for partition, place in reach(ground.bootstrap, ground.log).items()}
+    ends = {partition: place.end for partition, place in reach(ground.access, ground.log).items()}
     if ground.offsets() != ends:
         found.append(f"the stored offsets are {ground.offsets()}, Kafka's ends are {ends}")
     records, accounted = ground.ask("select sum(records), sum(stored + duplicates + quarantined) from stream_chunk")[0]

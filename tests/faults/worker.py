@@ -21,6 +21,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from producers.broker_access import BrokerAccess
 from producers.topic import TopicLog
 from streams import worker as streams_worker
 from streams.offsets import SqlOffsets
@@ -164,7 +165,7 @@ def run(plan: Plan) -> None:
     if plan.planted:
         _named(plan.planted)()
     settings = streams_worker.WorkerSettings(
-        bootstrap=plan.bootstrap,
+        broker=BrokerAccess(plan.bootstrap),
         database_url=plan.database_url,
         log=plan.log,
         data_dir=plan.directory,

@@ -79,7 +79,7 @@ async def drive(enforcer: Enforcer, calls: int, rate: float, took: dict[str, lis
 def settings_of(url: str, token: str, directory: Path) -> GatewaySettings:
     """Of a gateway that enforces quotas, and lets nothing pass that it knows nothing of."""
     return GatewaySettings(
-        source=SOURCE, department_from="user_api_key_team_id", kafka_bootstrap=None, topic="usage.events", url=url,
+        source=SOURCE, department_from="user_api_key_team_id", broker=None, topic="usage.events", url=url,
         token=token, directory=directory, queue_events_max=1_000, quota="enforce", quota_fail="closed",
         door_url=url, door_token=token,
     )  # fmt: skip

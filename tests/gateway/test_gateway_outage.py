@@ -38,7 +38,7 @@ from jangbu.gateway.settings import GatewaySettings
 payload, directory = json.loads(sys.argv[1]), Path(sys.argv[2])
 metering.RETRY_S, metering.SAY_AGAIN_S = 0.02, 0.0
 said, handed = [], 4_000
-settings = GatewaySettings(source="g", department_from="user_api_key_team_id", kafka_bootstrap=None, topic="t",
+settings = GatewaySettings(source="g", department_from="user_api_key_team_id", broker=None, topic="t",
                            url="http://127.0.0.1:9", token="t", directory=directory, queue_events_max=1_000)
 meter = Meter(settings, say=said.append)
 soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -69,7 +69,7 @@ os._exit(0)
 def settings_for(directory: Path, url: str) -> GatewaySettings:
     """A gateway that posts to a door of ours."""
     return GatewaySettings(
-        source="g", department_from="user_api_key_team_id", kafka_bootstrap=None, topic="t", url=url, token=TOKEN,
+        source="g", department_from="user_api_key_team_id", broker=None, topic="t", url=url, token=TOKEN,
         directory=directory, queue_events_max=5_000,
     )  # fmt: skip
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from kafka import KafkaConsumer, TopicPartition
 
+from producers.broker_access import BrokerAccess
 from producers.topic import describe_log, make_topic, reach
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ class World:
         self.bootstrap = bootstrap
         self.topic = topic
         self.database_url: str | None = None
+        self.variables: dict[str, str] = {}
 
     @property
     def outbox_path(self) -> Path:
@@ -56,6 +58,7 @@ class World:
             environment["JANGBU_KAFKA_BOOTSTRAP"] = self.bootstrap
         if self.database_url:
             environment["JANGBU_DATABASE_URL"] = self.database_url
+        environment |= self.variables
         return subprocess.Popen(
             [sys.executable, "-m", "jangbu", *arguments], env=environment, cwd=self.directory, stdin=stdin,
             stdout=subprocess.PIPE, stderr=subprocess.PIPE,
@@ -79,10 +82,10 @@ class World:
     def records(self, expected: int) -> list[Any]:
         """All records of the topic, once there are at least `expected` offsets."""
         assert self.bootstrap is not None
-        log = describe_log(self.bootstrap, self.topic)
+        log = describe_log(BrokerAccess(self.bootstrap), self.topic)
         deadline = time.monotonic() + 30
         while True:
-            ends = reach(self.bootstrap, log)
+            ends = reach(BrokerAccess(self.bootstrap), log)
             if sum(place.end for place in ends.values()) >= expected:
                 break
             assert time.monotonic() < deadline, f"{ends} of {expected}"
@@ -122,6 +125,6 @@ def fixture_world(tmp_path: Path) -> World:
 
 @pytest.fixture(name="kafka_world")
 def fixture_kafka_world(world: World, kafka: ApacheKafka) -> World:
-    make_topic(kafka.bootstrap, world.topic, partitions=4, replicas=1)
+    make_topic(BrokerAccess(kafka.bootstrap), world.topic, partitions=4, replicas=1)
     world.bootstrap = kafka.bootstrap
     return world

@@ -13,6 +13,7 @@ import psycopg
 from confluent_kafka import KafkaError, Message, Producer
 
 from jangbu.migrate import sql_directory
+from producers.broker_access import BrokerAccess
 from producers.topic import describe_log, make_topic
 from tests.faults.events import raw
 from tests.faults.worker import Plan, WorkerProcess
@@ -33,16 +34,16 @@ class StreamsWorld:
         self.urls = urls
         self.directory = directory
         self.topic = f"usage.{uuid.uuid4().hex[:12]}"
-        make_topic(broker.bootstrap, self.topic, partitions, replicas=1)
+        make_topic(BrokerAccess(broker.bootstrap), self.topic, partitions, replicas=1)
         self.workers: list[WorkerProcess] = []
 
     def worker(self, *, start: bool = True, **changes: Any) -> WorkerProcess:
         """A worker of the topic as it is now, started."""
         name = f"worker-{len(self.workers)}"
         plan: dict[str, Any] = {
-            "bootstrap": self.broker.bootstrap,
+            "broker": BrokerAccess(self.broker.bootstrap),
             "database_url": self.urls.worker,
-            "log": describe_log(self.broker.bootstrap, self.topic),
+            "log": describe_log(BrokerAccess(self.broker.bootstrap), self.topic),
             "directory": str(self.directory / name),
             "name": name,
             "group": f"group-{self.topic}",

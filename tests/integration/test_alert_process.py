@@ -23,6 +23,7 @@ from jangbu import alerting, pipeline_eye
 from jangbu.database import connect
 from jangbu.pipeline_eye import PipelineEye
 from jangbu.sending import MailServer, Senders
+from producers.broker_access import BrokerAccess
 from producers.topic import Reach, TopicLog
 from tests.integration.alert_receivers import MailBox, serving
 from tests.integration.command_world import CommandShell, house_on
@@ -221,7 +222,7 @@ def test_the_eye_remembers_since_when_a_place_stands(
     monkeypatch.setattr(pipeline_eye, "reach", lambda *_words: ends)
     now = datetime(2026, 10, 15, tzinfo=UTC)
     ticks = iter(now + timedelta(minutes=minute) for minute in range(10))
-    eye = PipelineEye(engine, "host:9092", "usage.events", lambda: next(ticks))
+    eye = PipelineEye(engine, BrokerAccess("host:9092"), "usage.events", lambda: next(ticks))
     assert [(one.partition, one.offset, one.end, one.since) for one in eye()] == [(0, 0, 5, now)]
     assert [one.since for one in eye()] == [now], "still"
     with house.as_role("owner") as connection:

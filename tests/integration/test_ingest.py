@@ -19,6 +19,7 @@ import zstandard
 from kafka import KafkaAdminClient
 
 from jangbu.services.broker import EmbeddedBroker
+from producers.broker_access import BrokerAccess
 from producers.outbox import Accepted, LogId, Outbox
 from producers.publisher import Publisher
 from producers.topic import describe_log, make_topic, reach
@@ -239,11 +240,12 @@ def test_a_broker_that_is_killed_while_publishing_loses_nothing(tmp_path: Path, 
     _ = kafka  # its jars are there
     said: list[str] = []
     with ApacheKafka(tmp_path / "kafka") as broker, Outbox(tmp_path / "outbox.sqlite") as outbox:
-        make_topic(broker.bootstrap, "t", partitions=4, replicas=1)
+        make_topic(BrokerAccess(broker.bootstrap), "t", partitions=4, replicas=1)
         for start in range(0, 40_000, 5_000):
             outbox.append([Accepted(b"s/%d" % n, b"v" * 300, 1_790_000_000_000) for n in range(start, start + 5_000)])
         stop = threading.Event()
-        thread = threading.Thread(target=Publisher(outbox, broker.bootstrap, "t", say=said.append).run, args=(stop,))
+        publisher = Publisher(outbox, BrokerAccess(broker.bootstrap), "t", say=said.append)
+        thread = threading.Thread(target=publisher.run, args=(stop,))
         thread.start()
         try:
             while outbox.held_count() > 30_000:
@@ -276,12 +278,13 @@ def test_a_row_that_the_broker_never_takes_is_kept_and_the_rest_goes_on(kafka_wo
         outbox.append([Accepted(b"s/%d" % n, b"v" * 100, 1_790_000_000_000) for n in range(10)])
         outbox.append([Accepted(b"s/large", os.urandom(30_000), 1_790_000_000_000)])
         outbox.append([Accepted(b"s/%d" % n, b"v" * 100, 1_790_000_000_000) for n in range(10, 20)])
-        assert Publisher(outbox, kafka_world.bootstrap or "", kafka_world.topic, say=said.append).drain(20)
+        broker = BrokerAccess(kafka_world.bootstrap or "")
+        assert Publisher(outbox, broker, kafka_world.topic, say=said.append).drain(20)
         assert [seq for seq, _ in outbox.refused()] == [11]
         assert any("row 11" in sentence for sentence in said)
         limit(1_048_576)
         admin.close()
-        assert Publisher(outbox, kafka_world.bootstrap or "", kafka_world.topic, say=said.append).drain(20)
+        assert Publisher(outbox, broker, kafka_world.topic, say=said.append).drain(20)
         assert outbox.held_count() == 0
     assert len({record.key for record in kafka_world.records(21)}) == 21
 
@@ -291,7 +294,7 @@ def test_a_missing_topic_is_said_and_waited_for(kafka: ApacheKafka, world: World
     with Outbox(world.outbox_path) as outbox:
         outbox.append([Accepted(b"s/1", b"v", 0)])
         stop = threading.Event()
-        publisher = Publisher(outbox, kafka.bootstrap, world.topic, say=said.append)
+        publisher = Publisher(outbox, BrokerAccess(kafka.bootstrap), world.topic, say=said.append)
         thread = threading.Thread(target=publisher.run, args=(stop,))
         thread.start()
         try:
@@ -299,7 +302,7 @@ def test_a_missing_topic_is_said_and_waited_for(kafka: ApacheKafka, world: World
             while not said and time.monotonic() < deadline:
                 time.sleep(0.05)
             assert "jangbu migrate" in said[0]
-            make_topic(kafka.bootstrap, world.topic, partitions=1, replicas=1)
+            make_topic(BrokerAccess(kafka.bootstrap), world.topic, partitions=1, replicas=1)
             while outbox.held_count() and time.monotonic() < deadline:
                 time.sleep(0.05)
         finally:
@@ -312,24 +315,25 @@ def test_a_broker_that_forgets_gets_again_what_postgresql_lacks(tmp_path: Path) 
     stored: dict[tuple[LogId, int], int] = {}
     with Outbox(tmp_path / "outbox.sqlite") as outbox, EmbeddedBroker(tmp_path / "run") as broker:
         outbox.append([Accepted(b"s/%d" % n, b"v" * 300, 1_790_000_000_000) for n in range(3000)])
-        make_topic(broker.bootstrap, "t", partitions=2, replicas=1)
-        first = describe_log(broker.bootstrap, "t")
-        publisher = Publisher(outbox, broker.bootstrap, "t", stored=lambda: dict(stored), say=lambda _: None)
+        make_topic(BrokerAccess(broker.bootstrap), "t", partitions=2, replicas=1)
+        first = describe_log(BrokerAccess(broker.bootstrap), "t")
+        access = BrokerAccess(broker.bootstrap)
+        publisher = Publisher(outbox, access, "t", stored=lambda: dict(stored), say=lambda _: None)
         stop = threading.Event()
         thread = threading.Thread(target=publisher.run, args=(stop,))
         thread.start()
         try:
             until(lambda: outbox.pending_count() == 0)
             assert outbox.held_count() == 3000, "a broker in memory is not where events are safe"
-            ends = reach(broker.bootstrap, first)
+            ends = reach(BrokerAccess(broker.bootstrap), first)
             assert sum(end.end for end in ends.values()) == 3000
             stored[(LogId(first.cluster_id, first.topic_id), 0)] = ends[0].end
             until(lambda: outbox.held_count() == ends[1].end)
             kept = {row[0] for row in outbox.query("select key from event")}
             broker.stop()
             broker.start()
-            make_topic(broker.bootstrap, "t", partitions=2, replicas=1)
-            second = describe_log(broker.bootstrap, "t")
+            make_topic(BrokerAccess(broker.bootstrap), "t", partitions=2, replicas=1)
+            second = describe_log(BrokerAccess(broker.bootstrap), "t")
             assert second != first
             log = LogId(second.cluster_id, second.topic_id)
             until(lambda: outbox.pending_count() == 0 and outbox.published_elsewhere(log, 9999) == 0)

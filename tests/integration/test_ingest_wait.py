@@ -11,6 +11,7 @@ import psycopg
 import pytest
 from kafka import KafkaProducer
 
+from producers.broker_access import BrokerAccess
 from producers.outbox import Accepted, Outbox
 from producers.topic import describe_log, reach
 from tests.integration.ingest_world import (
@@ -36,7 +37,7 @@ def books(world: World) -> Iterator[psycopg.Connection]:
     """The offsets as a worker writes them; the worker itself has tests of its own."""
     assert world.database_url is not None
     assert world.bootstrap is not None
-    log = describe_log(world.bootstrap, world.topic)
+    log = describe_log(BrokerAccess(world.bootstrap), world.topic)
     with psycopg.connect(world.database_url, autocommit=True) as connection:
         connection.execute(
             "insert into topic_log (cluster_id, topic, topic_id) values (%s, %s, %s) on conflict do nothing",
@@ -63,7 +64,8 @@ def waiting_world(kafka_world: World, migrated_database: DatabaseUrls) -> World:
 
 def ends_of(world: World) -> dict[int, int]:
     assert world.bootstrap is not None
-    places = reach(world.bootstrap, describe_log(world.bootstrap, world.topic))
+    broker = BrokerAccess(world.bootstrap)
+    places = reach(broker, describe_log(broker, world.topic))
     return {partition: place.end for partition, place in places.items()}
 
 

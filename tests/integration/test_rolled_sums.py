@@ -15,6 +15,7 @@ from billing.parts import count_parts, first_and_last_hour, read_source, roll_up
 from billing.store import snapshot
 from billing.sums import EVERYTHING, Filters, read_sums
 from jangbu.database import connect
+from producers.broker_access import BrokerAccess
 from streams.worker import UsageWorker, WorkerSettings
 from tests.faults.events import chunk, event
 from tests.faults.workbench import LOG, Workbench
@@ -170,7 +171,7 @@ def test_a_worker_rolls_up_when_it_stores_nothing(
     bench: Workbench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A backlog goes first; and a database that is away is no reason to end."""
-    worker = UsageWorker(WorkerSettings("localhost:1", bench.urls.worker, LOG, str(tmp_path)))
+    worker = UsageWorker(WorkerSettings(BrokerAccess("localhost:1"), bench.urls.worker, LOG, str(tmp_path)))
 
     def refused() -> psycopg.Connection:
         raise psycopg.OperationalError("the database is away")

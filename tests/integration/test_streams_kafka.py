@@ -15,6 +15,7 @@ from confluent_kafka import TopicPartition as Place
 from confluent_kafka.admin import AdminClient, NewPartitions
 from kafka import KafkaAdminClient, TopicPartition
 
+from producers.broker_access import BrokerAccess
 from producers.topic import make_topic
 from tests.faults.events import NOW_MS, event, raw
 from tests.faults.poison import CORPUS, HARMLESS
@@ -320,4 +321,4 @@ def remake(world: StreamsWorld) -> None:
     admin.delete_topics([world.topic])
     world.wait("the topic's end", lambda: world.topic not in admin.list_topics())
     admin.close()
-    make_topic(world.broker.bootstrap, world.topic, 1, replicas=1)
+    make_topic(BrokerAccess(world.broker.bootstrap), world.topic, 1, replicas=1)

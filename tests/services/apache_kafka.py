@@ -18,6 +18,8 @@ import subprocess
 import tempfile
 import time
 import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
@@ -27,6 +29,7 @@ POM = Path(__file__).with_name("pom.xml")
 CHECKOUT = Path(__file__).resolve().parents[2]
 LIBS_DEFAULT = CHECKOUT / ".services" / "kafka-libs"
 JAVA_VERSION_MIN = 17
+LOCKED_HOST = "localhost"
 LONG_RUN_OPTIONS = ("-XX:+UseG1GC",)
 SHORT_RUN_OPTIONS = ("-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
 """A broker that lives for a test is up after half of the work: what it would compile thoroughly it hardly uses."""
@@ -35,6 +38,22 @@ STOP_TIMEOUT_S = 20.0
 MAVEN_TIMEOUT_S = 300.0
 # ApiVersions request (key 18), version 0, correlation id 7, client id "up?": the cheapest question a broker answers.
 API_VERSIONS_REQUEST = struct.pack(">ihhih", 13, 18, 0, 7, 3) + b"up?"
+
+
+@dataclass(frozen=True)
+class LockedListener:
+    """A listener that speaks TLS or asks for a password.
+
+    name: capital letters, its own.
+    protocol: `SSL`, `SASL_SSL` or `SASL_PLAINTEXT`.
+    settings: its lines of server.properties, without the prefix that names it.
+    scram_users: whom the storage knows from its beginning, as Kafka's `--add-scram` takes them.
+    """
+
+    name: str
+    protocol: str
+    settings: dict[str, str]
+    scram_users: tuple[str, ...] = ()
 
 
 class KafkaUnavailableError(RuntimeError):
@@ -76,6 +95,7 @@ class ApacheKafka:
         libs: the jars; fetched when not given.
         heap_mib: the Java heap. The page cache, not the heap, holds the log.
         overrides: further lines of server.properties, by name.
+        locked: further listeners that ask who comes, each on a port of its own.
         detached: keep running when this process ends (`make services`); ``stop`` in a later process ends it.
         long_run: compiled as a server is that stays; for measurements and for people.
     """
@@ -87,6 +107,7 @@ class ApacheKafka:
         *,
         heap_mib: int = 384,
         overrides: dict[str, str] | None = None,
+        locked: Sequence[LockedListener] = (),
         detached: bool = False,
         long_run: bool = False,
     ) -> None:
@@ -94,6 +115,7 @@ class ApacheKafka:
         self._libs = libs
         self._heap_mib = heap_mib
         self._overrides = overrides or {}
+        self._locked = locked
         self._detached = detached
         self._options = LONG_RUN_OPTIONS if long_run else SHORT_RUN_OPTIONS
         self._child: subprocess.Popen[bytes] | None = None
@@ -102,6 +124,10 @@ class ApacheKafka:
     def bootstrap(self) -> str:
         """``host:port`` for clients."""
         return f"{ports.LOOPBACK}:{self._load()['client_port']}"
+
+    def locked_bootstrap(self, name: str) -> str:
+        """``host:port`` of a listener that asks who comes; by the host's name, which certificates hold."""
+        return f"{LOCKED_HOST}:{self._load()['locked_ports'][name]}"
 
     @property
     def pid(self) -> int | None:
@@ -181,32 +207,39 @@ class ApacheKafka:
 
     def _prepare(self, libs: Path) -> None:
         """Choose the ports, write the settings, format the storage."""
-        client_port, controller_port = ports.free_ports(2)
+        client_port, controller_port, *others = ports.free_ports(2 + len(self._locked))
+        locked_ports = {listener.name: port for listener, port in zip(self._locked, others, strict=True)}
+        properties = self._settings(client_port, controller_port, locked_ports)
         self._properties_file.write_text(
-            "".join(f"{name}={value}\n" for name, value in self._settings(client_port, controller_port).items()),
-            encoding="ascii",
+            "".join(f"{name}={value}\n" for name, value in properties.items()), encoding="ascii"
         )
         cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode("ascii").rstrip("=")
         # An id that starts with a dash would be read as an option.
         cluster_id = cluster_id.replace("-", "A").replace("_", "B")
         argv = ["java", *_logging_options(), "-Xmx128m", "-cp", f"{libs}/*", "kafka.tools.StorageTool", "format"]
         argv += ["--standalone", "--ignore-formatted", "-t", cluster_id, "-c", str(self._properties_file)]
+        argv += [word for listener in self._locked for user in listener.scram_users for word in ("--add-scram", user)]
         done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=START_TIMEOUT_S)
         if done.returncode != 0:
             raise KafkaUnavailableError(f"Kafka's storage cannot be formatted in {self.directory}: {done.stderr}")
-        self._save({"client_port": client_port, "controller_port": controller_port, "pid": 0, "identity": None})
+        state = {"client_port": client_port, "controller_port": controller_port, "locked_ports": locked_ports}
+        self._save({**state, "pid": 0, "identity": None})
 
-    def _settings(self, client_port: int, controller_port: int) -> dict[str, str]:
+    def _settings(self, client_port: int, controller_port: int, locked_ports: dict[str, int]) -> dict[str, str]:
         """server.properties: one node, nothing replicated, groups rebalance at once."""
-        client, controller = f"{ports.LOOPBACK}:{client_port}", f"{ports.LOOPBACK}:{controller_port}"
+        controller = f"{ports.LOOPBACK}:{controller_port}"
+        open_to_all = [f"PLAINTEXT://{ports.LOOPBACK}:{client_port}", f"CONTROLLER://{controller}"]
+        bound = [f"{name}://{ports.LOOPBACK}:{port}" for name, port in locked_ports.items()]
+        told = [f"{name}://{LOCKED_HOST}:{port}" for name, port in locked_ports.items()]
+        protocols = [f"{listener.name}:{listener.protocol}" for listener in self._locked]
         return {
             "process.roles": "broker,controller",
             "node.id": "1",
-            "listeners": f"PLAINTEXT://{client},CONTROLLER://{controller}",
-            "advertised.listeners": f"PLAINTEXT://{client},CONTROLLER://{controller}",
+            "listeners": ",".join(open_to_all + bound),
+            "advertised.listeners": ",".join(open_to_all + told),
             "controller.listener.names": "CONTROLLER",
             "controller.quorum.bootstrap.servers": controller,
-            "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+            "listener.security.protocol.map": ",".join(["PLAINTEXT:PLAINTEXT", "CONTROLLER:PLAINTEXT", *protocols]),
             "log.dirs": str(self.directory / "data"),
             "num.partitions": "1",
             "auto.create.topics.enable": "false",
@@ -224,6 +257,11 @@ class ApacheKafka:
             "group.min.session.timeout.ms": "1000",
             "log.cleaner.dedupe.buffer.size": str(8 * 1024 * 1024),
             "log.retention.check.interval.ms": "1000",
+            **{
+                f"listener.name.{listener.name.lower()}.{name}": value
+                for listener in self._locked
+                for name, value in listener.settings.items()
+            },
             **self._overrides,
         }
 

@@ -44,7 +44,7 @@ def news(*rules: list[Any]) -> dict[str, Any]:
 
 def enforcer_at(url: str, *rules: list[Any]) -> Enforcer:
     settings = GatewaySettings(
-        source="gateway-1", department_from="user_api_key_team_id", kafka_bootstrap=None, topic="t", url=url,
+        source="gateway-1", department_from="user_api_key_team_id", broker=None, topic="t", url=url,
         token="a-token", directory=Path(), queue_events_max=10, quota="enforce", door_url=url, door_token="a-token",
     )  # fmt: skip
     made = Enforcer(settings, "slot", lambda: True, say=lambda _sentence: None)

@@ -206,7 +206,7 @@ def test_kafka_goes_before_the_door(tmp_path: Path) -> None:
         {"JANGBU_SOURCE": "g", "JANGBU_KAFKA_BOOTSTRAP": "k:9092", "JANGBU_URL": "http://127.0.0.1:9",
          "JANGBU_TOKEN": "0123456789abcdef", "JANGBU_DATA_DIR": str(tmp_path)}
     )  # fmt: skip
-    assert (found.kafka_bootstrap, found.url, found.token, found.directory) == (
+    assert (str(found.broker), found.url, found.token, found.directory) == (
         "k:9092",
         None,
         None,

@@ -11,6 +11,7 @@ import pytest
 
 from producers import publisher as module
 from producers.broker import Answer, NotAcknowledged, TooLarge
+from producers.broker_access import BrokerAccess
 from producers.outbox import Accepted, LogId, Outbox, OutboxError, Pending, Published
 from producers.publisher import Publisher
 from producers.topic import TopicMissing
@@ -30,7 +31,7 @@ class Paper:
         self.plans: dict[int, Any] = {}
         self.failures: dict[bytes, Answer] = {}
 
-    def connect(self, _bootstrap: str) -> Paper:
+    def connect(self, _broker: BrokerAccess) -> Paper:
         self.connections += 1
         return self
 
@@ -75,7 +76,7 @@ def all_keys() -> list[bytes]:
 
 
 def test_rows_go_in_sequence_and_leave(paper: Paper, outbox: Outbox) -> None:
-    assert Publisher(outbox, "b:1").drain(5)
+    assert Publisher(outbox, BrokerAccess("b:1")).drain(5)
     assert paper.records == all_keys()
     assert outbox.held_count() == 0
     assert outbox.reach(FIRST) == {0: 3}
@@ -87,7 +88,7 @@ def test_acknowledgements_of_a_broker_that_is_no_more_count_for_nothing(paper: P
         paper.records = []
 
     paper.plans[1] = restart
-    publisher = Publisher(outbox, "b:1", stored=dict, say=lambda _: None)
+    publisher = Publisher(outbox, BrokerAccess("b:1"), stored=dict, say=lambda _: None)
     assert publisher.drain(5)
     assert paper.records == all_keys(), "sent again to the new broker"
     assert outbox.reach(FIRST) == {}
@@ -96,9 +97,9 @@ def test_acknowledgements_of_a_broker_that_is_no_more_count_for_nothing(paper: P
 
 
 def test_what_postgresql_has_is_not_sent_again(paper: Paper, outbox: Outbox) -> None:
-    assert Publisher(outbox, "b:1", stored=dict).drain(5)
+    assert Publisher(outbox, BrokerAccess("b:1"), stored=dict).drain(5)
     paper.log, paper.records = SECOND, []
-    publisher = Publisher(outbox, "b:1", stored=lambda: {(FIRST, 0): 2}, say=lambda _: None)
+    publisher = Publisher(outbox, BrokerAccess("b:1"), stored=lambda: {(FIRST, 0): 2}, say=lambda _: None)
     outbox.append([Accepted(b"s/3", b"v", 0)])
     assert publisher.drain(5)
     assert paper.records == [b"s/2", b"s/3"]
@@ -107,7 +108,7 @@ def test_what_postgresql_has_is_not_sent_again(paper: Paper, outbox: Outbox) -> 
 def test_a_passing_error_keeps_the_row_and_says_so(paper: Paper, outbox: Outbox) -> None:
     said: list[str] = []
     paper.failures[b"s/1"] = NotAcknowledged("too slow")
-    assert Publisher(outbox, "b:1", say=said.append).drain(5)
+    assert Publisher(outbox, BrokerAccess("b:1"), say=said.append).drain(5)
     assert paper.records == [b"s/0", b"s/2", b"s/1"]
     assert paper.connections == 2, "a producer that met an error is not used again"
     assert "too slow" in said[0]
@@ -120,20 +121,20 @@ def test_a_crash_before_the_rows_are_settled_sends_them_again(paper: Paper, outb
 
     paper.plans[1] = crash
     with pytest.raises(KeyboardInterrupt):
-        Publisher(outbox, "b:1").drain(5)
+        Publisher(outbox, BrokerAccess("b:1")).drain(5)
     assert outbox.pending_count() == 3
-    assert Publisher(outbox, "b:1").drain(5)
+    assert Publisher(outbox, BrokerAccess("b:1")).drain(5)
     assert paper.records == all_keys() * 2, "twice, with the same identity"
 
 
 def test_a_row_that_is_too_large_is_kept_aside(paper: Paper, outbox: Outbox) -> None:
     said: list[str] = []
     paper.failures[b"s/1"] = TooLarge("20000")
-    assert Publisher(outbox, "b:1", say=said.append).drain(5)
+    assert Publisher(outbox, BrokerAccess("b:1"), say=said.append).drain(5)
     assert paper.records == [b"s/0", b"s/2"]
     assert [seq for seq, _ in outbox.refused()] == [2]
     assert "row 2" in said[0]
-    assert Publisher(outbox, "b:1", say=said.append).drain(5)
+    assert Publisher(outbox, BrokerAccess("b:1"), say=said.append).drain(5)
     assert paper.records[-1] == b"s/1", "every start tries again"
 
 
@@ -143,7 +144,7 @@ def test_patience_ends(paper: Paper, outbox: Outbox, monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr(paper, "describe", missing)
     said: list[str] = []
-    assert not Publisher(outbox, "b:1", say=said.append).drain(0.0)
+    assert not Publisher(outbox, BrokerAccess("b:1"), say=said.append).drain(0.0)
     assert outbox.held_count() == 3
     assert len(said) == 1, "a trouble that lasts is not said each time"
 
@@ -157,7 +158,7 @@ def test_postgresql_away_does_not_stop_publishing(paper: Paper, outbox: Outbox) 
             raise answer
         return answer
 
-    assert Publisher(outbox, "b:1", stored=stored, say=lambda _: None).drain(5)
+    assert Publisher(outbox, BrokerAccess("b:1"), stored=stored, say=lambda _: None).drain(5)
     assert paper.records == all_keys()
 
 
@@ -167,11 +168,11 @@ def test_a_damaged_outbox_ends_the_publisher(paper: Paper, outbox: Outbox, monke
 
     monkeypatch.setattr(outbox, "settle", damaged)
     with pytest.raises(OutboxError):
-        Publisher(outbox, "b:1").drain(5)
+        Publisher(outbox, BrokerAccess("b:1")).drain(5)
 
 
 def test_run_ends_when_told(paper: Paper, outbox: Outbox) -> None:
     stop = threading.Event()
     paper.plans[1] = stop.set
-    Publisher(outbox, "b:1").run(stop)
+    Publisher(outbox, BrokerAccess("b:1")).run(stop)
     assert outbox.held_count() == 0

@@ -15,6 +15,7 @@ from billing.sentences import Sentence
 from jangbu.errors import JangbuError, NotFoundError, UsageError
 from jangbu.quarantine_decisions import decide
 from jangbu.redriving import redrive_open
+from jangbu.settings_kafka import broker_of
 from jangbu.web.paging import PAGE, page_document, page_number, part_of, take_total
 from jangbu.web.rights import ORGANISATION, PLATFORM
 from jangbu.web.signin.trail import note
@@ -111,10 +112,11 @@ def _lag(ask: Ask) -> list[dict[str, Any]] | None:
     settings = ask.books.settings
     try:
         with ask.books.context.services(kafka=True) as endpoints:
-            if endpoints.kafka_bootstrap is None:
+            broker = broker_of(settings, endpoints)
+            if broker is None:
                 return None
-            log = describe_log(endpoints.kafka_bootstrap, settings.topic)
-            ends = reach(endpoints.kafka_bootstrap, log)
+            log = describe_log(broker, settings.topic)
+            ends = reach(broker, log)
     except (KafkaError, TopicMissing, JangbuError):
         return None
     life = {"cluster": log.cluster_id, "topic": log.topic, "topic_id": log.topic_id}

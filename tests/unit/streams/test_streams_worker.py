@@ -14,6 +14,7 @@ from faust.types import TP
 from kafka.errors import KafkaConnectionError
 from psycopg import errors
 
+from producers.broker_access import BrokerAccess
 from producers.topic import TopicLog, TopicMissing
 from streams import worker as streams_worker
 from streams.chunk import Chunk
@@ -59,7 +60,7 @@ class Steps:
 
 def worker_with(steps: Steps) -> UsageWorker:
     worker = UsageWorker.__new__(UsageWorker)
-    worker.settings = SimpleNamespace(log=LOG, bootstrap="nowhere:1")
+    worker.settings = SimpleNamespace(log=LOG, broker=BrokerAccess("nowhere:1"))
     worker.pipeline = steps
     worker._storing = None
     crashes: list[Exception] = []
