@@ -8,7 +8,6 @@ Rounding is a step of its own (`billing.rounding`).
 from __future__ import annotations
 
 import re
-from contextlib import contextmanager
 from decimal import (
     Context,
     Decimal,
@@ -25,7 +24,7 @@ from typing import TYPE_CHECKING
 from billing.sentences import Sentence
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from contextlib import AbstractContextManager
 
 DIGITS_MAX = 200
 """Digits of the context: a quantity (19) x price (36) x rate (36), over a `per` of 13 digits, summed, stays below."""
@@ -43,11 +42,9 @@ MINOR_DIGITS = {
 _PLAIN_DECIMAL = re.compile(r"[0-9]{1,18}(\.[0-9]{1,18})?")
 
 
-@contextmanager
-def exact() -> Iterator[None]:
+def exact() -> AbstractContextManager[Context]:
     """Within it, decimal arithmetic is exact or raises decimal.Inexact."""
-    with localcontext(MONEY):
-        yield
+    return localcontext(MONEY)
 
 
 def parse_amount(text: str) -> Decimal:

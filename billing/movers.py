@@ -7,12 +7,16 @@ its difference, and the differences of all groups to that of all that is known.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from decimal import ROUND_HALF_EVEN, Decimal
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from billing.money import exact, plain
+
+if TYPE_CHECKING:
+    from billing.prices import PriceRow
+    from billing.rating import RatedQuantity
 
 NOUGHT = Decimal(0)
 Group = str | None
@@ -24,6 +28,45 @@ class Used(NamedTuple):
 
     quantity: int
     cost: Decimal | None
+
+
+Uses = dict[str | None, dict[tuple[Group, Thing], Used]]
+"""By currency; under None what has no price at all."""
+
+
+def used_in(rated: Iterable[RatedQuantity], split_hour: int) -> tuple[Uses, Uses]:
+    """What was used before a UTC hour, and from it on, by the sums' first dimension, which is the group; the others and
+    the unit are the thing. No sum crosses that hour. A thing of which a part has no price has no cost; where its other
+    parts are in several currencies, that part stands under None."""
+    totals: dict[tuple[bool, tuple[object, ...], str, int | None], int] = {}
+    prices: dict[int, PriceRow] = {}
+    for usage, unit, quantity, price, status in rated:
+        if status == "not_billable":
+            continue
+        if price is not None:
+            prices[price.id] = price
+        key = (usage.hour >= split_hour, usage.dimensions, unit, None if price is None else price.id)
+        totals[key] = totals.get(key, 0) + quantity
+    found: tuple[Uses, Uses] = ({}, {})
+    unpriced: list[tuple[Uses, tuple[Group, Thing], int]] = []
+    with exact():
+        for (is_later, (group, *thing), unit, price_id), quantity in totals.items():
+            uses, named = found[is_later], (cast("Group", group), (*map(str, thing), unit))
+            if price_id is None:
+                unpriced.append((uses, named, quantity))
+                continue
+            price = prices[price_id]
+            cost, of_currency = price.price * quantity / price.per, uses.setdefault(price.currency, {})
+            known = of_currency.get(named)
+            if known is not None and known.cost is not None:
+                quantity, cost = known.quantity + quantity, known.cost + cost
+            of_currency[named] = Used(quantity, cost)
+    for uses, named, quantity in unpriced:
+        currencies = [currency for currency, used in uses.items() if named in used]
+        currency = currencies[0] if len(currencies) == 1 else None
+        known = uses.setdefault(currency, {}).get(named, Used(0, None))
+        uses[currency][named] = Used(known.quantity + quantity, None)
+    return found
 
 
 @dataclass(frozen=True, slots=True)

@@ -110,9 +110,13 @@ class Totals:
 
 def read_slice(connection: Connection, wanted: Slice, book: PriceBook, by: Sequence[str]) -> list[UsageRow]:
     """The rows of a slice by dimensions of `billing.usage` and TIMES, sorted by group; the connection is a snapshot."""
-    stored = tuple(name for name in by if name in PAYER_DIMENSIONS or name in ROUTE_DIMENSIONS)
-    rated = _rated(connection, wanted, book, by, stored)
-    return group_by(rated, _labels(wanted, by), by, stored)
+    stored = stored_of(by)
+    return group_by(read_rated(connection, wanted, book, by), _labels(wanted, by), by, stored)
+
+
+def stored_of(by: Sequence[str]) -> tuple[str, ...]:
+    """Those dimensions that a sum carries, in their order; the others are of time, or the unit."""
+    return tuple(name for name in by if name in PAYER_DIMENSIONS or name in ROUTE_DIMENSIONS)
 
 
 def totals_of(rows: Iterable[UsageRow], *, is_one_unit: bool) -> Totals:
@@ -144,10 +148,10 @@ def takes_tiers(wanted: Slice, book: PriceBook) -> bool:
     return has_tiers(book) and wanted.is_whole_months and not wanted.filters
 
 
-def _rated(
-    connection: Connection, wanted: Slice, book: PriceBook, by: Sequence[str], stored: Sequence[str]
-) -> Iterator[RatedQuantity]:
-    used, with_tiers = read_used(connection), takes_tiers(wanted, book)
+def read_rated(connection: Connection, wanted: Slice, book: PriceBook, by: Sequence[str]) -> Iterator[RatedQuantity]:
+    """A slice's quantities with what prices them; none crosses an edge of a time in `by`. The connection is a
+    snapshot."""
+    used, with_tiers, stored = read_used(connection), takes_tiers(wanted, book), stored_of(by)
     for part in _months(wanted) if with_tiers else [wanted]:
         first_hour, end_hour = part.first_hour, part.end_hour
         cuts, only = slice_cuts(book, used, first_hour, end_hour, _time_cuts(part, by))

@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     from tests.bench.stage import Stage
 
 CHECKOUT = str(Path(__file__).resolve().parents[2])
-USERS, PAUSE_S, ROUNDS = 20, 2.0, 1
+USERS, PAUSE_S, ROUNDS = 20, 2.0, 2
 COMES_S = 1.0
 AIM_S, AIM_BYTES, AIM_PAINT_S, AIM_GROWTH = 0.2, 150_000, 1.0, 1.5
 START_S = 60.0

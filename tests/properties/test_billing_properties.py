@@ -15,6 +15,7 @@ from billing.invoices.vendor_terms import VendorTerms
 from billing.laws import rounding_of
 from billing.models import ModelRules
 from billing.money import exact, parse_amount, plain
+from billing.movers import used_in
 from billing.periods import hour_start, month_in, month_of_hour
 from billing.policy import MoneyPolicy
 from billing.prices import FOREVER, Asked, PriceBook, PriceKey, PriceRow, in_force
@@ -194,3 +195,39 @@ def _by_the_definition(rated: list[RatedQuantity], table: FxTable) -> Decimal:
             if factor is not None:
                 total += part.price.price * part.quantity / part.price.per * factor
     return total
+
+
+@settings(max_examples=200)
+@given(book=books(), usage=sums, days=st.integers(0, 31))
+def test_two_stretches_of_use_are_those_that_usage_rows_tell(
+    book: PriceBook, usage: list[UsageSum], days: int
+) -> None:
+    """What is compared by person is what usage says of each stretch: by the rows of two reports."""
+    split = MONTH.first_hour + 24 * days
+    asked = [one._replace(dimensions=(one.dimensions[0], one.model), cached=False) for one in usage]
+    names = ("department", "model")
+    found = used_in(rate(asked, book), split)
+    for uses, part in zip(
+        found, ([one for one in asked if one.hour < split], [one for one in asked if one.hour >= split]), strict=True
+    ):
+        rows = [
+            row
+            for row in group_rated(rate(part, book), MONTH, (*names, "unit"), names)
+            if row.price_status != "not_billable"
+        ]
+        told = {(row.currency, row.group[0], tuple(row.group[1:])): (row.quantity, row.cost) for row in rows}
+        assert len(told) == len(rows)
+        assert {
+            (currency, group, thing): tuple(used)
+            for currency, things in uses.items()
+            for (group, thing), used in things.items()
+        } == told
+
+
+@given(book=books(), usage=sums)
+def test_what_a_cache_answered_moves_no_price(book: PriceBook, usage: list[UsageSum]) -> None:
+    """It costs nothing, and is no use at a lower price."""
+    asked = [one._replace(dimensions=(one.dimensions[0], one.model)) for one in usage]
+    assert used_in(rate(asked, book), MONTH.first_hour) == used_in(
+        rate([one for one in asked if not one.cached], book), MONTH.first_hour
+    )

@@ -9,10 +9,10 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
 from billing.ledger.closes import month_before
-from billing.movers import Group, Thing, Used, movers
+from billing.movers import Uses, movers, used_in
 from billing.periods import month_in
 from billing.statements import read_department_names
-from billing.usage_slice import Slice, read_slice
+from billing.usage_slice import Slice, read_rated
 from jangbu.web.pages.department import MONTH
 from jangbu.web.paging import PAGE, page_of
 from jangbu.web.rights import DEPARTMENT
@@ -23,10 +23,9 @@ if TYPE_CHECKING:
     from billing.charges import Department
     from billing.pseudonyms import Pseudonyms
 
-BY: Final = ("user", "provider", "model", "unit")
+BY: Final = ("month", "user", "provider", "model")
 COLUMNS: Final = ("user", "currency", "before", "now", "difference", "quantity_effect", "price_effect", "is_partial")
 DIGITS: Final = 6
-Uses = dict[str | None, dict[tuple[Group, Thing], Used]]
 
 
 def read_people(ask: Ask) -> Document:
@@ -69,15 +68,8 @@ def _uses(ask: Ask, months: tuple[str, str], code: Department, model: str | None
     zone = ask.books.policy.zone
     filters = {"department": (code,), **({} if model is None else {"model": (model,)})}
     wanted = Slice(month_in(months[0], zone).days[0], month_in(months[1], zone).days[-1], zone, filters)
-    found: tuple[Uses, Uses] = ({}, {})
-    for row in read_slice(ask.connection, wanted, ask.book, ("month", *BY)):
-        name, user, *thing = row.group
-        if row.price_status == "not_billable":
-            continue
-        used = Used(row.quantity or 0, row.cost)
-        uses = found[months.index(str(name))]
-        uses.setdefault(row.currency, {})[None if user is None else str(user), tuple(map(str, thing))] = used
-    return found
+    rated = read_rated(ask.connection, wanted, ask.book, BY)
+    return used_in(rated, month_in(months[1], zone).first_hour)
 
 
 def _table(_ask: Ask, document: Document) -> Table:
