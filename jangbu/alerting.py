@@ -13,7 +13,7 @@ from sqlalchemy import exc
 
 from billing.alerts.around import EVERY_S as KINDS_EVERY_S
 from billing.alerts.around import Memory, look_around
-from billing.alerts.deliveries import Plan, note_failed, note_sent, pack_due, take_due, tell_deputies
+from billing.alerts.deliveries import Plan, note_failed, note_sent, pack_due, take_due, tell_others
 from billing.alerts.live import LiveStates
 from billing.alerts.quiet import QuietHours
 from billing.alerts.recipients import CHANNELS
@@ -264,8 +264,8 @@ def _deliver(connection: Connection, parcel: Parcel, senders: Senders, watch: Wa
         plan, now = Plan("UTC") if watch is None else watch.plan, datetime.now(UTC)
         is_dead = note_failed(connection, parcel, str(error), plan, now, for_good=error.for_good)
         _log.warning("alerts: delivery %s was not taken: %s", parcel.id, error)
-        if is_dead and watch is not None and watch.mail_domain is not None:
-            tell_deputies(connection, parcel, read_registers(connection, datetime.now(UTC), watch))
+        if is_dead and watch is not None:
+            tell_others(connection, parcel, read_registers(connection, datetime.now(UTC), watch))
         return 0
     note_sent(connection, parcel)
     return len(parcel.deliveries)

@@ -192,21 +192,20 @@ def note_failed(
     return is_dead
 
 
-def tell_deputies(connection: Connection, parcel: Parcel, registers: Registers) -> int:
-    """What a department's head could not be told goes to the deputy, in the transaction that gives it up; how many."""
-    rows: list[dict[str, Any]] = []
-    for one in parcel.deliveries:
-        deputy = registers.deputy_for(one.recipient, one.alert.department)
-        if deputy is not None:
-            rows.append(
-                {
-                    "id": delivery_id(one.alert.uid, deputy),
-                    "alert": one.alert.id,
-                    "recipient": deputy,
-                    "bundles": len(parcel.deliveries) > 1,
-                    "wait": timedelta(0),
-                }
-            )
+def tell_others(connection: Connection, parcel: Parcel, registers: Registers) -> int:
+    """What a recipient could not be told goes on to others, in the transaction that gives it up; how many deliveries.
+    Who was told of an alert anyway is not told twice."""
+    rows = [
+        {
+            "id": delivery_id(one.alert.uid, other),
+            "alert": one.alert.id,
+            "recipient": other,
+            "bundles": len(parcel.deliveries) > 1 and parse_recipient(other).channel in FOR_PEOPLE,
+            "wait": timedelta(0),
+        }
+        for one in parcel.deliveries
+        for other in registers.instead_of(one.recipient, _as_due(one.alert))
+    ]
     _insert(connection, rows, is_fallback=True)
     return len(rows)
 

@@ -7,7 +7,8 @@
    says that the head has left, and of what is critical. For a department that names nobody the one above it hears.
 4. Everything else, and what nobody was found for, goes to the organisation's own recipients.
 
-Where a head's mail is given up, the deputy gets what the head could not be told (`deputy_for`).
+What is given up goes on (`instead_of`): a head's to the deputy, anything else to the organisation's own recipients;
+what is of one person alone, a user's quota, to nobody else.
 """
 
 from __future__ import annotations
@@ -65,8 +66,16 @@ class Registers:
             at = row.parent
         return []
 
-    def deputy_for(self, address: str, code: str | None) -> str | None:
-        """Who is told instead where the mail of a department's head is given up; nobody who has left."""
+    def instead_of(self, address: str, due: Due) -> tuple[str, ...]:
+        """Who is told instead where a delivery is given up, so that nothing ends in a mailbox that is not there."""
+        deputy = self._deputy_for(address, due.department)
+        if deputy is not None:
+            return (deputy,)
+        is_own = due.scope == "user" and due.kind not in PERSONAL
+        return () if is_own or address in self.organisation else self.organisation
+
+    def _deputy_for(self, address: str, code: str | None) -> str | None:
+        """The deputy of the head with this address; nobody who has left."""
         row = self.departments.get(code or "")
         if row is None or mail_of_user(row.head_user, self.mail_domain) != address:
             return None

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
 
 class MailBox(socketserver.ThreadingTCPServer):
-    """Speaks SMTP as far as a sender needs it. `answers` holds codes for the next recipients, else 250."""
+    """Speaks SMTP as far as a sender needs it. `answers` holds codes for the next recipients, else 250, and 550 for
+    those whose mailbox is `gone`."""
 
     allow_reuse_address = True
     daemon_threads = True
@@ -24,6 +25,7 @@ class MailBox(socketserver.ThreadingTCPServer):
         super().__init__(("127.0.0.1", 0), _MailSession)
         self.mails: list[EmailMessage] = []
         self.answers: list[int] = []
+        self.gone: set[str] = set()
 
     @property
     def url(self) -> str:
@@ -40,7 +42,8 @@ class _MailSession(socketserver.StreamRequestHandler):
             if word in (b"EHLO", b"HELO"):
                 self._say("250 box.example")
             elif word == b"RCPT":
-                code = self.server.answers.pop(0) if self.server.answers else 250
+                is_gone = any(f"<{one}>".encode() in line for one in self.server.gone)
+                code = self.server.answers.pop(0) if self.server.answers else 550 if is_gone else 250
                 self._say(f"{code} recipient")
             elif word == b"DATA":
                 self._say("354 go on")

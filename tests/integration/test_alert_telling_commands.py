@@ -233,6 +233,22 @@ def test_a_deputy_hears_where_the_heads_mail_is_given_up(
     assert len({one["alert"] for one in shell.json("alert", "deliveries")["deliveries"]}) == 1
 
 
+def test_the_house_hears_what_could_be_told_to_nobody_of_a_department(
+    shell: CommandShell, house: House, engine: Engine, box: MailBox, tmp_path: Path
+) -> None:
+    """A mailbox that is not there: once, under an id of its own, and no message of what the house was told anyway."""
+    quota(shell, tmp_path, "department,*,,tokens,100,day,50,gone@city.example", "organisation,,,tokens,100,day,50,")
+    house.use(NOW.isoformat(), "D001", "gpt-x", {"input_tokens": 60})
+    watch = Watch(Plan(ZONE), ("ops@city.example",))
+    look_once(engine, ZONE, NOW, watch)
+    box.gone = {"gone@city.example"}
+    assert deliver_due(engine, senders_to(box), watch=watch) == 2
+    assert [mail["To"] for mail in box.mails] == ["ops@city.example"] * 2
+    told = sorted((one["recipient"], one["state"]) for one in shell.json("alert", "deliveries")["deliveries"])
+    assert told == [("gone@city.example", "dead"), ("ops@city.example", "sent"), ("ops@city.example", "sent")]
+    assert deliver_due(engine, senders_to(box), watch=watch) == 0
+
+
 def test_a_silence_is_kept_with_who_and_why(
     shell: CommandShell, house: House, engine: Engine, owner: Engine, tmp_path: Path
 ) -> None:

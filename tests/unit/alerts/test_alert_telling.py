@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from datetime import datetime, time
 from typing import Any
 
@@ -109,10 +110,22 @@ def test_a_department_its_head_and_deputy() -> None:
     assert registers(row, members=everybody).recipients_of(due(severity="critical")) == (*both, "lee@city.example")
     gone = registers(row, members=frozenset({"lee"}))
     assert gone.recipients_of(due()) == ("budget@city.example", "lee@city.example"), "the head has left"
-    assert gone.deputy_for("kim@city.example", "D001") == "lee@city.example"
-    assert gone.deputy_for("budget@city.example", "D001") is None
-    assert registers(row, members=frozenset({"kim"})).deputy_for("kim@city.example", "D001") is None, "has left too"
     assert registers(row).recipients_of(due(notify=("own@city.example",))) == ("own@city.example",)
+
+
+def test_what_is_given_up_goes_on_to_somebody_else() -> None:
+    row = department("D001", notify="budget@city.example", head_user="kim", deputy_user="lee")
+    both, house = registers(row, members=frozenset({"kim", "lee"})), ("ops@city.example",)
+    assert both.instead_of("kim@city.example", due()) == ("lee@city.example",)
+    assert both.instead_of("lee@city.example", due()) == house, "the deputy is not there either"
+    assert both.instead_of("budget@city.example", due()) == house
+    alone = registers(row, members=frozenset({"kim"}))
+    assert alone.instead_of("kim@city.example", due()) == house, "the deputy has left"
+    assert both.instead_of("ops@city.example", due(None)) == (), "nobody is left"
+    assert both.instead_of("pager@city.example", due(None, notify=("pager@city.example",))) == house
+    own = due(None, scope="user", subject="kim")
+    assert both.instead_of("kim@city.example", own) == (), "a user's quota is nobody else's matter"
+    assert both.instead_of("kim@city.example", replace(own, kind="pledge")) == house
 
 
 def test_the_department_above_and_the_organisation() -> None:
