@@ -63,6 +63,7 @@ class Settings(AlertSettings, BreakSettings, KafkaSettings, SignInSettings, Quot
         unattributed_limit: share of a month's cost that may be unattributed at its close.
         organisation: the organisation's name, as statements and exports show it; None: not told.
         journal_columns: columns of the spending resolution's lines, in their order.
+        days_off: days without work beside the public holidays that are known, for forecasts.
         people: how reads show who used something: ``named`` or ``pseudonyms``.
         pseudonym_key: of the pseudonyms; None: in ``data_dir/pseudonym-key`` (see ``resolve_pseudonym_key``).
         pledge_version: the version of the pledge that counts; None: any.
@@ -103,6 +104,7 @@ class Settings(AlertSettings, BreakSettings, KafkaSettings, SignInSettings, Quot
     unattributed_limit: Decimal
     organisation: str | None
     journal_columns: tuple[str, ...]
+    days_off: values.Days
     people: str
     pseudonym_key: str | None = field(repr=False)
     pledge_version: str | None
@@ -194,6 +196,7 @@ SPECS: Final = (
     Spec("unattributed_limit", values.parse_share, "0.01"),
     Spec("organisation", values.parse_organisation),
     Spec("journal_columns", values.parse_journal_columns, "부서,세부사업,통계목,적요,채권자,공급가액,부가세,합계"),
+    Spec("days_off", values.parse_days, "none"),
     Spec("people", values.one_of("named", "pseudonyms"), "named"),
     Spec("pseudonym_key", values.parse_token, secret=True),
     Spec("pledge_version", values.parse_label),

@@ -195,6 +195,31 @@ def parse_journal_columns(text: str) -> tuple[str, ...]:
     return names
 
 
+class Days(tuple[date, ...]):
+    """Days, shown as they are written."""
+
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        return ", ".join(day.isoformat() for day in self) or "none"
+
+
+def parse_days(text: str) -> Days:
+    """Days of the calendar, separated by commas, or `none`."""
+    if text.strip() == "none":
+        return Days()
+    found = set()
+    for part in text.split(","):
+        try:
+            day = date.fromisoformat(part.strip())
+        except ValueError:
+            day = None
+        if day is None or day.isoformat() != part.strip():
+            raise ValueError(f"has {part.strip()!r}, which is no day: write days such as 2026-05-01,2026-07-17")
+        found.add(day)
+    return Days(sorted(found))
+
+
 def parse_fx_day(text: str) -> str:
     """The day whose rate holds for a month: ``last``, a day of the month, or one day."""
     if text == "last" or re.fullmatch(r"[1-9]|[12][0-9]|3[01]", text):

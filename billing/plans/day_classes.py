@@ -1,8 +1,8 @@
 """Which kind of day a day is: people work on some, and what they use follows.
 
 Three classes: working days, Saturdays, and Sundays with public holidays. Holidays come from the package `holidays`, for
-South Korea with substitute days (대체공휴일); days that a government adds later, elections among them, are known as far
-as the installed version knows them.
+South Korea with substitute days (대체공휴일); days that a government adds later are known as far as the installed
+version knows them, and are named by a setting beside it.
 """
 
 from __future__ import annotations

@@ -90,7 +90,8 @@ class PeriodForecast:
 class Forecaster:
     """Forecasts as of one day. The connection is a snapshot; what is read of a month is read once.
 
-    `as_of` None: the last complete day with usage. `country`: whose holidays; None: the zone's.
+    `as_of` None: the last complete day with usage. `country`: whose holidays; None: the zone's. `more_days_off`: days
+    that the package `holidays` does not know, as a government appoints them.
     """
 
     connection: Connection
@@ -98,6 +99,7 @@ class Forecaster:
     as_of: date | None = None
     weeks: int = DEFAULT_WEEKS
     country: str | None = None
+    more_days_off: frozenset[date] = frozenset()
     _span: Span | None = None
     _totals: dict[str, MonthTotals] = field(default_factory=dict)
     _daily: dict[str, dict[date, dict[Department, Decimal]]] = field(default_factory=dict)
@@ -147,11 +149,11 @@ class Forecaster:
         return self._totals[month]
 
     def days_off(self, days: Sequence[date]) -> frozenset[date]:
-        """The public holidays of the years of some days."""
+        """The public holidays of the years of some days, and the days off that were named beside them."""
         country = self.country or country_of(self.policy.zone)
         for year in {day.year for day in days} - self._days_off.keys():
             self._days_off[year] = public_holidays(country, [year])
-        return frozenset().union(*(self._days_off[year] for year in {day.year for day in days}))
+        return self.more_days_off.union(*(self._days_off[year] for year in {day.year for day in days}))
 
     def _period(self, period: str, months: Sequence[str]) -> PeriodForecast:
         departments: dict[Department, Part] = {}

@@ -24,6 +24,7 @@ from billing.rounding import round_total
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import date
 
     from billing.policy import MoneyPolicy
 
@@ -59,16 +60,18 @@ def months_between(words: str) -> list[str]:
 
 
 def read_month(
-    connection: Connection, month: str, policy: MoneyPolicy, seats: int | None, *, as_forecast: bool = False
-) -> ComparedMonth:
+    connection: Connection, month: str, policy: MoneyPolicy, seats: int | None, *, as_forecast: bool = False,
+    days_off: frozenset[date] = frozenset(),
+) -> ComparedMonth:  # fmt: skip
     """What a month's comparison needs; the connection is a snapshot. `seats` None: one for each person of the roster as
-    of the month's end, or, where the roster names nobody, for each person with use."""
+    of the month's end, or, where the roster names nobody, for each person with use. `days_off`: beside the holidays
+    that a forecast knows."""
     when = month_in(month, policy.zone)
     totals = read_month_totals(connection, month, policy)
     costs = {payer: Fraction(cost) for payer, cost in read_payer_costs(connection, when, policy).items()}
     usage_exact, usage_total, scale = totals.exact, totals.booked, Fraction(1)
     if as_forecast:
-        found = Forecaster(connection, policy).month(month)
+        found = Forecaster(connection, policy, more_days_off=days_off).month(month)
         if not found.is_finished:
             usage_exact = found.organisation.end.forecast
             usage_total = round_total(usage_exact, policy.step_exponent)

@@ -55,7 +55,9 @@ def forecast(
             public_holidays(country, [int(month[:4])])  # of an ended month nobody else would look at it
         with ctx.engine("reader") as engine, snapshot(engine) as connection:
             only = () if department is None else (_code(connection, department),)
-            forecaster = Forecaster(connection, ctx.policy, _day(as_of), weeks, country)
+            forecaster = Forecaster(
+                connection, ctx.policy, _day(as_of), weeks, country, frozenset(ctx.settings.days_off)
+            )
             document = forecast_document(forecaster, month, only=only, with_year=with_year)
     except NothingToForecast as error:
         raise NotFoundError(str(error)) from error

@@ -63,7 +63,11 @@ def plan_compare(
         for name in names:
             month_in(name, ctx.policy.zone)
         with ctx.engine("reader") as engine, snapshot(engine) as connection:
-            read = [read_month(connection, name, ctx.policy, seats, as_forecast=as_forecast) for name in names]
+            days_off = frozenset(ctx.settings.days_off)
+            read = [
+                read_month(connection, name, ctx.policy, seats, as_forecast=as_forecast, days_off=days_off)
+                for name in names
+            ]
     except NothingToForecast as error:
         raise NotFoundError(str(error)) from error
     except BillingError as error:

@@ -31,7 +31,9 @@ def forecast_of(ask: Ask, month: str) -> dict[str, Any] | None:
 
     def compute(ask: Ask) -> dict[str, Any] | None:
         try:
-            found = forecast_document(Forecaster(ask.connection, ask.books.policy), month)
+            days_off = frozenset(ask.books.settings.days_off)
+            forecaster = Forecaster(ask.connection, ask.books.policy, more_days_off=days_off)
+            found = forecast_document(forecaster, month)
         except NothingToForecast:
             return None
         basis = {name: found[name] for name in ("as_of", "finished", "days_to_come", "observed")}

@@ -192,7 +192,7 @@ def use_days(house: House, days: dict[str, int], department: str = "D001", **mor
         house.use(f"{day}T23:00:00+09:00", department, "gpt-x", {"input_tokens": quantity}, **more)
 
 
-def test_a_month_as_of_a_day(shell: Shell, house: House) -> None:
+def test_a_month_as_of_a_day(shell: Shell, house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     """As of Sunday 11 October 2026: 10 days observed, of which the 3rd to the 5th and the 9th are holidays.
 
     Working days 1, 2, 6, 7, 8: mean 100; days off 3, 4, 5, 9, 11: mean 10; Saturday the 10th: 20. To come: working days
@@ -216,6 +216,14 @@ def test_a_month_as_of_a_day(shell: Shell, house: House) -> None:
     assert (whole["so_far"], whole["forecast"]) == ("570", str(570 + 15 * 100 + 3 * 20 + 2 * 10))
     assert (whole["low"], whole["high"]) == (str(570 + 15 * 80 + 3 * 20), str(570 + 15 * 120 + 3 * 20 + 2 * 30))
     assert [(one["department"], one["forecast"]) for one in found["departments"]] == [("D001", "2150"), ("D002", "0")]
+    monkeypatch.setenv("JANGBU_DAYS_OFF", "2026-10-13, 2026-10-12,2026-10-08")
+    more = shell.json("forecast", "--month", "2026-10")
+    assert more["days_to_come"] == {"working": 13, "saturday": 3, "off": 4}
+    assert more["observed"]["days"] == {"working": 4, "saturday": 1, "off": 6}
+    for wrong in ("13 October", "20261013", "2026-02-30", "2026-10-13;2026-10-14"):
+        monkeypatch.setenv("JANGBU_DAYS_OFF", wrong)
+        code, _, err = shell.run("forecast", "--month", "2026-10")
+        assert (code, repr(wrong) in err, "2026-05-01,2026-07-17" in err) == (3, True, True), err
 
 
 def test_a_finished_month_is_its_total(shell: Shell, house: House) -> None:
