@@ -15,6 +15,8 @@ from kafka import KafkaAdminClient
 from kafka.admin import ACL, ACLOperation, ACLPermissionType, ACLResourcePatternType, ResourcePattern, ResourceType
 
 from jangbu import settings
+from jangbu.gateway import settings as gateway_settings
+from jangbu.gateway.metering import Meter
 from jangbu.settings_kafka import set_broker
 from producers.broker_access import BrokerAccess
 from producers.broker_refusal import refusal
@@ -25,6 +27,7 @@ from streams.worker import credentials
 from tests.integration.ingest_world import World, event_line
 from tests.services.apache_kafka import ApacheKafka, KafkaUnavailableError, LockedListener
 from tests.services.certificates import Authority
+from tests.unit.test_gateway_metering import PAYLOAD
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -138,6 +141,7 @@ def fixture_house(tmp_path: Path, migrated_database: DatabaseUrls) -> World:
 @pytest.mark.parametrize("way", ["SCRAM-SHA-512", "certificate"])
 def test_events_reach_the_sums_through_a_locked_door(locked: Locked, house: World, way: str) -> None:
     """From the topic's making to the sums, by every client: what asks, what sends, what reads."""
+
     def become(user: str) -> None:
         one = {} if way == "certificate" else {"JANGBU_KAFKA_USER": user}
         house.variables = (locked.by_certificate() if way == "certificate" else locked.by_password(way)) | one
@@ -161,6 +165,21 @@ def test_events_reach_the_sums_through_a_locked_door(locked: Locked, house: Worl
     assert house.database_url is not None
     with psycopg.connect(house.database_url) as connection:
         assert connection.execute("select count(*) from usage_event").fetchone() == (EVENTS,)
+
+
+def test_a_gateways_metering_goes_through_the_locked_door(locked: Locked, tmp_path: Path) -> None:
+    """With the settings that a proxy has in its environment."""
+    topic = f"t-{uuid.uuid4().hex[:12]}"
+    broker = set_broker(settings.load(environ=locked.by_password(), cwd=tmp_path))
+    assert broker is not None
+    make_topic(broker, topic, partitions=1, replicas=1)
+    more = {"JANGBU_SOURCE": "g", "JANGBU_TOPIC": topic, "JANGBU_DATA_DIR": str(tmp_path)}
+    meter = Meter(gateway_settings.read(locked.by_password() | {"JANGBU_KAFKA_USER": "sender"} | more))
+    meter.start()
+    for number in range(EVENTS):
+        meter.hand_over({**PAYLOAD, "id": f"r{number}"})
+    meter.close(20)
+    assert [place.end for place in reach(broker, describe_log(broker, topic)).values()] == [EVENTS]
 
 
 @pytest.mark.parametrize("way", ["SCRAM-SHA-256", "PLAIN", "clear"])
