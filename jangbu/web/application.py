@@ -14,7 +14,7 @@ from jangbu.web.answers import Refused, refusal
 from jangbu.web.defects import Defects
 from jangbu.web.events import post_events, post_openmeter_events
 from jangbu.web.kept import Unkept
-from jangbu.web.otlp import post_traces
+from jangbu.web.otlp import TRACES, post_traces, traces_refusal
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -43,7 +43,7 @@ async def metrics(request: Request) -> Response:
 DOOR_ROUTES: Final[tuple[BaseRoute, ...]] = (
     Route("/v1/events", post_events, methods=["POST"]),
     Route("/api/v1/events", post_openmeter_events, methods=["POST"]),
-    Route("/v1/traces", post_traces, methods=["POST"]),
+    Route(TRACES, post_traces, methods=["POST"]),
     Route("/healthz", healthz),
     Route("/metrics", metrics),
 )
@@ -66,4 +66,4 @@ async def _answer_refusal(request: Request, error: Refused) -> Response:
     door.counts.refused[error.code] += 1
     for bad in error.bad:
         door.counts.refused[f"event_{bad.code}"] += 1
-    return refusal(error)
+    return traces_refusal(request, error) if request.url.path == TRACES else refusal(error)

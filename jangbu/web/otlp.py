@@ -17,7 +17,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
 )
 from starlette.responses import Response
 
-from jangbu.web.answers import Refused
+from jangbu.web.answers import Refused, refusal
 from jangbu.web.bodies import check_headers, expand_body, media_of, read_body
 from jangbu.web.door import LARGE_BODY_BYTES
 from producers.adapters.otel import spans_of
@@ -39,6 +39,13 @@ PROTOBUF: Final = "application/x-protobuf"
 JSON: Final = "application/json"
 NAMED_MAX: Final = 100
 """How many refused spans an answer names; all are counted."""
+
+
+TRACES: Final = "/v1/traces"
+CODES: Final = {400: 3, 401: 16, 403: 7, 413: 8, 415: 3, 429: 8, 503: 14}
+"""gRPC's code for a status of HTTP (google.rpc.Code), as OTLP's answers carry it."""
+UNKNOWN_CODE: Final = 2
+TOO_SLOW: Final = 408
 
 
 class Judged(NamedTuple):
@@ -150,6 +157,26 @@ def _attributes(attributes: Iterable[KeyValue]) -> dict[str, object]:
             if kind in ("string_value", "int_value", "double_value", "bool_value"):
                 found[each.key] = getattr(each.value, kind)
     return found
+
+
+def traces_refusal(request: Request, error: Refused) -> Response:
+    """A refusal in the sender's encoding: to protobuf a `google.rpc.Status`, as OTLP wants it. A body that came too
+    slowly is 503 and not 408, which exporters do not send again (OTLP's specification, Failures)."""
+    error.status = 503 if error.status == TOO_SLOW else error.status
+    if media_of(request.headers.get("content-type")) != PROTOBUF:
+        return refusal(error)
+    said = str(error).encode()
+    status = b"\x08" + bytes([CODES.get(error.status, UNKNOWN_CODE)]) + b"\x12" + _varint(len(said)) + said
+    return Response(status, error.status, headers=error.headers, media_type=PROTOBUF)
+
+
+def _varint(number: int) -> bytes:
+    """Protobuf's variable-length integer."""
+    found = bytearray()
+    while number > 0x7F:
+        found.append(number & 0x7F | 0x80)
+        number >>= 7
+    return bytes([*found, number])
 
 
 def _answer(judged: Judged, media: str) -> Response:

@@ -5,14 +5,18 @@ from __future__ import annotations
 import gzip
 import subprocess
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from google.protobuf import descriptor_pb2, descriptor_pool, message_factory  # type: ignore[import-untyped]
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceRequest,
     ExportTraceServiceResponse,
 )
+from starlette.requests import Request
 
+from jangbu.web.answers import Refused
+from jangbu.web.otlp import traces_refusal
 from tests.integration.http_world import TOKEN, OpenDoor
 from tests.unit.test_adapters_otel import BASE, export, span
 
@@ -104,6 +108,25 @@ def test_protobuf_is_answered_in_protobuf(door: OpenDoor) -> None:
     assert "gen_ai.request.model is 'absent'" in told.error_message
 
 
+def _status_message() -> Any:
+    """`google.rpc.Status` as far as it is used, as protobuf's own library reads it."""
+    file = descriptor_pb2.FileDescriptorProto(name="status.proto", package="told", syntax="proto3")
+    message = file.message_type.add(name="Status")
+    message.field.add(name="code", number=1, type=5, label=1)
+    message.field.add(name="message", number=2, type=9, label=1)
+    pool = descriptor_pool.DescriptorPool()
+    pool.Add(file)
+    return message_factory.GetMessageClass(pool.FindMessageTypeByName("told.Status"))
+
+
+@pytest.mark.parametrize("length", [0, 127, 128, 16_383, 16_384])
+def test_a_refusal_of_any_length_is_a_whole_status(length: int) -> None:
+    request = Request({"type": "http", "path": "/v1/traces", "headers": [(b"content-type", PROTOBUF.encode())]})
+    answer = traces_refusal(request, Refused(429, "rate", "가" * (length // 3) + "x" * (length % 3)))
+    told = _status_message().FromString(bytes(answer.body))
+    assert (answer.status_code, told.code, len(told.message.encode())) == (429, 8, length)
+
+
 @pytest.mark.parametrize(
     ("token", "service", "source"),
     [("token-of-gateway-1", "portal", "gateway-1"), ("token-of-a-and-b", "b", "b"), ("token-of-a-and-b", "c", None)],
@@ -124,7 +147,12 @@ def test_a_bound_token_decides_the_source(door: OpenDoor, token: str, service: s
      (b"", "text/plain", 415)],
 )  # fmt: skip
 def test_what_is_no_export_is_refused(door: OpenDoor, body: bytes, media: str, status: int) -> None:
-    assert door.send(body, media, path="/v1/traces").status == status
+    answer = door.send(body, media, path="/v1/traces")
+    assert answer.status == status
+    if media == PROTOBUF:
+        assert answer.headers["content-type"] == PROTOBUF
+        told = _status_message().FromString(answer.body)
+        assert (told.code, "send OTLP as protobuf" in told.message) == (3, True)
     assert door.send(body, media, path="/v1/traces", token=None).status == 401
 
 

@@ -92,6 +92,13 @@ def test_a_body_shorter_than_its_length_is_given_up(door: OpenDoor) -> None:
     assert len(door.held()) == before
 
 
+def test_spans_that_come_too_slowly_may_come_again(door: OpenDoor) -> None:
+    """An exporter of OpenTelemetry sends again after 503, and drops what was answered 408."""
+    first = "POST /v1/traces HTTP/1.1"
+    lines = [first, "host: x", "content-type: application/json", OWNER, "content-length: 9"]
+    assert status_of(raw(door, ("\r\n".join(lines) + "\r\n\r\n{}").encode())) == 503
+
+
 def test_a_body_longer_than_its_length_is_no_second_event(door: OpenDoor) -> None:
     before = len(door.held())
     raw(door, whole() + b"more of it\r\n\r\n")
