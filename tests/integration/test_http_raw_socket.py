@@ -81,9 +81,11 @@ def test_chunks_of_a_bad_size_are_refused(door: OpenDoor, size: str) -> None:
     assert len(door.held()) == before
 
 
-@pytest.mark.parametrize(("missing", "status"), [(chunk(b"{}"), 408), (b"5;aaaa", 408), (b"5;" + b"a" * 100_000, 400)])
+@pytest.mark.parametrize(("missing", "status"), [(chunk(b"{}"), 408), (b"5;aaaa", 408), (b"5;" + b"a" * 65_600, 400)])
 def test_chunks_without_an_end_are_given_up(door: OpenDoor, missing: bytes, status: int) -> None:
-    assert status_of(raw(door, head(CHUNKED), missing)) == status
+    """The bound is on what comes behind the headers, so they come by themselves; and no more than it takes, since who
+    still sends when the connection ends may not get to read why."""
+    assert status_of(raw(door, head(CHUNKED), missing, pause_s=0.3)) == status
 
 
 def test_a_body_shorter_than_its_length_is_given_up(door: OpenDoor) -> None:
