@@ -41,7 +41,7 @@ class StreamsWorld:
         """A worker of the topic as it is now, started."""
         name = f"worker-{len(self.workers)}"
         plan: dict[str, Any] = {
-            "broker": BrokerAccess(self.broker.bootstrap),
+            "bootstrap": self.broker.bootstrap,
             "database_url": self.urls.worker,
             "log": describe_log(BrokerAccess(self.broker.bootstrap), self.topic),
             "directory": str(self.directory / name),
