@@ -18,7 +18,11 @@ if TYPE_CHECKING:
     from jangbu.settings import Settings
     from producers.broker_access import BrokerAccess, Login
 
-PROTOCOLS: Final = ("plaintext", "ssl", "sasl_ssl", "sasl_plaintext")
+OWN_FILES: Final = ("kafka_certificate_file", "kafka_key_file")
+TLS_FILES: Final = ("kafka_authority_file", *OWN_FILES)
+LOGIN: Final = ("kafka_user", "kafka_password", "kafka_password_file")
+USED_BY: Final = {"plaintext": (), "ssl": TLS_FILES, "sasl_ssl": (*TLS_FILES, *LOGIN), "sasl_plaintext": LOGIN}
+"""Kafka's protocols, and which settings each makes use of."""
 MECHANISMS: Final = ("SCRAM-SHA-512", "SCRAM-SHA-256", "PLAIN")
 USER_CHARACTERS_MAX: Final = 200
 PASSWORD_CHARACTERS_MAX: Final = 1_000
@@ -51,7 +55,7 @@ def _upper_or_lower(choices: tuple[str, ...]) -> Callable[[str], str]:
 
 
 KAFKA_SETTINGS: Final = (
-    ("kafka_security", _upper_or_lower(PROTOCOLS), "plaintext", False),
+    ("kafka_security", _upper_or_lower(tuple(USED_BY)), "plaintext", False),
     ("kafka_authority_file", parse_path, None, False),
     ("kafka_certificate_file", parse_path, None, False),
     ("kafka_key_file", parse_path, None, False),
@@ -68,7 +72,7 @@ class KafkaSettings:
     """How a connection to the organisation's Kafka is made; the embedded broker's needs none of it.
 
     Attributes:
-        kafka_security: one of PROTOCOLS.
+        kafka_security: one of USED_BY.
         kafka_authority_file: PEM of the authorities that signed the brokers' certificates; None: the system's.
         kafka_certificate_file: PEM of our own certificate, for brokers that ask for one.
         kafka_key_file: PEM of its key, without a passphrase.
@@ -123,31 +127,25 @@ def set_broker(settings: "Settings") -> "BrokerAccess | None":
     try:
         access.tls()
     except UnusableCertificate as error:
-        names = [_variable(name) for name in (*_AUTHORITY, *_OWN) if _value(settings, name) is not None]
+        names = [_variable(name) for name in TLS_FILES if _value(settings, name) is not None]
         raise SettingsError(f"{error}: correct {' or '.join(names)}") from error
     return access
-
-
-_AUTHORITY: Final = ("kafka_authority_file",)
-_OWN: Final = ("kafka_certificate_file", "kafka_key_file")
-_LOGIN: Final = ("kafka_user", "kafka_password", "kafka_password_file")
 
 
 def _refuse_unused(settings: "Settings") -> None:
     """A setting that nothing would use was meant to protect something: it is no time to go on without it."""
     security = settings.kafka_security
-    given = [name for name in (*_AUTHORITY, *_OWN, *_LOGIN) if _value(settings, name) is not None]
+    given = [name for name in (*TLS_FILES, *LOGIN) if _value(settings, name) is not None]
     if settings.kafka_bootstrap is None:
         idle = given if security == "plaintext" else ["kafka_security"]
         remedy = "set JANGBU_KAFKA_BOOTSTRAP too, or take it away: the embedded broker is for this machine alone"
     else:
-        idle = [name for name in given if (name in _LOGIN) > security.startswith("sasl")]
-        idle += [name for name in given if (name not in _LOGIN) > security.endswith("ssl")]
-        remedy = f"set JANGBU_KAFKA_SECURITY to {'sasl_ssl' if set(idle) & set(_LOGIN) else 'ssl'}, or take it away"
+        idle = [name for name in given if name not in USED_BY[security]]
+        remedy = f"set JANGBU_KAFKA_SECURITY to {'sasl_ssl' if set(idle) & set(LOGIN) else 'ssl'}, or take it away"
     if idle:
         raise SettingsError(f"{_variable(idle[0])} is set, and nothing would use it: {remedy}")
     if (settings.kafka_certificate_file is None) != (settings.kafka_key_file is None):
-        there, missing = _OWN if settings.kafka_key_file is None else reversed(_OWN)
+        there, missing = OWN_FILES if settings.kafka_key_file is None else reversed(OWN_FILES)
         raise SettingsError(f"{_variable(there)} is set and {_variable(missing)} is not: a certificate needs its key")
 
 
